@@ -1,0 +1,1 @@
+//! Nodes, gateways, owners and credentials as values. Knows no files and no clock.

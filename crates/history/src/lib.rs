@@ -1,0 +1,1 @@
+//! Every reception and release, kept in SQLite and found again.

@@ -1,0 +1,1 @@
+//! Facts, sender and ledgers to decisions, by named rules in one order. Knows no sockets, files or clock.

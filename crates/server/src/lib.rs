@@ -1,0 +1,1 @@
+//! The shell: listeners, the core loop, the recorder, wiring and shutdown.
