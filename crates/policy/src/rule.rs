@@ -1,0 +1,184 @@
+//! The rules: one ordered table with the id, stage, default state and meaning of each. Knows nothing of packets.
+
+/// When a rule is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Once for each reception, before it may be passed on.
+    Uplink,
+    /// Once for each receiver of an accepted packet.
+    Release,
+}
+
+/// Whether a rule decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleState {
+    /// Not asked.
+    Off,
+    /// Asked; what it would have done is recorded beside the real verdict.
+    Observe,
+    /// Asked, and its answer stands.
+    Enforce,
+}
+
+impl RuleState {
+    /// The word used in the configuration and on pages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// The state with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Off, Self::Observe, Self::Enforce].into_iter().find(|s| s.word() == word)
+    }
+}
+
+/// One line of the table of rules.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleInfo {
+    /// Which rule.
+    pub id: RuleId,
+    /// The id as people see it: the same string in history, metrics, logs, configuration and pages.
+    pub name: &'static str,
+    /// When it is asked.
+    pub stage: Stage,
+    /// Its state unless the operator says otherwise.
+    pub default: RuleState,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+}
+
+macro_rules! rules {
+    ($($variant:ident = $code:literal, $name:literal, $stage:ident, $default:ident, $doc:literal;)*) => {
+        /// A rule. The numbers are stored in the history: they are never reused, and do not give the order.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum RuleId { $(#[doc = $doc] $variant = $code,)* }
+
+        /// Every rule, in the order in which rules are asked.
+        pub const RULES: &[RuleInfo] = &[$(RuleInfo {
+            id: RuleId::$variant, name: $name, stage: Stage::$stage, default: RuleState::$default, doc: $doc,
+        },)*];
+    };
+}
+
+rules! {
+    TopicRights = 1, "topic-rights", Uplink, Enforce,
+        "A client publishes only on topics that its credential allows.";
+    JsonCommand = 2, "json-command", Uplink, Enforce,
+        "JSON command topics make a node transmit, so nobody publishes there without a service credential for it.";
+    NotAnEnvelope = 3, "not-an-envelope", Uplink, Enforce,
+        "What comes on an envelope topic must be a Meshtastic ServiceEnvelope.";
+    Identity = 4, "identity", Uplink, Enforce,
+        "The gateway named by the topic, by the envelope and by the credential must be the same.";
+    NoPayload = 5, "no-payload", Uplink, Enforce,
+        "A packet must carry something: header stubs without payload are not passed on.";
+    PkiOpened = 6, "pki-opened", Uplink, Enforce,
+        "A direct message that a gateway opened before uplinking it is private text and is not passed on.";
+    RemoteControl = 7, "remote-control", Uplink, Enforce,
+        "Administration, remote shell and firmware updates never cross MQTT.";
+    ViaMqtt = 8, "via-mqtt", Uplink, Enforce,
+        "A packet that already crossed MQTT must not be uplinked again: that is a loop.";
+    ImpossibleHops = 9, "impossible-hops", Uplink, Enforce,
+        "Hop limit and hop start are at most 7, and the limit never exceeds the start.";
+    JsonUplink = 10, "json-uplink", Uplink, Enforce,
+        "Firmware JSON carries decoded text without a consent bit, so it is recorded and not passed on.";
+    Stat = 11, "stat", Uplink, Enforce,
+        "Legacy online/offline messages mislead after a reconnect; they are recorded and not passed on.";
+    Consent = 12, "consent", Uplink, Enforce,
+        "A packet is passed on only as far as its sender agreed (the ok-to-MQTT bit).";
+    PublicKey = 13, "public-key", Uplink, Observe,
+        "A channel on the default or a one-byte key can be read by anyone.";
+    Duplicate = 14, "duplicate", Uplink, Enforce,
+        "Further copies of a packet go to observers only: each gateway gets a packet once.";
+    Echo = 20, "echo", Release, Enforce,
+        "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
+    AlreadyHeard = 21, "already-heard", Release, Enforce,
+        "A gateway that heard a packet over the radio does not get it again over MQTT.";
+    DownlinkSize = 22, "downlink-size", Release, Enforce,
+        "Nodes silently throw away MQTT packets over 1024 bytes, so those are not sent to gateways.";
+    HopLimit = 23, "hop-limit", Release, Enforce,
+        "A copy toward a gateway leaves with at most the hop limit the operator set, so it cannot flood the radio.";
+}
+
+impl RuleId {
+    /// Its line in the table.
+    pub fn info(self) -> &'static RuleInfo {
+        RULES.iter().find(|r| r.id == self).expect("the table and the enum come from one macro")
+    }
+
+    /// The id as people see it.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The stored number, below 64.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The rule with that stored number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        RULES.iter().map(|r| r.id).find(|r| r.code() == code)
+    }
+
+    /// The rule with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        RULES.iter().find(|r| r.name == name).map(|r| r.id)
+    }
+}
+
+/// A set of rules, one bit for each stored number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RuleSet(pub u64);
+
+impl RuleSet {
+    /// Adds a rule.
+    pub fn insert(&mut self, rule: RuleId) {
+        self.0 |= 1 << rule.code();
+    }
+
+    /// Whether the rule is in the set.
+    pub const fn contains(self, rule: RuleId) -> bool {
+        self.0 & (1 << rule.code()) != 0
+    }
+
+    /// The rules of the set, in the order in which rules are asked.
+    pub fn iter(self) -> impl Iterator<Item = RuleId> {
+        RULES.iter().map(|r| r.id).filter(move |r| self.contains(*r))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codes_are_unique_and_fit_a_set() {
+        for (i, a) in RULES.iter().enumerate() {
+            assert!(a.id.code() < 64, "{} does not fit a RuleSet", a.name);
+            assert_eq!(RuleId::from_code(a.id.code()), Some(a.id));
+            assert_eq!(RuleId::from_name(a.name), Some(a.id));
+            for b in &RULES[i + 1..] {
+                assert!(a.name != b.name && a.id.code() != b.id.code(), "{} and {}", a.name, b.name);
+            }
+        }
+    }
+
+    #[test]
+    fn release_rules_come_after_uplink_rules() {
+        let first_release = RULES.iter().position(|r| r.stage == Stage::Release).unwrap();
+        assert!(RULES[first_release..].iter().all(|r| r.stage == Stage::Release));
+    }
+
+    #[test]
+    fn a_set_keeps_what_was_put_in() {
+        let mut set = RuleSet::default();
+        set.insert(RuleId::Consent);
+        set.insert(RuleId::TopicRights);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [RuleId::TopicRights, RuleId::Consent]);
+    }
+}

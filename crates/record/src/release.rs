@@ -1,0 +1,66 @@
+//! What became of the copies of one reception: delivered, withheld or dropped, receiver by receiver. Values only.
+
+use std::sync::Arc;
+
+use policy::decision::Outcome;
+
+/// All copies of one accepted reception.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The reception that was released.
+    pub reception_seq: u64,
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+    /// One entry for each receiver whose subscription matched, in no promised order.
+    pub copies: Vec<ReleasedCopy>,
+}
+
+/// One copy toward one receiver.
+#[derive(Debug, Clone)]
+pub struct ReleasedCopy {
+    /// Who: the gateway's id for gateways, the credential's name or the client identifier for others.
+    pub receiver: Arc<str>,
+    /// What kind of client it is.
+    pub kind: ReceiverKind,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What kind of client a receiver is. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ReceiverKind {
+    /// Copies cost airtime.
+    Gateway = 0,
+    /// Reads only.
+    Observer = 1,
+    /// Has topics of its own.
+    Service = 2,
+    /// A loopback client from before the first credential.
+    Guest = 3,
+}
+
+impl ReceiverKind {
+    /// Every kind, in the order of its stored number.
+    pub const ALL: [ReceiverKind; 4] = [Self::Gateway, Self::Observer, Self::Service, Self::Guest];
+
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Observer => "observer",
+            Self::Service => "service",
+            Self::Guest => "guest",
+        }
+    }
+
+    /// The stored number.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with that stored number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
