@@ -1,1 +1,262 @@
 //! Sessions, subscriptions and the journey of a packet. Knows no sockets, files or clock.
+//!
+//! The shell feeds bytes and time in (`open`, `receive`, `closed`, `tick`) and takes bytes and records out
+//! (`next_dirty`, `outbox`, `next_closing`, `take_records`). `publish.rs` tells the journey from top to bottom.
+
+mod acknowledge;
+mod connect;
+mod connection;
+mod counters;
+mod deliver;
+mod disconnect;
+mod limits;
+mod message;
+mod observe;
+mod outbox;
+mod packets;
+mod publish;
+mod retained;
+mod session;
+mod snapshot;
+mod subscribe;
+mod subscription_tree;
+mod tick;
+mod will;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use directory::Directory;
+use policy::ledger::SeenPackets;
+use policy::settings::Settings;
+use record::{ConnectionEvent, ConnectionWhat, Record};
+use slab::Slab;
+
+pub use connection::ConnectionId;
+pub use counters::{Counters, MALFORMED_REASONS};
+pub use limits::Limits;
+pub use outbox::Outbox;
+pub use snapshot::{ClientSnapshot, Snapshot};
+
+use connection::Connection;
+use session::{Session, SessionId};
+
+/// The time, made once per turn by the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back.
+    pub mono_ms: u64,
+    /// Unix milliseconds; may step.
+    pub unix_ms: i64,
+}
+
+/// What a broker is made of.
+pub struct Options {
+    /// Plain-broker profile: loopback only, anonymous, every topic allowed, no mesh policy, no records.
+    pub lab: bool,
+    /// Its limits.
+    pub limits: Limits,
+    /// The policy in force.
+    pub policy: Settings,
+    /// Keys of the channels that may be opened.
+    pub keyring: mesh::keyring::Keyring,
+    /// Modem preset assumed for channels whose name does not tell, for time on air.
+    pub preset: mesh::airtime::ModemPreset,
+    /// Who may connect.
+    pub directory: Arc<Directory>,
+    /// Key of the token hashes.
+    pub token_key: directory::TokenKey,
+    /// Number of the last reception in the history.
+    pub last_seq: u64,
+    /// Whether acknowledgements wait until the history has the reception.
+    pub acknowledge_when_durable: bool,
+    /// Makes hashing and assigned client identifiers unpredictable.
+    pub seed: u64,
+}
+
+/// The broker: one value, one owner.
+pub struct Broker {
+    options: Options,
+    connections: Slab<Connection>,
+    sessions: Slab<Session>,
+    by_client_id: BTreeMap<Arc<str>, SessionId>,
+    subscriptions: subscription_tree::SubscriptionTree,
+    retained: retained::Retained,
+    seen: SeenPackets,
+    counters: Counters,
+    last_seq: u64,
+    connections_made: u64,
+    dirty: VecDeque<ConnectionId>,
+    closing: VecDeque<(ConnectionId, &'static str)>,
+    records: Vec<Record>,
+    held: VecDeque<acknowledge::HeldAcknowledgement>,
+    routes: Vec<deliver::Route>,
+    routings: u64,
+    next_tick_ms: u64,
+}
+
+impl Broker {
+    /// A broker without clients.
+    pub fn new(options: Options) -> Self {
+        let limits = &options.limits;
+        Self {
+            connections: Slab::new(),
+            sessions: Slab::new(),
+            by_client_id: BTreeMap::new(),
+            subscriptions: Default::default(),
+            retained: retained::Retained::new(limits.retained_max),
+            seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
+            counters: Counters::default(),
+            last_seq: options.last_seq,
+            connections_made: 0,
+            dirty: VecDeque::new(),
+            closing: VecDeque::new(),
+            records: Vec::new(),
+            held: VecDeque::new(),
+            routes: Vec::new(),
+            routings: 0,
+            next_tick_ms: 0,
+            options,
+        }
+    }
+
+    /// A Network Connection was accepted. `None` when there are too many: the shell drops it.
+    pub fn open(&mut self, now: Now, address: IpAddr) -> Option<ConnectionId> {
+        let is_allowed = !self.options.lab || address.is_loopback();
+        if !is_allowed || self.connections.len() >= self.options.limits.connections_max {
+            self.counters.connections_refused += 1;
+            return None;
+        }
+        self.connections_made += 1;
+        let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
+        u32::try_from(index).ok().map(ConnectionId)
+    }
+
+    /// Bytes arrived on a connection, in any portions.
+    pub fn receive(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
+        let Some(connection) = self.connection(id) else { return };
+        if connection.partial.is_empty() {
+            let used = self.take_packets(now, id, bytes);
+            if let Some(connection) = self.connection(id) {
+                connection.partial.extend_from_slice(&bytes[used..]);
+            }
+        } else {
+            let mut buffered = std::mem::take(&mut connection.partial);
+            buffered.extend_from_slice(bytes);
+            let used = self.take_packets(now, id, &buffered);
+            buffered.drain(..used);
+            if let Some(connection) = self.connection(id)
+                && !buffered.is_empty()
+            {
+                connection.partial = buffered;
+            }
+        }
+    }
+
+    /// The Network Connection is gone.
+    pub fn closed(&mut self, now: Now, id: ConnectionId, reason: &'static str) {
+        if self.connections.contains(id.index()) {
+            self.on_closed(now, id, reason);
+        }
+    }
+
+    /// Does what is due by the clock.
+    pub fn tick(&mut self, now: Now) {
+        if now.mono_ms >= self.next_tick_ms {
+            self.next_tick_ms = now.mono_ms + tick::INTERVAL_MS;
+            self.on_tick(now);
+        }
+    }
+
+    /// When `tick` should be called next, on the monotonic clock in ms.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        Some(self.next_tick_ms)
+    }
+
+    /// The next connection that has bytes to write, each at most once until it gets new bytes.
+    pub fn next_dirty(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.dirty.pop_front() {
+            if let Some(connection) = self.connections.get_mut(id.index()) {
+                connection.is_dirty = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The next connection to close, after its bytes have been written as far as possible, with the reason.
+    pub fn next_closing(&mut self) -> Option<(ConnectionId, &'static str)> {
+        self.closing.pop_front()
+    }
+
+    /// The bytes on their way to a connection.
+    pub fn outbox(&mut self, id: ConnectionId) -> Option<&mut Outbox> {
+        self.connections.get_mut(id.index()).map(|c| &mut c.outbox)
+    }
+
+    /// Hands over what happened since the last call, in order.
+    pub fn take_records(&mut self, sink: &mut impl FnMut(Record)) {
+        self.records.drain(..).for_each(sink);
+    }
+
+    /// The directory changed: clients whose credential is gone, disabled or renewed must leave.
+    pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
+        let old = std::mem::replace(&mut self.options.directory, directory);
+        self.on_directory_change(now, &old);
+    }
+
+    /// The history has every reception up to `seq`.
+    pub fn durable(&mut self, now: Now, seq: u64) {
+        self.release_acknowledgements(now, seq, true);
+    }
+
+    /// The history could not keep receptions up to `seq`: their publishers must not be told otherwise.
+    pub fn lost(&mut self, now: Now, seq: u64) {
+        self.release_acknowledgements(now, seq, false);
+    }
+
+    /// The operating system refused a connection.
+    pub fn note_accept_failed(&mut self) {
+        self.counters.connections_refused += 1;
+    }
+
+    /// Tells every client that the server stops. [MQTT-3.14.2] reason 0x8B
+    pub fn shut_down(&mut self, now: Now) {
+        self.on_shut_down(now);
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.index()).filter(|c| !c.is_closing)
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(id.index())
+    }
+
+    fn mark_dirty(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.index())
+            && !connection.is_dirty
+        {
+            connection.is_dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    fn note_connection(&mut self, now: Now, id: ConnectionId, client_id: Arc<str>, what: ConnectionWhat) {
+        if self.options.lab {
+            return;
+        }
+        let Some(connection) = self.connections.get(id.index()) else { return };
+        let session = connection.session.and_then(|s| self.sessions.get(s.index()));
+        let event = ConnectionEvent {
+            at_ms: now.unix_ms,
+            client_id,
+            username: session.and_then(|s| s.principal.username().cloned()),
+            gateway: session.and_then(|s| s.principal.gateway()),
+            address: connection.address.to_string().into(),
+            what,
+        };
+        self.records.push(Record::Connection(Arc::new(event)));
+    }
+}

@@ -141,6 +141,11 @@ impl RuleSet {
         self.0 |= 1 << rule.code();
     }
 
+    /// Takes a rule out.
+    pub fn remove(&mut self, rule: RuleId) {
+        self.0 &= !(1 << rule.code());
+    }
+
     /// Whether the rule is in the set.
     pub const fn contains(self, rule: RuleId) -> bool {
         self.0 & (1 << rule.code()) != 0

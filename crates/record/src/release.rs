@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use policy::decision::Outcome;
+use policy::rule::RuleSet;
 
 /// All copies of one accepted reception.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct ReleasedCopy {
     pub kind: ReceiverKind,
     /// What became of it.
     pub outcome: Outcome,
+    /// Rules in state `observe` that would have withheld or changed it.
+    pub observed: RuleSet,
 }
 
 /// What kind of client a receiver is. The numbers are stored.

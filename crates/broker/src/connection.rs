@@ -1,0 +1,72 @@
+//! One Network Connection as the broker sees it: framing state, deadlines and bytes to write.
+
+use std::net::IpAddr;
+
+use mqtt::Version;
+
+use crate::outbox::Outbox;
+use crate::session::SessionId;
+
+/// Number of a connection; free again once the shell has called `closed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+impl ConnectionId {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl SessionId {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// State of one connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub address: IpAddr,
+    /// Tells this connection from an earlier one with the same number.
+    pub serial: u64,
+    pub opened_ms: u64,
+    /// When the last whole control packet came, on the broker's clock in ms.
+    pub last_packet_ms: u64,
+    /// One and a half Keep Alive in ms; 0 for none. [MQTT-3.1.2-22]
+    pub patience_ms: u64,
+    pub version: Version,
+    /// The session, once CONNECT was accepted.
+    pub session: Option<SessionId>,
+    /// Largest control packet the client takes.
+    pub client_packet_bytes_max: u32,
+    /// Whether the client wants reason strings and user properties beyond PUBLISH.
+    pub problem_information: bool,
+    /// First bytes of a control packet whose rest has not arrived.
+    pub partial: Vec<u8>,
+    pub outbox: Outbox,
+    pub is_dirty: bool,
+    pub is_closing: bool,
+    /// Whether it left with DISCONNECT, so that its Will is not published.
+    pub said_goodbye: bool,
+}
+
+impl Connection {
+    pub fn new(address: IpAddr, now_ms: u64, serial: u64) -> Self {
+        Self {
+            address,
+            serial,
+            opened_ms: now_ms,
+            last_packet_ms: now_ms,
+            patience_ms: 0,
+            version: Version::V311,
+            session: None,
+            client_packet_bytes_max: u32::MAX,
+            problem_information: true,
+            partial: Vec::new(),
+            outbox: Outbox::default(),
+            is_dirty: false,
+            is_closing: false,
+            said_goodbye: false,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the broker counts. Every refusal and every loss has a name here.
+
+use policy::rule::RULES;
+
+/// Why bytes from a client were not a control packet it may send.
+pub const MALFORMED_REASONS: [&str; 4] = ["malformed", "protocol error", "too large", "unsupported version"];
+
+/// Totals since the broker started.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Connections turned away before a byte was read.
+    pub connections_refused: u64,
+    /// CONNECTs accepted.
+    pub connected: u64,
+    /// CONNECTs with a wrong, unknown or disabled credential, or none where one is needed.
+    pub authentication_failed: u64,
+    /// Connections closed for what they sent, in the order of `MALFORMED_REASONS`.
+    pub malformed: [u64; 4],
+    /// Connections closed because nothing came within the keep-alive or connect time.
+    pub timed_out: u64,
+    /// PUBLISH packets taken from clients.
+    pub messages_in: u64,
+    /// PUBLISH packets sent to clients, repeats included.
+    pub messages_out: u64,
+    /// Bytes of control packets taken.
+    pub bytes_in: u64,
+    /// Receptions by verdict, in the order of `Verdict::ALL`.
+    pub by_verdict: [u64; 4],
+    /// Receptions decided and copies withheld, by stored number of the rule.
+    pub by_rule: RuleCounts,
+    /// Receptions on which an observed rule would have decided otherwise, by stored number of the rule.
+    pub would_have: RuleCounts,
+    /// Copies not sent because a client reads too slowly or its packet size limit is lower.
+    pub dropped: u64,
+    /// Messages whose expiry interval passed in a queue.
+    pub expired: u64,
+    /// Subscriptions refused.
+    pub subscriptions_refused: u64,
+    /// Acknowledgements that could not be given because the history could not keep the reception.
+    pub unacknowledged: u64,
+}
+
+/// One count per rule.
+#[derive(Debug, Clone)]
+pub struct RuleCounts([u64; 64]);
+
+impl Default for RuleCounts {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl RuleCounts {
+    /// Adds one.
+    pub fn add(&mut self, rule: policy::rule::RuleId) {
+        self.0[usize::from(rule.code())] += 1;
+    }
+
+    /// The counts, in the order in which rules are asked.
+    pub fn iter(&self) -> impl Iterator<Item = (policy::rule::RuleId, u64)> + '_ {
+        RULES.iter().map(|r| (r.id, self.0[usize::from(r.id.code())]))
+    }
+}

@@ -1,0 +1,160 @@
+//! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
+
+use policy::principal::Principal;
+
+use crate::message::Message;
+use crate::session::{Identifiers, Inflight, Queued, SessionId, Step};
+use crate::{Broker, ConnectionId, Now};
+
+/// One session that wants a message, its overlapping subscriptions merged. [MQTT-3.3.4-2]
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub session: SessionId,
+    pub qos: u8,
+    pub retain_as_published: bool,
+    pub identifiers: Identifiers,
+}
+
+/// Size of the PUBLISH that carries the message to a gateway: MQTT 3.1.1, QoS 1, as firmware and phones subscribe.
+pub(crate) fn packet_bytes(message: &Message) -> usize {
+    let body = 2 + message.topic.len() + 2 + message.payload.len();
+    1 + match body {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    } + body
+}
+
+impl Broker {
+    /// 6. Route: the sessions that want the topic. The list is the broker's own, given back after use.
+    pub(crate) fn route(&mut self, topic: &str, sender: SessionId) -> Vec<Route> {
+        let mut routes = std::mem::take(&mut self.routes);
+        routes.clear();
+        self.routings += 1;
+        let (routing, sessions) = (self.routings, &mut self.sessions);
+        self.subscriptions.matching(topic, &mut |id, subscription| {
+            if subscription.no_local && id == sender {
+                return;
+            }
+            let Some(session) = sessions.get_mut(id.index()) else { return };
+            let (mark, index) = session.route_mark;
+            if mark == routing {
+                let route: &mut Route = &mut routes[index];
+                route.qos = route.qos.max(subscription.qos);
+                route.retain_as_published |= subscription.retain_as_published;
+                route.identifiers.extend(subscription.identifier);
+            } else {
+                session.route_mark = (routing, routes.len());
+                routes.push(Route {
+                    session: id,
+                    qos: subscription.qos,
+                    retain_as_published: subscription.retain_as_published,
+                    identifiers: subscription.identifier.into_iter().collect(),
+                });
+            }
+        });
+        routes
+    }
+
+    /// 8. Deliver: one copy to one session. Returns false when it was lost because the client reads too slowly.
+    pub(crate) fn deliver(&mut self, now: Now, to: SessionId, copy: Queued) -> bool {
+        let limits = &self.options.limits;
+        let (messages_max, bytes_max) = (limits.queue_messages_max, limits.queue_bytes_max);
+        let Some(session) = self.sessions.get_mut(to.index()) else { return false };
+        if copy.qos == 0 {
+            let Some(connection) = session.connection else { return false };
+            let has_room = self.connections.get(connection.index()).is_some_and(|c| c.outbox.len() < bytes_max);
+            if !has_room {
+                session.dropped += 1;
+                self.counters.dropped += 1;
+                return false;
+            }
+            return self.send_copy(now, connection, to, &copy, 0, false);
+        }
+        if !session.enqueue(copy, messages_max, bytes_max) {
+            self.counters.dropped += 1;
+            return false;
+        }
+        self.send_waiting(now, to);
+        true
+    }
+
+    /// Sends what waits, as far as the client's Receive Maximum and its connection allow. [MQTT-3.3.4-9]
+    pub(crate) fn send_waiting(&mut self, now: Now, to: SessionId) {
+        loop {
+            let bytes_max = self.options.limits.queue_bytes_max;
+            let Some(session) = self.sessions.get_mut(to.index()) else { return };
+            let Some(connection) = session.connection else { return };
+            let is_clogged = self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
+            if is_clogged || !session.has_room_in_flight() {
+                return;
+            }
+            let Some(copy) = session.queue.pop_front() else { return };
+            if copy.message.is_expired(now.mono_ms) {
+                session.release_bytes(&copy);
+                self.counters.expired += 1;
+                continue;
+            }
+            let packet_id = session.fresh_packet_id();
+            if self.send_copy(now, connection, to, &copy, packet_id, false) {
+                let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
+                if let Some(session) = self.sessions.get_mut(to.index()) {
+                    session.inflight.push_back(Inflight { packet_id, step, copy: Some(copy) });
+                }
+            } else if let Some(session) = self.sessions.get_mut(to.index()) {
+                session.release_bytes(&copy);
+            }
+        }
+    }
+
+    /// Sends again what was in flight when the client went away, in the original order. [MQTT-4.4.0-1]
+    pub(crate) fn send_again(&mut self, now: Now, to: SessionId) {
+        let Some(session) = self.sessions.get_mut(to.index()) else { return };
+        let Some(connection) = session.connection else { return };
+        let inflight = std::mem::take(&mut session.inflight);
+        for entry in &inflight {
+            match &entry.copy {
+                Some(copy) => {
+                    self.send_copy(now, connection, to, copy, entry.packet_id, true);
+                }
+                None => self.send_pubrel(connection, entry.packet_id),
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(to.index()) {
+            session.inflight = inflight;
+        }
+        self.send_waiting(now, to);
+    }
+
+    /// Writes one PUBLISH into the outbox. Returns false when the client does not take packets that large.
+    fn send_copy(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        to: SessionId,
+        copy: &Queued,
+        packet_id: u16,
+        again: bool,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(id.index()) else { return false };
+        if connection.is_closing {
+            return false;
+        }
+        if !crate::packets::write_publish(connection, now, copy, packet_id, again) {
+            self.counters.dropped += 1;
+            return false;
+        }
+        self.counters.messages_out += 1;
+        if let Some(session) = self.sessions.get_mut(to.index()) {
+            session.messages_out += 1;
+        }
+        self.mark_dirty(id);
+        true
+    }
+}
+
+/// Whether copies toward this client go through a node's small buffers.
+pub(crate) const fn is_gateway(principal: &Principal) -> bool {
+    principal.gateway().is_some()
+}

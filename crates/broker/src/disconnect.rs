@@ -1,0 +1,130 @@
+//! Ends: DISCONNECT from either side, lost connections, sessions that are over, Wills, revoked credentials.
+
+use directory::Directory;
+use mqtt::reason_code::ReasonCode;
+use record::ConnectionWhat;
+
+use crate::publish::Arrived;
+use crate::session::SessionId;
+use crate::{Broker, ConnectionId, Now};
+
+impl Broker {
+    /// Closes a connection after what is in its outbox has been written as far as possible.
+    pub(crate) fn close(&mut self, id: ConnectionId, reason: &'static str) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.is_closing = true;
+        connection.partial = Vec::new();
+        self.mark_dirty(id);
+        self.closing.push_back((id, reason));
+    }
+
+    /// Tells an MQTT 5.0 client why, then closes. [MQTT-4.13.1-1]
+    pub(crate) fn disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &'static str) {
+        let speaks_v5 = self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
+        if speaks_v5 {
+            self.send_disconnect(id, reason);
+        }
+        self.close(id, why);
+    }
+
+    /// The Network Connection is gone, whoever ended it.
+    pub(crate) fn on_closed(&mut self, now: Now, id: ConnectionId, reason: &'static str) {
+        let session = self.connections.get(id.index()).and_then(|c| c.session);
+        if let Some(session_id) = session {
+            let client_id = self.sessions.get(session_id.index()).map(|s| s.client_id.clone());
+            if let Some(client_id) = client_id {
+                self.note_connection(now, id, client_id, ConnectionWhat::Disconnected(reason));
+            }
+        }
+        let Some(connection) = self.connections.try_remove(id.index()) else { return };
+        let Some(session_id) = connection.session else { return };
+        let Some(session) = self.session(session_id) else { return };
+        if session.connection != Some(id) {
+            return; // taken over by a newer connection
+        }
+        session.connection = None;
+        session.since_unix_ms = now.unix_ms;
+        if connection.said_goodbye {
+            session.will = None; // [MQTT-3.14.4-3]
+        }
+        session.expires_at_ms = match session.expiry_ms {
+            u64::MAX => None,
+            after => Some(now.mono_ms.saturating_add(after)),
+        };
+        let (ends_now, will_delay) = (session.expiry_ms == 0, session.will.as_ref().map(|w| w.delay_ms));
+        // The Will is due after its delay or when the session ends, whichever is first. [MQTT-3.1.3-9]
+        session.will_due_ms = will_delay.map(|delay| now.mono_ms.saturating_add(delay));
+        if ends_now {
+            self.end_session(now, session_id);
+        } else if will_delay == Some(0) {
+            self.publish_will(now, session_id);
+        }
+    }
+
+    /// Forgets a session and everything it holds.
+    pub(crate) fn end_session(&mut self, now: Now, id: SessionId) {
+        self.publish_will(now, id);
+        let Some(session) = self.sessions.try_remove(id.index()) else { return };
+        self.by_client_id.remove(&session.client_id);
+        for filter in session.subscriptions.keys() {
+            self.subscriptions.remove(filter, id);
+        }
+        self.held.retain(|h| !h.is_of(id));
+    }
+
+    /// Publishes the Will through the same journey as everything else. [MQTT-3.1.2-8]
+    pub(crate) fn publish_will(&mut self, now: Now, id: SessionId) {
+        let Some(session) = self.session(id) else { return };
+        session.will_due_ms = None;
+        let Some(will) = session.will.take() else { return };
+        let arrived = Arrived {
+            topic: &will.topic,
+            payload: &will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            packet_id: 0,
+            expiry_s: will.expiry_s,
+            properties: will.properties.clone(),
+        };
+        self.on_publish(now, id, arrived);
+    }
+
+    /// Clients whose credential is gone, disabled or renewed leave at once, and their sessions with them; guests leave
+    /// when the first credential exists.
+    pub(crate) fn on_directory_change(&mut self, now: Now, old: &Directory) {
+        let directory = self.options.directory.clone();
+        let revoked: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| match s.principal.username() {
+                Some(username) => !directory.is_unchanged(old, username),
+                None => !self.options.lab && directory.has_credentials(),
+            })
+            .filter_map(|(index, _)| u32::try_from(index).ok().map(SessionId))
+            .collect();
+        for id in revoked {
+            let connection = self.session(id).and_then(|s| {
+                s.expiry_ms = 0;
+                s.will = None;
+                s.connection
+            });
+            match connection {
+                Some(connection) => {
+                    self.disconnect(connection, ReasonCode::NotAuthorized, "credential revoked");
+                }
+                None => self.end_session(now, id),
+            }
+        }
+    }
+
+    pub(crate) fn on_shut_down(&mut self, _now: Now) {
+        let open: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter_map(|(index, _)| u32::try_from(index).ok().map(ConnectionId))
+            .collect();
+        for id in open {
+            self.disconnect(id, ReasonCode::ServerShuttingDown, "server stopped");
+        }
+    }
+}

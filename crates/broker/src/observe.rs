@@ -1,0 +1,78 @@
+//! Step 2 of the journey written down: facts about one publish as the history keeps them. Facts, never verdicts.
+
+use std::sync::Arc;
+
+use mesh::observe::Facts;
+use policy::ledger::PacketKey;
+use record::{Consent, KeyClass, PacketSummary};
+
+/// The facts that outlive the publish: what the history keeps and what the release rules need.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub gateway: Option<u32>,
+    pub packet: Option<PacketSummary>,
+    pub key: Option<PacketKey>,
+    pub channel: Option<Arc<str>>,
+    pub port: Option<u32>,
+    pub consent: Consent,
+    pub key_class: KeyClass,
+    pub flags: u64,
+    pub frame_bytes: Option<u16>,
+    pub airtime_us: Option<u32>,
+    pub hop_limit_at: Option<usize>,
+}
+
+/// Writes down the facts.
+pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) -> Observed {
+    let in_topic = facts.topic.as_ref().and_then(|t| t.gateway_node());
+    let channel = facts.channel_id.or(facts.topic.as_ref().and_then(|t| t.channel));
+    let preset = channel.and_then(mesh::airtime::ModemPreset::of_channel_name).unwrap_or(preset);
+    Observed {
+        gateway: in_topic.or(facts.gateway).map(|n| n.0),
+        packet: facts.packet.as_ref().map(|p| summary(p, facts)),
+        key: policy::uplink::packet_key(facts),
+        channel: channel.map(Arc::from),
+        port: facts.port.map(|p| p.0),
+        consent: match facts.consent {
+            mesh::observe::Consent::Yes => Consent::Yes,
+            mesh::observe::Consent::No => Consent::No,
+            mesh::observe::Consent::Unknown => Consent::Unknown,
+        },
+        key_class: key_class(facts.key_class),
+        flags: facts.flags.0,
+        frame_bytes: facts.frame_bytes,
+        airtime_us: facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes))),
+        hop_limit_at: facts.hop_limit_at,
+    }
+}
+
+fn summary(p: &mesh::packet::PacketHeader, facts: &Facts<'_>) -> PacketSummary {
+    PacketSummary {
+        from: p.from.0,
+        to: p.to.0,
+        id: p.id,
+        hop_limit: u8::try_from(p.hop_limit).unwrap_or(u8::MAX),
+        hop_start: u8::try_from(p.hop_start).unwrap_or(u8::MAX),
+        hops_away: facts.hops_away,
+        rx_rssi: (p.rx_rssi != 0).then_some(p.rx_rssi),
+        rx_snr: (p.rx_rssi != 0 || p.rx_snr != 0.0).then_some(p.rx_snr),
+        rx_time: p.rx_time,
+        relay_node: p.relay_node,
+        next_hop: p.next_hop,
+        want_ack: p.want_ack,
+        request_id: facts.data.as_ref().map_or(0, |d| d.request_id),
+    }
+}
+
+fn key_class(class: mesh::key::KeyClass) -> KeyClass {
+    use mesh::key::KeyClass as Mesh;
+    match class {
+        Mesh::Default => KeyClass::Default,
+        Mesh::Simple => KeyClass::Simple,
+        Mesh::Known => KeyClass::Known,
+        Mesh::Private => KeyClass::Private,
+        Mesh::Pki => KeyClass::Pki,
+        Mesh::Unencrypted => KeyClass::Unencrypted,
+        Mesh::Unknown => KeyClass::Unknown,
+    }
+}

@@ -1,0 +1,257 @@
+//! One packet's journey, from a PUBLISH to every outbox. Read top to bottom; the step names are those of
+//! `docs/journey.md`, of the history and of the page that explains a packet.
+
+use std::sync::Arc;
+
+use mesh::observe::Scratch;
+use policy::decision::{Decision, Outcome, Verdict};
+use policy::ledger::PacketKey;
+use policy::release::{Release, decide_release};
+use policy::rule::RuleSet;
+use policy::uplink::{Permit, Uplink, decide_uplink};
+use record::{Reception, Record, ReleasedCopy};
+
+use crate::acknowledge::Answer;
+use crate::message::{Message, MessageProperties};
+use crate::observe::{Observed, write_down};
+use crate::session::{Queued, SessionId};
+use crate::{Broker, Now};
+
+/// 1. Arrive: a PUBLISH that keeps the rules of MQTT.
+pub(crate) struct Arrived<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: u8,
+    pub retain: bool,
+    /// Packet Identifier; 0 for QoS 0 and for messages the broker publishes itself.
+    pub packet_id: u16,
+    /// Message Expiry Interval, seconds.
+    pub expiry_s: Option<u32>,
+    pub properties: Option<Box<MessageProperties>>,
+}
+
+impl Broker {
+    pub(crate) fn on_publish(&mut self, now: Now, sender: SessionId, arrived: Arrived<'_>) {
+        self.counters.messages_in += 1;
+        let mut scratch = Scratch::default();
+        // 2. Observe, 3. judge.
+        let judged = self.judge(now, sender, &arrived, &mut scratch);
+        let message = share(now, &arrived, judged.observed.as_ref());
+        // 4. Record.
+        let seq = self.record(now, sender, &arrived, &message, &judged);
+        // 5. Answer.
+        self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
+        let Some(permit) = judged.permit else { return };
+        // 6. Route.
+        if arrived.retain && judged.may_be_retained() {
+            self.retained.apply(&message);
+        }
+        let routes = self.route(&message.topic, sender);
+        // 7. Release, 8. deliver.
+        let mut copies = Vec::with_capacity(if seq.is_some() { routes.len() } else { 0 });
+        for route in &routes {
+            let (outcome, observed) = self.decide_copy(sender, route.session, &message, &judged, &permit);
+            let outcome = self.deliver_by(now, route, &message, outcome);
+            if seq.is_some() {
+                self.note_copy(&mut copies, route.session, outcome, observed);
+            }
+        }
+        self.routes = routes;
+        // 9. Account.
+        self.account(now, seq, copies, &judged, permit);
+    }
+
+    /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only.
+    fn judge(&mut self, now: Now, sender: SessionId, arrived: &Arrived<'_>, scratch: &mut Scratch) -> Judged {
+        if self.options.lab {
+            return Judged::plain();
+        }
+        let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
+        let Some(session) = self.sessions.get(sender.index()) else { return Judged::plain() };
+        let uplink =
+            Uplink { sender: &session.principal, topic: arrived.topic, facts: &facts, seen: &self.seen };
+        let (decision, permit) = decide_uplink(&self.options.policy, &uplink);
+        let is_mesh = facts.topic.is_some();
+        let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
+        if let Some(Observed { key: Some(key), gateway: Some(gateway), .. }) = observed
+            && decision.verdict != Verdict::Refuse
+        {
+            self.seen.note_heard(now.mono_ms, key, gateway);
+        }
+        Judged { decision, permit, observed }
+    }
+
+    /// 4. Record: every reception and everything refused, with its exact bytes. Returns the number it got.
+    fn record(
+        &mut self,
+        now: Now,
+        sender: SessionId,
+        arrived: &Arrived<'_>,
+        message: &Message,
+        judged: &Judged,
+    ) -> Option<u64> {
+        let is_refused = judged.decision.verdict == Verdict::Refuse;
+        if self.options.lab || (judged.observed.is_none() && !is_refused) {
+            return None;
+        }
+        let session = self.sessions.get(sender.index())?;
+        self.last_seq += 1;
+        let decision = judged.decision.clone();
+        self.counters.by_verdict[usize::from(decision.verdict.code())] += 1;
+        if let Some(rule) = decision.rule {
+            self.counters.by_rule.add(rule);
+        }
+        decision.observed.iter().for_each(|rule| self.counters.would_have.add(rule));
+        let seen = judged.observed.as_ref();
+        let reception = Reception {
+            seq: self.last_seq,
+            at_ms: now.unix_ms,
+            client_id: session.client_id.clone(),
+            username: session.principal.username().cloned(),
+            gateway: seen.and_then(|o| o.gateway).or(session.principal.gateway()),
+            topic: message.topic.clone(),
+            payload: message.payload.clone(),
+            qos: arrived.qos,
+            retain: arrived.retain,
+            packet: seen.and_then(|o| o.packet),
+            channel: seen.and_then(|o| o.channel.clone()),
+            port: seen.and_then(|o| o.port),
+            consent: seen.map_or(record::Consent::Unknown, |o| o.consent),
+            key_class: seen.map_or(record::KeyClass::Unknown, |o| o.key_class),
+            flags: seen.map_or(0, |o| o.flags),
+            frame_bytes: seen.and_then(|o| o.frame_bytes),
+            airtime_us: seen.and_then(|o| o.airtime_us),
+            decision,
+        };
+        self.records.push(Record::Reception(Arc::new(reception)));
+        Some(self.last_seq)
+    }
+
+    /// 7. Release: policy decides again, for one receiver.
+    fn decide_copy(
+        &self,
+        sender: SessionId,
+        receiver: SessionId,
+        message: &Message,
+        judged: &Judged,
+        permit: &Permit,
+    ) -> (Outcome, RuleSet) {
+        let (Some(observed), Some(receiver)) = (&judged.observed, self.sessions.get(receiver.index())) else {
+            return (Outcome::Delivered, RuleSet::default());
+        };
+        let Some(packet) = observed.packet else { return (Outcome::Delivered, RuleSet::default()) };
+        let uplinked_by =
+            observed.gateway.or_else(|| self.sessions.get(sender.index()).and_then(|s| s.principal.gateway()));
+        let release = Release {
+            permit,
+            receiver: &receiver.principal,
+            uplinked_by,
+            from: packet.from,
+            key: observed.key,
+            hop_limit: packet.hop_limit,
+            can_lower: message.hop_limit_at.is_some(),
+            mqtt_packet_bytes: crate::deliver::packet_bytes(message),
+            seen: &self.seen,
+        };
+        decide_release(&self.options.policy, &release)
+    }
+
+    fn note_copy(&mut self, copies: &mut Vec<ReleasedCopy>, to: SessionId, outcome: Outcome, observed: RuleSet) {
+        if let Outcome::Withheld(rule) = outcome {
+            self.counters.by_rule.add(rule);
+        }
+        observed.iter().for_each(|rule| self.counters.would_have.add(rule));
+        if let Some(session) = self.sessions.get(to.index()) {
+            copies.push(ReleasedCopy {
+                receiver: session.receiver.clone(),
+                kind: session.kind(),
+                outcome,
+                observed,
+            });
+        }
+    }
+
+    /// 9. Account: what was sent and withheld goes to the history, and the packet counts as passed on.
+    fn account(
+        &mut self,
+        now: Now,
+        seq: Option<u64>,
+        copies: Vec<ReleasedCopy>,
+        judged: &Judged,
+        permit: Permit,
+    ) {
+        if permit.allows_radio()
+            && let Some(key) = judged.key()
+        {
+            self.seen.note_released(now.mono_ms, key);
+        }
+        if let Some(reception_seq) = seq
+            && !copies.is_empty()
+        {
+            let release = record::Release { reception_seq, at_ms: now.unix_ms, copies };
+            self.records.push(Record::Release(Arc::new(release)));
+        }
+    }
+}
+
+/// What steps 2 and 3 found.
+pub(crate) struct Judged {
+    pub decision: Decision,
+    pub permit: Option<Permit>,
+    /// Facts of mesh traffic; `None` for other messages.
+    pub observed: Option<Observed>,
+}
+
+impl Judged {
+    /// The plain-broker profile has no mesh policy.
+    fn plain() -> Self {
+        let (decision, permit) = policy::uplink::pass_unjudged();
+        Self { decision, permit: Some(permit), observed: None }
+    }
+
+    fn key(&self) -> Option<PacketKey> {
+        self.observed.as_ref().and_then(|o| o.key)
+    }
+
+    /// Retained packets would reach a radio long after their time: of mesh traffic nothing is retained.
+    const fn may_be_retained(&self) -> bool {
+        self.observed.is_none()
+    }
+}
+
+fn share(now: Now, arrived: &Arrived<'_>, observed: Option<&Observed>) -> Arc<Message> {
+    Arc::new(Message {
+        topic: arrived.topic.into(),
+        payload: arrived.payload.into(),
+        qos: arrived.qos,
+        retain: arrived.retain,
+        properties: arrived.properties.clone(),
+        expires_at_ms: arrived.expiry_s.map(|s| now.mono_ms.saturating_add(u64::from(s) * 1000)),
+        hop_limit_at: observed.and_then(|o| o.hop_limit_at),
+    })
+}
+
+/// 8. Deliver what policy let through.
+impl Broker {
+    fn deliver_by(
+        &mut self,
+        now: Now,
+        route: &crate::deliver::Route,
+        message: &Arc<Message>,
+        outcome: Outcome,
+    ) -> Outcome {
+        let hop_limit = match outcome {
+            Outcome::Delivered => None,
+            Outcome::DeliveredWithHopLimit(hops) => Some(hops),
+            Outcome::Withheld(_) | Outcome::Dropped => return outcome,
+        };
+        let copy = Queued {
+            message: message.clone(),
+            qos: route.qos.min(message.qos),
+            retain: message.retain && route.retain_as_published,
+            hop_limit,
+            identifiers: route.identifiers.clone(),
+        };
+        if self.deliver(now, route.session, copy) { outcome } else { Outcome::Dropped }
+    }
+}

@@ -1,0 +1,185 @@
+//! One Session: what the broker keeps for a client across Network Connections. Values and their bookkeeping; what is
+//! sent when is decided by the verbs (`publish`, `acknowledge`, `connect`).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use policy::principal::Principal;
+use record::ReceiverKind;
+
+use crate::ConnectionId;
+use crate::message::Message;
+use crate::subscription_tree::Subscription;
+use crate::will::Will;
+
+/// Number of a session in the broker's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// What the broker keeps for one client identifier.
+#[derive(Debug)]
+pub struct Session {
+    /// Client Identifier.
+    pub client_id: Arc<str>,
+    /// Who made it; nobody else may take it over.
+    pub principal: Principal,
+    /// What the history calls this client as a receiver.
+    pub receiver: Arc<str>,
+    /// The Network Connection it is on; `None` while the client is away.
+    pub connection: Option<ConnectionId>,
+    /// When it came or went, Unix ms.
+    pub since_unix_ms: i64,
+    /// Subscriptions by Topic Filter.
+    pub subscriptions: BTreeMap<Box<str>, Subscription>,
+    /// QoS 1 and 2 messages sent and not finished, in the order of sending.
+    pub inflight: VecDeque<Inflight>,
+    /// QoS 1 and 2 messages that wait for room in flight or for the client to come back.
+    pub queue: VecDeque<Queued>,
+    /// Payload and topic bytes in `queue` and `inflight`.
+    pub queued_bytes: usize,
+    /// Packet Identifiers of incoming QoS 2 messages that are not released yet. [MQTT-4.3.3-10]
+    pub incoming_qos2: BTreeSet<u16>,
+    /// How many QoS 1 and 2 messages the client takes at once. [MQTT-3.3.4-9]
+    pub receive_maximum: u16,
+    /// Session Expiry Interval in ms after the connection ends; 0 ends with it, `u64::MAX` never.
+    pub expiry_ms: u64,
+    /// When it ends, on the broker's clock in ms; set while the client is away.
+    pub expires_at_ms: Option<u64>,
+    /// Will Message.
+    pub will: Option<Will>,
+    /// When the Will is due, on the broker's clock in ms; set while the client is away.
+    pub will_due_ms: Option<u64>,
+    last_packet_id: u16,
+    /// Set by the routing step to merge overlapping subscriptions of one session.
+    pub route_mark: (u64, usize),
+    /// Messages this client published.
+    pub messages_in: u64,
+    /// Messages sent to this client.
+    pub messages_out: u64,
+    /// Messages lost because this client reads too slowly.
+    pub dropped: u64,
+}
+
+/// A QoS 1 or 2 message on its way to the client.
+#[derive(Debug)]
+pub struct Inflight {
+    /// Packet Identifier.
+    pub packet_id: u16,
+    /// How far the exchange has come.
+    pub step: Step,
+    /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
+    pub copy: Option<Queued>,
+}
+
+/// What the broker waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// PUBACK.
+    Puback,
+    /// PUBREC.
+    Pubrec,
+    /// PUBCOMP.
+    Pubcomp,
+}
+
+/// One copy of a message for this session.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The message.
+    pub message: Arc<Message>,
+    /// QoS of this copy: the lower of publisher's and subscription's.
+    pub qos: u8,
+    /// RETAIN flag of this copy.
+    pub retain: bool,
+    /// Lower hop limit to write into this copy.
+    pub hop_limit: Option<u8>,
+    /// Subscription Identifiers that matched.
+    pub identifiers: Identifiers,
+}
+
+/// Subscription Identifiers of the subscriptions that matched; rarely more than one.
+pub type Identifiers = smallvec::SmallVec<[u32; 2]>;
+
+impl Queued {
+    /// What it counts toward the session's bytes.
+    pub fn bytes(&self) -> usize {
+        self.message.topic.len() + self.message.payload.len()
+    }
+}
+
+impl Session {
+    /// A fresh session of a client.
+    pub fn new(client_id: Arc<str>, principal: Principal) -> Self {
+        let receiver = match (principal.gateway(), principal.username()) {
+            (Some(gateway), _) => format!("!{gateway:08x}").into(),
+            (None, Some(username)) => username.clone(),
+            (None, None) => client_id.clone(),
+        };
+        Self {
+            client_id,
+            principal,
+            receiver,
+            connection: None,
+            since_unix_ms: 0,
+            subscriptions: BTreeMap::new(),
+            inflight: VecDeque::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            incoming_qos2: BTreeSet::new(),
+            receive_maximum: u16::MAX,
+            expiry_ms: 0,
+            expires_at_ms: None,
+            will: None,
+            will_due_ms: None,
+            last_packet_id: 0,
+            route_mark: (0, 0),
+            messages_in: 0,
+            messages_out: 0,
+            dropped: 0,
+        }
+    }
+
+    /// What kind of receiver the history notes.
+    pub const fn kind(&self) -> ReceiverKind {
+        match &self.principal {
+            Principal::Gateway { .. } | Principal::Guest { gateway: Some(_) } => ReceiverKind::Gateway,
+            Principal::Observer { .. } => ReceiverKind::Observer,
+            Principal::Service { .. } => ReceiverKind::Service,
+            Principal::Guest { gateway: None } | Principal::Lab => ReceiverKind::Guest,
+        }
+    }
+
+    /// A Packet Identifier that is not in use. There are 65,535 and `inflight` is bounded well below.
+    pub fn fresh_packet_id(&mut self) -> u16 {
+        loop {
+            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            let id = self.last_packet_id;
+            // Identifiers are given in turn, so the one in use can only be far back: look there last.
+            if !self.inflight.iter().any(|i| i.packet_id == id) {
+                return id;
+            }
+        }
+    }
+
+    /// Whether another QoS 1 or 2 message may be sent now.
+    pub fn has_room_in_flight(&self) -> bool {
+        self.inflight.len() < usize::from(self.receive_maximum)
+    }
+
+    /// Takes a copy into the queue unless the limits say no.
+    pub fn enqueue(&mut self, copy: Queued, messages_max: usize, bytes_max: usize) -> bool {
+        let waiting = self.queue.len() + self.inflight.len();
+        if waiting >= messages_max || self.queued_bytes + copy.bytes() > bytes_max {
+            self.dropped += 1;
+            return false;
+        }
+        self.queued_bytes += copy.bytes();
+        self.queue.push_back(copy);
+        true
+    }
+
+    /// Drops what a copy held of the session's bytes.
+    pub fn release_bytes(&mut self, copy: &Queued) {
+        self.queued_bytes = self.queued_bytes.saturating_sub(copy.bytes());
+    }
+}

@@ -1,0 +1,22 @@
+//! A Will Message, kept until the client leaves without saying goodbye.
+
+use crate::message::MessageProperties;
+
+/// The Will Message of a session and when it is due.
+#[derive(Debug)]
+pub struct Will {
+    /// Topic Name.
+    pub topic: Box<str>,
+    /// Application payload.
+    pub payload: Box<[u8]>,
+    /// QoS, 0–2.
+    pub qos: u8,
+    /// Whether it is to be retained.
+    pub retain: bool,
+    /// Will Delay Interval in ms. [MQTT-3.1.3-9]
+    pub delay_ms: u64,
+    /// Message Expiry Interval in seconds.
+    pub expiry_s: Option<u32>,
+    /// Properties that travel with it.
+    pub properties: Option<Box<MessageProperties>>,
+}

@@ -1,0 +1,120 @@
+//! Topics that gateways use (firmware `src/mqtt/MQTT.cpp`). The root may be any number of levels, or none.
+
+use crate::node::NodeNum;
+
+/// What a mesh topic carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicKind {
+    /// `{root}/2/e/{channel}/{gateway}`: envelopes.
+    Envelope,
+    /// `{root}/2/c/{channel}/{gateway}`: envelopes of firmware before 2.3.
+    LegacyEnvelope,
+    /// `{root}/2/map/`: map reports; names no gateway.
+    Map,
+    /// `{root}/2/json/{channel}/{gateway}`: decoded JSON of firmware up to 2.7.
+    Json,
+    /// `{root}/2/json/mqtt/…`: JSON commands that make a node transmit. A gateway with a channel named `mqtt` uplinks
+    /// its own JSON on the same topic, so who published decides what it is.
+    JsonCommand,
+    /// `{root}/2/stat/{gateway}`: online/offline of firmware before July 2024.
+    Stat,
+}
+
+/// A mesh topic taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeshTopic<'a> {
+    /// Everything before `/2/`; may be empty.
+    pub root: &'a str,
+    /// What it carries.
+    pub kind: TopicKind,
+    /// Channel name.
+    pub channel: Option<&'a str>,
+    /// The last level, as it stands.
+    pub gateway: Option<&'a str>,
+}
+
+impl<'a> MeshTopic<'a> {
+    /// Takes a Topic Name apart; `None` when it is none of the mesh's.
+    pub fn parse(topic: &'a str) -> Option<Self> {
+        let (rest, last) = topic.rsplit_once('/')?;
+        let make = |root, kind, channel, gateway| Some(Self { root, kind, channel, gateway });
+        if last.is_empty()
+            && let Some(root) = before(rest, "2/map")
+        {
+            return make(root, TopicKind::Map, None, None);
+        }
+        if let Some(root) = before(rest, "2/stat") {
+            return make(root, TopicKind::Stat, None, Some(last));
+        }
+        let (rest, channel) = rest.rsplit_once('/')?;
+        let gateway = Some(last);
+        if let Some(root) = before(rest, "2/e") {
+            make(root, TopicKind::Envelope, Some(channel), gateway)
+        } else if let Some(root) = before(rest, "2/c") {
+            make(root, TopicKind::LegacyEnvelope, Some(channel), gateway)
+        } else if let Some(root) = before(rest, "2/json") {
+            let is_command = channel.eq_ignore_ascii_case("mqtt");
+            make(root, if is_command { TopicKind::JsonCommand } else { TopicKind::Json }, Some(channel), gateway)
+        } else {
+            None
+        }
+    }
+
+    /// The gateway's number, when the last level is written as firmware writes it.
+    pub fn gateway_node(&self) -> Option<NodeNum> {
+        self.gateway.and_then(NodeNum::parse)
+    }
+}
+
+/// What stands before a tail of whole levels.
+fn before<'a>(text: &'a str, tail: &str) -> Option<&'a str> {
+    let root = text.strip_suffix(tail)?;
+    if root.is_empty() { Some(root) } else { root.strip_suffix('/') }
+}
+
+/// The topic a gateway uplinks envelopes on.
+pub fn envelope_topic(root: &str, channel: &str, gateway: NodeNum) -> String {
+    let slash = if root.is_empty() { "" } else { "/" };
+    format!("{root}{slash}2/e/{channel}/{gateway}")
+}
+
+/// The topic of map reports.
+pub fn map_topic(root: &str) -> String {
+    let slash = if root.is_empty() { "" } else { "/" };
+    format!("{root}{slash}2/map/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_of_all_kinds() {
+        use TopicKind::*;
+        for (topic, expected) in [
+            ("msh/US/CITY/2/e/LongFast/!a5000001", Some((Envelope, "msh/US/CITY", Some("LongFast")))),
+            ("msh/2/e/Long Fast/!a5000001", Some((Envelope, "msh", Some("Long Fast")))),
+            ("2/e/LongFast/!a5000001", Some((Envelope, "", Some("LongFast")))),
+            ("msh/US/2/c/LongFast/!a5000001", Some((LegacyEnvelope, "msh/US", Some("LongFast")))),
+            ("msh/US/2/map/", Some((Map, "msh/US", None))),
+            ("msh/US/2/json/LongFast/!a5000001", Some((Json, "msh/US", Some("LongFast")))),
+            ("msh/US/2/json/mqtt/!a5000001", Some((JsonCommand, "msh/US", Some("mqtt")))),
+            ("msh/US/2/json/MQTT/anything", Some((JsonCommand, "msh/US", Some("MQTT")))),
+            ("msh/US/2/stat/!a5000001", Some((Stat, "msh/US", None))),
+            ("msh/US/2/map", None),
+            ("msh/US/12/e/LongFast/!a5000001", None),
+            ("home/lights", None),
+            ("", None),
+        ] {
+            let found = MeshTopic::parse(topic).map(|t| (t.kind, t.root, t.channel));
+            assert_eq!(found, expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn topics_that_are_made_are_understood() {
+        let topic = envelope_topic("msh/US", "Ops", NodeNum(7));
+        assert_eq!(MeshTopic::parse(&topic).unwrap().gateway_node(), Some(NodeNum(7)));
+        assert_eq!(MeshTopic::parse(&map_topic("msh")).unwrap().kind, TopicKind::Map);
+    }
+}

@@ -1,0 +1,222 @@
+//! PUBLISH (§ 3.3) and the four packets that acknowledge it (§ 3.4–3.7).
+
+use crate::Version;
+use crate::error::DecodeError;
+use crate::property::{Properties, id, place};
+use crate::reason_code::ReasonCode;
+use crate::wire::{Reader, put_binary, put_u16, put_variable, variable_len};
+
+/// PUBLISH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish<'a> {
+    /// Sent before.
+    pub dup: bool,
+    /// QoS, 0–2.
+    pub qos: u8,
+    /// RETAIN flag.
+    pub retain: bool,
+    /// Topic Name; empty only with a Topic Alias.
+    pub topic: &'a str,
+    /// Packet Identifier; 0 for QoS 0.
+    pub packet_id: u16,
+    /// Properties; empty for 3.1.1.
+    pub properties: Properties<'a>,
+    /// Application payload.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Publish<'a> {
+    /// Decodes a PUBLISH from its flags and body.
+    ///
+    /// # Errors
+    /// As § 3.3 demands.
+    pub fn decode(flags: u8, body: &'a [u8], version: Version) -> Result<Self, DecodeError> {
+        let (dup, qos, retain) = (flags & 8 != 0, (flags >> 1) & 3, flags & 1 != 0);
+        if qos == 3 {
+            return Err(DecodeError::malformed("QoS is 3")); // [MQTT-3.3.1-4]
+        }
+        if dup && qos == 0 {
+            return Err(DecodeError::malformed("DUP with QoS 0")); // [MQTT-3.3.1-2]
+        }
+        let mut r = Reader::new(body);
+        let topic = r.string("Topic Name")?;
+        let packet_id = if qos > 0 { r.packet_id()? } else { 0 };
+        let properties = match version {
+            Version::V5 => Properties::read(&mut r, place::PUBLISH)?,
+            Version::V311 => Properties::default(),
+        };
+        let has_alias = properties.number(id::TOPIC_ALIAS).is_some();
+        if topic.is_empty() && !has_alias {
+            return Err(DecodeError::protocol("Topic Name is empty and there is no Topic Alias"));
+        }
+        if !topic.is_empty() && !crate::topic::is_valid_name(topic, usize::MAX) {
+            return Err(DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name holds a wildcard"));
+        }
+        let response = properties.text(id::RESPONSE_TOPIC);
+        if response.is_some_and(|t| !crate::topic::is_valid_name(t, usize::MAX)) {
+            return Err(DecodeError::protocol("Response Topic is not a Topic Name")); // [MQTT-3.3.2-14]
+        }
+        Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: r.rest() })
+    }
+}
+
+/// A PUBLISH to write: the same message goes to many receivers, each with its own flags and identifiers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PublishOut<'a> {
+    /// Sent before.
+    pub dup: bool,
+    /// QoS, 0–2.
+    pub qos: u8,
+    /// RETAIN flag.
+    pub retain: bool,
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Packet Identifier; 0 for QoS 0.
+    pub packet_id: u16,
+    /// Property bytes that are the same for every receiver, without their length; ignored for 3.1.1.
+    pub shared_properties: &'a [u8],
+    /// Message Expiry Interval left, seconds.
+    pub expiry_s: Option<u32>,
+    /// Subscription Identifiers of this receiver.
+    pub identifiers: &'a [u32],
+    /// Application payload.
+    pub payload: &'a [u8],
+}
+
+impl PublishOut<'_> {
+    fn properties_len(&self) -> usize {
+        let identifiers: usize = self.identifiers.iter().map(|i| 1 + variable_len(*i as usize)).sum();
+        self.shared_properties.len() + if self.expiry_s.is_some() { 5 } else { 0 } + identifiers
+    }
+
+    fn body_len(&self, version: Version) -> usize {
+        let fixed = 2 + self.topic.len() + if self.qos > 0 { 2 } else { 0 } + self.payload.len();
+        match version {
+            Version::V311 => fixed,
+            Version::V5 => {
+                let properties = self.properties_len();
+                fixed + variable_len(properties) + properties
+            }
+        }
+    }
+
+    /// Bytes of the whole packet.
+    pub fn len(&self, version: Version) -> usize {
+        let body = self.body_len(version);
+        1 + variable_len(body) + body
+    }
+
+    /// Appends the packet. Returns where in `out` the payload begins.
+    pub fn encode(&self, out: &mut Vec<u8>, version: Version) -> usize {
+        out.reserve(self.len(version));
+        out.push(0x30 | u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain));
+        put_variable(out, self.body_len(version));
+        put_binary(out, self.topic.as_bytes());
+        if self.qos > 0 {
+            put_u16(out, self.packet_id);
+        }
+        if version == Version::V5 {
+            put_variable(out, self.properties_len());
+            out.extend_from_slice(self.shared_properties);
+            if let Some(expiry_s) = self.expiry_s {
+                out.push(id::MESSAGE_EXPIRY as u8);
+                out.extend_from_slice(&expiry_s.to_be_bytes());
+            }
+            for identifier in self.identifiers {
+                out.push(id::SUBSCRIPTION_IDENTIFIER as u8);
+                put_variable(out, *identifier as usize);
+            }
+        }
+        let payload_at = out.len();
+        out.extend_from_slice(self.payload);
+        payload_at
+    }
+}
+
+/// The four packets that acknowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckKind {
+    /// QoS 1, from the receiver.
+    Puback,
+    /// QoS 2, first answer of the receiver.
+    Pubrec,
+    /// QoS 2, from the sender.
+    Pubrel,
+    /// QoS 2, last answer of the receiver.
+    Pubcomp,
+}
+
+impl AckKind {
+    const fn header(self) -> u8 {
+        match self {
+            Self::Puback => 0x40,
+            Self::Pubrec => 0x50,
+            Self::Pubrel => 0x62, // [MQTT-3.6.1-1]
+            Self::Pubcomp => 0x70,
+        }
+    }
+
+    const fn may_carry(self, reason: ReasonCode) -> bool {
+        use ReasonCode as R;
+        match self {
+            Self::Puback | Self::Pubrec => matches!(
+                reason,
+                R::Success
+                    | R::NoMatchingSubscribers
+                    | R::UnspecifiedError
+                    | R::ImplementationSpecificError
+                    | R::NotAuthorized
+                    | R::TopicNameInvalid
+                    | R::PacketIdentifierInUse
+                    | R::QuotaExceeded
+                    | R::PayloadFormatInvalid
+            ),
+            Self::Pubrel | Self::Pubcomp => matches!(reason, R::Success | R::PacketIdentifierNotFound),
+        }
+    }
+}
+
+/// PUBACK, PUBREC, PUBREL or PUBCOMP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Which of the four.
+    pub kind: AckKind,
+    /// Packet Identifier.
+    pub packet_id: u16,
+    /// Reason Code; always `Success` in 3.1.1.
+    pub reason: ReasonCode,
+}
+
+impl Ack {
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// As § 3.4–3.7 demand.
+    pub fn decode(kind: AckKind, body: &[u8], version: Version) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(body);
+        let packet_id = r.packet_id()?;
+        let mut reason = ReasonCode::Success;
+        if version == Version::V5 && !r.is_empty() {
+            let code = r.u8("Reason Code")?;
+            reason = ReasonCode::from_code(code)
+                .filter(|r| kind.may_carry(*r))
+                .ok_or(DecodeError::protocol("a Reason Code that this packet may not carry"))?;
+            if !r.is_empty() {
+                Properties::read(&mut r, place::ACK)?;
+            }
+        }
+        r.end()?;
+        Ok(Self { kind, packet_id, reason })
+    }
+
+    /// Appends the packet; the Reason Code is left out where it says nothing.
+    pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
+        let has_reason = version == Version::V5 && self.reason != ReasonCode::Success;
+        out.push(self.kind.header());
+        out.push(2 + u8::from(has_reason));
+        put_u16(out, self.packet_id);
+        if has_reason {
+            out.push(self.reason.code());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a server sends: encoders for the broker, and the decoder that clients, simulators and tests need.
+
+use crate::Version;
+use crate::client_packet::Disconnect;
+use crate::connect::Connack;
+use crate::error::DecodeError;
+use crate::frame::Frame;
+use crate::property::{Properties, place};
+use crate::publish::{Ack, AckKind, Publish};
+use crate::reason_code::ReasonCode;
+use crate::wire::{Reader, put_packet};
+
+/// A control packet from a server.
+#[derive(Debug, Clone, Copy)]
+pub enum ServerPacket<'a> {
+    /// CONNACK.
+    Connack(Connack<'a>),
+    /// PUBLISH.
+    Publish(Publish<'a>),
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP.
+    Ack(Ack),
+    /// SUBACK: Packet Identifier and one code per filter.
+    Suback(u16, &'a [u8]),
+    /// UNSUBACK: Packet Identifier and one code per filter; none in 3.1.1.
+    Unsuback(u16, &'a [u8]),
+    /// PINGRESP.
+    Pingresp,
+    /// DISCONNECT, 5.0 only.
+    Disconnect(Disconnect),
+    /// AUTH, 5.0 only.
+    Auth,
+}
+
+/// Decodes a packet from a server.
+///
+/// # Errors
+/// When the packet is malformed, breaks a rule, or is one that only clients send.
+pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a>, DecodeError> {
+    let (body, flags) = (frame.body, frame.flags());
+    Ok(match frame.packet_type() {
+        2 => ServerPacket::Connack(Connack::decode(body, version)?),
+        3 => ServerPacket::Publish(Publish::decode(flags, body, version)?),
+        4 => ServerPacket::Ack(Ack::decode(AckKind::Puback, body, version)?),
+        5 => ServerPacket::Ack(Ack::decode(AckKind::Pubrec, body, version)?),
+        6 => ServerPacket::Ack(Ack::decode(AckKind::Pubrel, body, version)?),
+        7 => ServerPacket::Ack(Ack::decode(AckKind::Pubcomp, body, version)?),
+        9 => {
+            let (packet_id, codes) = decode_codes(body, version)?;
+            ServerPacket::Suback(packet_id, codes)
+        }
+        11 => {
+            let (packet_id, codes) = decode_codes(body, version)?;
+            ServerPacket::Unsuback(packet_id, codes)
+        }
+        13 => {
+            Reader::new(body).end()?;
+            ServerPacket::Pingresp
+        }
+        14 if version == Version::V5 => ServerPacket::Disconnect(Disconnect::decode(body, version)?),
+        15 if version == Version::V5 => ServerPacket::Auth,
+        _ => return Err(DecodeError::protocol("a packet that a server may not send")),
+    })
+}
+
+fn decode_codes(body: &[u8], version: Version) -> Result<(u16, &[u8]), DecodeError> {
+    let mut r = Reader::new(body);
+    let packet_id = r.packet_id()?;
+    if version == Version::V5 {
+        Properties::read(&mut r, place::SUBACK)?;
+    }
+    Ok((packet_id, r.rest()))
+}
+
+/// PINGRESP, whole.
+pub const PINGRESP: [u8; 2] = [0xd0, 0];
+/// PINGREQ, whole.
+pub const PINGREQ: [u8; 2] = [0xc0, 0];
+/// DISCONNECT of a client that leaves in peace, whole, in both versions.
+pub const DISCONNECT: [u8; 2] = [0xe0, 0];
+
+/// Appends a DISCONNECT with a Reason Code, 5.0 only.
+pub fn encode_disconnect(out: &mut Vec<u8>, reason: ReasonCode) {
+    put_packet(out, 0xe0, |out| out.push(reason.code()));
+}

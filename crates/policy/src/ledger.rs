@@ -1,0 +1,142 @@
+//! What policy remembers between packets: who has heard and who was sent which packet. Bounded and expiring; time is
+//! an argument.
+
+use std::collections::VecDeque;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+
+/// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PacketKey {
+    /// Sender's node number.
+    pub from: u32,
+    /// Packet id, not 0.
+    pub id: u32,
+}
+
+/// Gateways remembered per packet. A packet heard by more gateways than this is heard everywhere; the rest are
+/// simply not noted, which can cost one needless copy and never an extra refusal.
+const GATEWAYS_PER_PACKET_MAX: usize = 64;
+
+/// Packets seen within a window.
+#[derive(Debug)]
+pub struct SeenPackets {
+    entries: HashMap<PacketKey, Seen, FixedState>,
+    order: VecDeque<(u64, PacketKey)>,
+    window_ms: u64,
+    packets_max: usize,
+    /// Entries forgotten early because there were too many.
+    pub forgotten_early: u64,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    released: bool,
+    heard_by: Vec<u32>,
+}
+
+impl SeenPackets {
+    /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
+    /// `seed` makes its hashing unpredictable to those who choose packet ids.
+    pub fn new(window_ms: u64, packets_max: usize, seed: u64) -> Self {
+        Self {
+            entries: HashMap::with_hasher(FixedState::with_seed(seed)),
+            order: VecDeque::new(),
+            window_ms,
+            packets_max,
+            forgotten_early: 0,
+        }
+    }
+
+    /// Whether the packet was passed on to gateways within the window.
+    pub fn was_released(&self, key: PacketKey) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.released)
+    }
+
+    /// Whether that gateway has uplinked the packet within the window.
+    pub fn was_heard_by(&self, key: PacketKey, gateway: u32) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.heard_by.contains(&gateway))
+    }
+
+    /// Notes that a gateway uplinked the packet.
+    pub fn note_heard(&mut self, now_ms: u64, key: PacketKey, gateway: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.heard_by.len() < GATEWAYS_PER_PACKET_MAX && !entry.heard_by.contains(&gateway) {
+            entry.heard_by.push(gateway);
+        }
+    }
+
+    /// Notes that the packet was passed on to gateways.
+    pub fn note_released(&mut self, now_ms: u64, key: PacketKey) {
+        self.entry(now_ms, key).released = true;
+    }
+
+    /// Number of packets remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn entry(&mut self, now_ms: u64, key: PacketKey) -> &mut Seen {
+        self.forget_old(now_ms);
+        if !self.entries.contains_key(&key) {
+            if self.entries.len() >= self.packets_max
+                && let Some((_, oldest)) = self.order.pop_front()
+            {
+                self.entries.remove(&oldest);
+                self.forgotten_early += 1;
+            }
+            self.order.push_back((now_ms, key));
+        }
+        self.entries.entry(key).or_default()
+    }
+
+    fn forget_old(&mut self, now_ms: u64) {
+        while let Some((at, key)) = self.order.front().copied()
+            && now_ms.saturating_sub(at) > self.window_ms
+        {
+            self.order.pop_front();
+            self.entries.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: PacketKey = PacketKey { from: 0x7c5a_0a01, id: 7 };
+
+    #[test]
+    fn a_packet_is_forgotten_after_the_window() {
+        let mut seen = SeenPackets::new(1000, 10, 0);
+        seen.note_released(5, KEY);
+        assert!(seen.was_released(KEY));
+        seen.note_heard(1006, PacketKey { from: 1, id: 1 }, 9);
+        assert!(!seen.was_released(KEY));
+        assert_eq!(seen.len(), 1);
+    }
+
+    #[test]
+    fn the_same_id_of_another_sender_is_another_packet() {
+        let mut seen = SeenPackets::new(1000, 10, 0);
+        seen.note_released(0, KEY);
+        assert!(!seen.was_released(PacketKey { from: 1, ..KEY }));
+    }
+
+    #[test]
+    fn the_number_of_packets_is_bounded() {
+        let mut seen = SeenPackets::new(1000, 10, 0);
+        for id in 1..=25 {
+            seen.note_heard(0, PacketKey { from: 1, id }, 2);
+        }
+        assert_eq!((seen.len(), seen.forgotten_early), (10, 15));
+        assert!(seen.was_heard_by(PacketKey { from: 1, id: 25 }, 2));
+        assert!(!seen.was_heard_by(PacketKey { from: 1, id: 15 }, 2));
+    }
+}
