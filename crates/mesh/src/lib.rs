@@ -21,5 +21,3 @@ pub mod region;
 pub mod enums;
 pub mod schema;
 pub mod tree;
-pub mod json27;
-pub mod compose;
