@@ -53,6 +53,7 @@ const PURE_MAY_USE: &[&str] = &[
     "hmac",
     "serde_json",
     "sha2",
+    "slab",
     "smallvec",
     "subtle",
     "zeroize",

@@ -40,6 +40,13 @@ pub(crate) struct HeldAcknowledgement {
     reason: ReasonCode,
 }
 
+impl HeldAcknowledgement {
+    /// Whether it answers that session.
+    pub fn is_of(&self, session: SessionId) -> bool {
+        self.session == session
+    }
+}
+
 impl Broker {
     /// 5. Answer. QoS 0 has none; messages of the broker's own making have no Packet Identifier.
     pub(crate) fn answer(&mut self, sender: SessionId, answer: Answer) {

@@ -1,7 +1,5 @@
 //! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
 
-use policy::principal::Principal;
-
 use crate::message::Message;
 use crate::session::{Identifiers, Inflight, Queued, SessionId, Step};
 use crate::{Broker, ConnectionId, Now};
@@ -152,9 +150,4 @@ impl Broker {
         self.mark_dirty(id);
         true
     }
-}
-
-/// Whether copies toward this client go through a node's small buffers.
-pub(crate) const fn is_gateway(principal: &Principal) -> bool {
-    principal.gateway().is_some()
 }

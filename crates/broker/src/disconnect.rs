@@ -96,10 +96,7 @@ impl Broker {
         let revoked: Vec<SessionId> = self
             .sessions
             .iter()
-            .filter(|(_, s)| match s.principal.username() {
-                Some(username) => !directory.is_unchanged(old, username),
-                None => !self.options.lab && directory.has_credentials(),
-            })
+            .filter(|(_, s)| !policy::admission::may_stay(&s.principal, old, &directory))
             .filter_map(|(index, _)| u32::try_from(index).ok().map(SessionId))
             .collect();
         for id in revoked {

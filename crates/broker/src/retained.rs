@@ -56,11 +56,6 @@ impl Retained {
     pub fn len(&self) -> usize {
         self.messages.len()
     }
-
-    /// Whether nothing is retained.
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -84,7 +79,7 @@ mod tests {
         let mut retained = Retained::new(10);
         retained.apply(&message("a/b", "1"));
         retained.apply(&message("a/b", ""));
-        assert!(retained.is_empty());
+        assert_eq!(retained.len(), 0);
     }
 
     #[test]
