@@ -74,7 +74,8 @@ impl Broker {
     /// An incoming QoS 2 PUBLISH whose Packet Identifier is known: the sender missed our PUBREC. [MQTT-4.3.3-10]
     pub(crate) fn answer_again(&mut self, sender: SessionId, connection: ConnectionId, packet_id: u16) {
         let Some(serial) = self.connections.get(connection.index()).map(|c| c.serial) else { return };
-        let waiting = self.held.iter_mut().find(|h| h.session == sender && h.qos == 2 && h.packet_id == packet_id);
+        let waiting =
+            self.held.iter_mut().find(|h| h.session == sender && h.qos == 2 && h.packet_id == packet_id);
         if let Some(held) = waiting {
             (held.connection, held.serial) = (connection, serial);
         } else {
@@ -95,8 +96,10 @@ impl Broker {
                 if let Some(session) = self.session(held.session) {
                     session.incoming_qos2.remove(&held.packet_id);
                 }
-                let speaks_v5 =
-                    self.connections.get(held.connection.index()).is_some_and(|c| c.version == mqtt::Version::V5);
+                let speaks_v5 = self
+                    .connections
+                    .get(held.connection.index())
+                    .is_some_and(|c| c.version == mqtt::Version::V5);
                 if speaks_v5 {
                     self.send_answer(&held, ReasonCode::UnspecifiedError);
                 }
@@ -123,7 +126,13 @@ impl Broker {
     }
 
     /// PUBACK or PUBREC with an error from the client: the message is done.
-    pub(crate) fn on_finished(&mut self, now: Now, from: SessionId, packet_id: u16, waited_for: Step) -> bool {
+    pub(crate) fn on_finished(
+        &mut self,
+        now: Now,
+        from: SessionId,
+        packet_id: u16,
+        waited_for: Step,
+    ) -> bool {
         let Some(session) = self.session(from) else { return false };
         let found = session.inflight.iter().position(|i| i.packet_id == packet_id && i.step == waited_for);
         let Some(index) = found else { return false };

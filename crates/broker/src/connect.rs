@@ -45,7 +45,9 @@ impl Broker {
             given => (given.into(), false),
         };
         match self.session_for(now, client_id, principal, connect.clean_start) {
-            Ok((session, is_present)) => self.open_session(now, id, session, is_present, is_assigned, connect),
+            Ok((session, is_present)) => {
+                self.open_session(now, id, session, is_present, is_assigned, connect)
+            }
             Err(reason) => self.refuse_connect(now, id, connect.version, reason),
         }
     }
@@ -75,7 +77,13 @@ impl Broker {
     }
 
     /// CONNACK with an error, then the end. [MQTT-3.2.2-7]
-    pub(crate) fn refuse_connect(&mut self, _now: Now, id: ConnectionId, version: Version, reason: ReasonCode) {
+    pub(crate) fn refuse_connect(
+        &mut self,
+        _now: Now,
+        id: ConnectionId,
+        version: Version,
+        reason: ReasonCode,
+    ) {
         self.write(id, |out, _| encode_connack(out, version, false, reason, &[]));
         self.close(id, reason.name());
     }

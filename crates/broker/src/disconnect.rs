@@ -20,7 +20,8 @@ impl Broker {
 
     /// Tells an MQTT 5.0 client why, then closes. [MQTT-4.13.1-1]
     pub(crate) fn disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &'static str) {
-        let speaks_v5 = self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
+        let speaks_v5 =
+            self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
         if speaks_v5 {
             self.send_disconnect(id, reason);
         }

@@ -47,7 +47,9 @@ impl Broker {
             (ClientPacket::Connect(_), Some(_)) => {
                 self.on_bad_packet(now, id, DecodeError::protocol("a second CONNECT")); // [MQTT-3.1.0-2]
             }
-            (_, None) => self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT")),
+            (_, None) => {
+                self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"))
+            }
             (ClientPacket::Publish(publish), Some(s)) => self.on_publish_packet(now, id, s, &publish),
             (ClientPacket::Ack(ack), Some(s)) => self.on_ack(now, id, s, ack),
             (ClientPacket::Subscribe(subscribe), Some(s)) => self.on_subscribe(now, id, s, &subscribe),
@@ -65,7 +67,8 @@ impl Broker {
     fn on_publish_packet(&mut self, now: Now, id: ConnectionId, sender: SessionId, publish: &Publish<'_>) {
         if publish.properties.number(id::TOPIC_ALIAS).is_some() {
             // Topic Alias Maximum was not announced, so it is 0. [MQTT-3.3.2-9]
-            let error = DecodeError::with(ReasonCode::TopicAliasInvalid, "a Topic Alias, of which there are none");
+            let error =
+                DecodeError::with(ReasonCode::TopicAliasInvalid, "a Topic Alias, of which there are none");
             return self.on_bad_packet(now, id, error);
         }
         if publish.properties.number(id::SUBSCRIPTION_IDENTIFIER).is_some() {
@@ -83,7 +86,8 @@ impl Broker {
                 return self.answer_again(sender, id, publish.packet_id);
             }
             if session.incoming_qos2.len() >= receive_maximum {
-                let error = DecodeError::with(ReasonCode::ReceiveMaximumExceeded, "more QoS 2 messages than allowed");
+                let error =
+                    DecodeError::with(ReasonCode::ReceiveMaximumExceeded, "more QoS 2 messages than allowed");
                 return self.on_bad_packet(now, id, error);
             }
             session.incoming_qos2.insert(publish.packet_id);

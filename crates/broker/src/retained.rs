@@ -35,7 +35,13 @@ impl Retained {
     /// The messages whose topic matches the filter, in the order of their topics, without the expired.
     pub fn matching(&self, filter: &str, now_ms: u64) -> Vec<Arc<Message>> {
         if !filter.contains(['+', '#']) {
-            return self.messages.get(filter).filter(|m| !m.is_expired(now_ms)).cloned().into_iter().collect();
+            return self
+                .messages
+                .get(filter)
+                .filter(|m| !m.is_expired(now_ms))
+                .cloned()
+                .into_iter()
+                .collect();
         }
         // Everything that can match begins with what stands before the first wildcard; `a/#` also matches `a`.
         let prefix = filter.split(['+', '#']).next().unwrap_or_default().trim_end_matches('/');

@@ -10,7 +10,13 @@ use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
 
 impl Broker {
-    pub(crate) fn on_subscribe(&mut self, now: Now, id: ConnectionId, who: SessionId, packet: &Subscribe<'_>) {
+    pub(crate) fn on_subscribe(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        who: SessionId,
+        packet: &Subscribe<'_>,
+    ) {
         let identifier = packet.properties.number(id::SUBSCRIPTION_IDENTIFIER);
         let mut codes = Vec::new();
         let mut wanted = Vec::new();
@@ -50,7 +56,9 @@ impl Broker {
         if !topic::is_valid_filter(filter, levels_max) {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        let Some(session) = self.sessions.get_mut(who.index()) else { return Err(ReasonCode::UnspecifiedError) };
+        let Some(session) = self.sessions.get_mut(who.index()) else {
+            return Err(ReasonCode::UnspecifiedError);
+        };
         decide_subscribe(&session.principal, filter).map_err(|_| ReasonCode::NotAuthorized)?;
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
@@ -68,7 +76,14 @@ impl Broker {
     }
 
     /// Retained messages for a new subscription. Of mesh traffic nothing is retained, so no radio is at stake.
-    fn send_retained(&mut self, now: Now, who: SessionId, filter: &str, options: Options, identifier: Option<u32>) {
+    fn send_retained(
+        &mut self,
+        now: Now,
+        who: SessionId,
+        filter: &str,
+        options: Options,
+        identifier: Option<u32>,
+    ) {
         for message in self.retained.matching(filter, now.mono_ms) {
             let copy = Queued {
                 qos: options.qos.min(message.qos),

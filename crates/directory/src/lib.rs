@@ -1,1 +1,25 @@
-//! Nodes, gateways, owners and credentials as values. Knows no files and no clock.
+//! Gateways, owners, observers, services and their credentials as values. Knows no files and no clock.
+//!
+//! A [`Directory`] is an immutable snapshot: the broker holds one, asks it who a client is, and is handed
+//! the next one when somebody edits it. Edits are [`Command`]s, judged here and made durable by the store.
+//! Randomness and time come in as arguments.
+
+#![forbid(unsafe_code)]
+
+mod credential;
+mod snapshot;
+
+mod command;
+mod operator;
+
+mod gateway_id;
+mod name;
+mod token;
+
+pub use command::{Applied, Command, CommandError, Edit};
+pub use credential::{Credential, Owner, Role};
+pub use gateway_id::{GatewayId, GatewayIdError};
+pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
+pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
+pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
+pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};

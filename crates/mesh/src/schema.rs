@@ -65,7 +65,10 @@ pub enum Kind {
     List(&'static MessageSpec),
 }
 
-use Kind::{Bool, Bytes, Enum, Fixed32, Float, Int, IntList, List, Message, Node, NodeList, Secret, Sfixed32, Sint, Text, Time, Uint};
+use Kind::{
+    Bool, Bytes, Enum, Fixed32, Float, Int, IntList, List, Message, Node, NodeList, Secret, Sfixed32, Sint,
+    Text, Time, Uint,
+};
 
 const fn field(number: u32, name: &'static str, kind: Kind, unit: &'static str) -> FieldSpec {
     FieldSpec { number, name, kind, unit }
@@ -124,7 +127,9 @@ fn is_valid_message(spec: &MessageSpec, bytes: &[u8], depth: usize) -> bool {
             let Some(known) = spec.fields.iter().find(|f| f.number == field.number) else { return true };
             match (known.kind, field.content) {
                 (Kind::Text, Content::Bytes(text)) => std::str::from_utf8(text).is_ok(),
-                (Kind::Message(inner) | Kind::List(inner), Content::Bytes(b)) => is_valid_message(inner, b, depth - 1),
+                (Kind::Message(inner) | Kind::List(inner), Content::Bytes(b)) => {
+                    is_valid_message(inner, b, depth - 1)
+                }
                 (kind, content) => kind.fits(content),
             }
         })
@@ -134,7 +139,9 @@ impl Kind {
     /// Whether content of this wire type can be it.
     pub const fn fits(self, content: Content<'_>) -> bool {
         match self {
-            Kind::Uint | Kind::Int | Kind::Sint | Kind::Bool | Kind::Enum(_) => matches!(content, Content::Varint(_)),
+            Kind::Uint | Kind::Int | Kind::Sint | Kind::Bool | Kind::Enum(_) => {
+                matches!(content, Content::Varint(_))
+            }
             Kind::Fixed32 | Kind::Sfixed32 | Kind::Float => matches!(content, Content::Fixed32(_)),
             Kind::Time | Kind::Node => matches!(content, Content::Varint(_) | Content::Fixed32(_)),
             Kind::Text | Kind::Bytes | Kind::Secret | Kind::Message(_) | Kind::List(_) => {
@@ -490,10 +497,7 @@ pub static STORE_FORWARD_HISTORY: MessageSpec = MessageSpec {
 /// `Heartbeat`.
 pub static STORE_FORWARD_HEARTBEAT: MessageSpec = MessageSpec {
     name: "Heartbeat",
-    fields: &[
-        field(1, "period", Uint, "s"),
-        field(2, "secondary", Uint, ""),
-    ],
+    fields: &[field(1, "period", Uint, "s"), field(2, "secondary", Uint, "")],
 };
 
 /// `StoreAndForward`.
@@ -511,11 +515,7 @@ pub static STORE_FORWARD: MessageSpec = MessageSpec {
 /// `Paxcount`.
 pub static PAXCOUNT: MessageSpec = MessageSpec {
     name: "Paxcount",
-    fields: &[
-        field(1, "wifi", Uint, ""),
-        field(2, "ble", Uint, ""),
-        field(3, "uptime", Uint, "s"),
-    ],
+    fields: &[field(1, "wifi", Uint, ""), field(2, "ble", Uint, ""), field(3, "uptime", Uint, "s")],
 };
 
 /// `HardwareMessage`.
@@ -529,20 +529,13 @@ pub static HARDWARE_MESSAGE: MessageSpec = MessageSpec {
 };
 
 /// `StatusMessage`.
-pub static STATUS_MESSAGE: MessageSpec = MessageSpec {
-    name: "StatusMessage",
-    fields: &[
-        field(1, "status", Text, ""),
-    ],
-};
+pub static STATUS_MESSAGE: MessageSpec =
+    MessageSpec { name: "StatusMessage", fields: &[field(1, "status", Text, "")] };
 
 /// `ModuleSettings`.
 pub static MODULE_SETTINGS: MessageSpec = MessageSpec {
     name: "ModuleSettings",
-    fields: &[
-        field(1, "position_precision", Uint, "bits"),
-        field(2, "is_muted", Bool, ""),
-    ],
+    fields: &[field(1, "position_precision", Uint, "bits"), field(2, "is_muted", Bool, "")],
 };
 
 /// `ChannelSettings`.

@@ -69,9 +69,8 @@ pub fn read(port: PortNum, payload: &[u8]) -> Tree {
     let as_bytes = || Tree::Bytes(payload.to_vec());
     match payload_of(port) {
         Payload::Text => String::from_utf8(payload.to_vec()).map_or_else(|_| as_bytes(), Tree::Text),
-        Payload::Message(spec) => {
-            read_message(spec, payload, 0, DEPTH_MAX).map_or_else(as_bytes, |entries| Tree::Message(spec.name, entries))
-        }
+        Payload::Message(spec) => read_message(spec, payload, 0, DEPTH_MAX)
+            .map_or_else(as_bytes, |entries| Tree::Message(spec.name, entries)),
         Payload::Opaque => as_bytes(),
     }
 }
@@ -141,9 +140,8 @@ fn scalar(kind: Kind, content: Content<'_>) -> Option<Value> {
         (Kind::Time, _) => Value::Time(number?),
         (Kind::Node | Kind::NodeList, _) => Value::Node(NodeNum(number?)),
         (Kind::Enum(names), Content::Varint(v)) => Value::Enum(v as u32, name_of(names, v as u32)),
-        (Kind::Text, Content::Bytes(v)) => {
-            std::str::from_utf8(v).map_or_else(|_| Value::Bytes(v.to_vec()), |text| Value::Text(text.to_owned()))
-        }
+        (Kind::Text, Content::Bytes(v)) => std::str::from_utf8(v)
+            .map_or_else(|_| Value::Bytes(v.to_vec()), |text| Value::Text(text.to_owned())),
         (Kind::Bytes, Content::Bytes(v)) => Value::Bytes(v.to_vec()),
         (Kind::Secret, Content::Bytes(_)) => Value::Secret,
         _ => return None,
@@ -250,7 +248,12 @@ impl Value {
 
 /// A 32-bit float as the shortest decimal that means it; what JSON cannot say is null.
 pub fn float_to_json(value: f32) -> Json {
-    value.to_string().parse::<f64>().ok().and_then(serde_json::Number::from_f64).map_or(Json::Null, Json::Number)
+    value
+        .to_string()
+        .parse::<f64>()
+        .ok()
+        .and_then(serde_json::Number::from_f64)
+        .map_or(Json::Null, Json::Number)
 }
 
 /// Bytes in lower-case hexadecimal.

@@ -69,7 +69,9 @@ pub fn may_stay(principal: &Principal, old: &Directory, new: &Directory) -> bool
     match principal {
         Principal::Lab => true,
         Principal::Guest { .. } => !new.has_credentials(),
-        Principal::Gateway { username, .. } | Principal::Observer { username } | Principal::Service { username, .. } => {
+        Principal::Gateway { username, .. }
+        | Principal::Observer { username }
+        | Principal::Service { username, .. } => {
             let generation = |directory: &Directory| directory.credential(username).map(|c| c.generation);
             generation(new).is_some() && generation(new) == generation(old)
         }
@@ -82,8 +84,12 @@ mod tests {
 
     use super::*;
 
-    const LOCAL_GUEST: Offer<'static> =
-        Offer { client_id: "!7c5a0a01", username: Some("meshdev"), password: Some(b"large4cats"), is_loopback: true };
+    const LOCAL_GUEST: Offer<'static> = Offer {
+        client_id: "!7c5a0a01",
+        username: Some("meshdev"),
+        password: Some(b"large4cats"),
+        is_loopback: true,
+    };
 
     fn with_gateway() -> (Directory, TokenKey, Token) {
         let (key, token) = (TokenKey::new([7; 32]), Token::from_random([9; 17]));
@@ -119,7 +125,10 @@ mod tests {
             admit(&directory, &key, Offer { password: Some(b"wrong"), ..offer }),
             Err(Refusal::Credential(AuthRefusal::WrongPassword))
         );
-        assert_eq!(admit(&directory, &key, Offer { username: Some(""), ..offer }), Err(Refusal::NoCredential));
+        assert_eq!(
+            admit(&directory, &key, Offer { username: Some(""), ..offer }),
+            Err(Refusal::NoCredential)
+        );
         let disable = Command::Disable { username: "gw-7c5a0a01".into() };
         let disabled = directory.apply(disable, &key, 2).unwrap().directory;
         assert!(admit(&disabled, &key, offer).is_err() && !may_stay(&principal, &directory, &disabled));
