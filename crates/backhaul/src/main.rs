@@ -1,6 +1,8 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod clock;
+mod explain;
+mod log;
 mod serve;
 
 use std::process::ExitCode;
@@ -21,12 +23,18 @@ struct Backhaul {
 enum Command {
     /// Run the broker and its pages (the default).
     Serve(serve::Arguments),
+    /// Show what was received and what was decided
+    Log(log::Arguments),
+    /// Tell one packet's story: receptions, rules, copies
+    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
     let backhaul = Backhaul::parse();
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Log(arguments) => log::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
     };
     match done {
         Ok(code) => code,
