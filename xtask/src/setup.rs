@@ -3,8 +3,15 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-const DEBIAN_PACKAGES: &[&str] =
-    &["mosquitto", "mosquitto-clients", "chromium", "chromium-driver", "python3", "python3-venv", "fonts-dejavu-core"];
+const DEBIAN_PACKAGES: &[&str] = &[
+    "mosquitto",
+    "mosquitto-clients",
+    "chromium",
+    "chromium-driver",
+    "python3",
+    "python3-venv",
+    "fonts-dejavu-core",
+];
 
 pub fn run(root: &Path) -> ExitCode {
     match debian_packages().and_then(|()| python_packages(root)) {

@@ -53,6 +53,7 @@ const PURE_MAY_USE: &[&str] = &[
     "hmac",
     "serde_json",
     "sha2",
+    "slab",
     "smallvec",
     "subtle",
     "zeroize",
@@ -187,7 +188,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("backhaul-tidy-{}", std::process::id()));
         let source = dir.join("crates/mqtt/src");
         std::fs::create_dir_all(&source).unwrap();
-        std::fs::write(dir.join("crates/mqtt/Cargo.toml"), "[dependencies]\nbroker = \"1\"\ntokio = \"1\"\n").unwrap();
+        std::fs::write(dir.join("crates/mqtt/Cargo.toml"), "[dependencies]\nbroker = \"1\"\ntokio = \"1\"\n")
+            .unwrap();
         std::fs::write(source.join("lib.rs"), "fn f() { std::time::Instant::now(); }\n").unwrap();
         let complaints = complaints(&dir);
         std::fs::remove_dir_all(&dir).unwrap();

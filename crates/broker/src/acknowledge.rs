@@ -40,6 +40,13 @@ pub(crate) struct HeldAcknowledgement {
     reason: ReasonCode,
 }
 
+impl HeldAcknowledgement {
+    /// Whether it answers that session.
+    pub fn is_of(&self, session: SessionId) -> bool {
+        self.session == session
+    }
+}
+
 impl Broker {
     /// 5. Answer. QoS 0 has none; messages of the broker's own making have no Packet Identifier.
     pub(crate) fn answer(&mut self, sender: SessionId, answer: Answer) {
@@ -67,7 +74,8 @@ impl Broker {
     /// An incoming QoS 2 PUBLISH whose Packet Identifier is known: the sender missed our PUBREC. [MQTT-4.3.3-10]
     pub(crate) fn answer_again(&mut self, sender: SessionId, connection: ConnectionId, packet_id: u16) {
         let Some(serial) = self.connections.get(connection.index()).map(|c| c.serial) else { return };
-        let waiting = self.held.iter_mut().find(|h| h.session == sender && h.qos == 2 && h.packet_id == packet_id);
+        let waiting =
+            self.held.iter_mut().find(|h| h.session == sender && h.qos == 2 && h.packet_id == packet_id);
         if let Some(held) = waiting {
             (held.connection, held.serial) = (connection, serial);
         } else {
@@ -75,25 +83,27 @@ impl Broker {
         }
     }
 
-    /// The history has (or has lost) every reception up to `seq`.
-    pub(crate) fn release_acknowledgements(&mut self, _now: Now, seq: u64, kept: bool) {
+    /// The history has every reception up to `seq`.
+    pub(crate) fn on_durable(&mut self, seq: u64) {
         while self.held.front().is_some_and(|h| h.seq <= seq) {
             let Some(held) = self.held.pop_front() else { return };
-            if kept {
-                self.send_answer(&held, held.reason);
-            } else {
-                // An acknowledgement promises that we have it. MQTT 5.0 can say that we have not; a 3.1.1 client
-                // hears nothing and sends again when it reconnects.
-                self.counters.unacknowledged += 1;
-                if let Some(session) = self.session(held.session) {
-                    session.incoming_qos2.remove(&held.packet_id);
-                }
-                let speaks_v5 =
-                    self.connections.get(held.connection.index()).is_some_and(|c| c.version == mqtt::Version::V5);
-                if speaks_v5 {
-                    self.send_answer(&held, ReasonCode::UnspecifiedError);
-                }
-            }
+            self.send_answer(&held, held.reason);
+        }
+    }
+
+    /// The history could not keep this reception. An acknowledgement would promise that we have it: MQTT 5.0 can say
+    /// that we have not; a 3.1.1 client hears nothing and sends again when it reconnects.
+    pub(crate) fn on_lost(&mut self, seq: u64) {
+        let Ok(index) = self.held.binary_search_by_key(&seq, |h| h.seq) else { return };
+        let Some(held) = self.held.remove(index) else { return };
+        self.counters.unacknowledged += 1;
+        if let Some(session) = self.session(held.session) {
+            session.incoming_qos2.remove(&held.packet_id);
+        }
+        let speaks_v5 =
+            self.connections.get(held.connection.index()).is_some_and(|c| c.version == mqtt::Version::V5);
+        if speaks_v5 {
+            self.send_answer(&held, ReasonCode::UnspecifiedError);
         }
     }
 
@@ -116,7 +126,13 @@ impl Broker {
     }
 
     /// PUBACK or PUBREC with an error from the client: the message is done.
-    pub(crate) fn on_finished(&mut self, now: Now, from: SessionId, packet_id: u16, waited_for: Step) -> bool {
+    pub(crate) fn on_finished(
+        &mut self,
+        now: Now,
+        from: SessionId,
+        packet_id: u16,
+        waited_for: Step,
+    ) -> bool {
         let Some(session) = self.session(from) else { return false };
         let found = session.inflight.iter().position(|i| i.packet_id == packet_id && i.step == waited_for);
         let Some(index) = found else { return false };

@@ -39,8 +39,6 @@ pub(crate) struct Connection {
     pub session: Option<SessionId>,
     /// Largest control packet the client takes.
     pub client_packet_bytes_max: u32,
-    /// Whether the client wants reason strings and user properties beyond PUBLISH.
-    pub problem_information: bool,
     /// First bytes of a control packet whose rest has not arrived.
     pub partial: Vec<u8>,
     pub outbox: Outbox,
@@ -61,7 +59,6 @@ impl Connection {
             version: Version::V311,
             session: None,
             client_packet_bytes_max: u32::MAX,
-            problem_information: true,
             partial: Vec::new(),
             outbox: Outbox::default(),
             is_dirty: false,

@@ -1,7 +1,5 @@
 //! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
 
-use policy::principal::Principal;
-
 use crate::message::Message;
 use crate::session::{Identifiers, Inflight, Queued, SessionId, Step};
 use crate::{Broker, ConnectionId, Now};
@@ -64,7 +62,8 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(to.index()) else { return false };
         if copy.qos == 0 {
             let Some(connection) = session.connection else { return false };
-            let has_room = self.connections.get(connection.index()).is_some_and(|c| c.outbox.len() < bytes_max);
+            let has_room =
+                self.connections.get(connection.index()).is_some_and(|c| c.outbox.len() < bytes_max);
             if !has_room {
                 session.dropped += 1;
                 self.counters.dropped += 1;
@@ -86,7 +85,8 @@ impl Broker {
             let bytes_max = self.options.limits.queue_bytes_max;
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
-            let is_clogged = self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
+            let is_clogged =
+                self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
             if is_clogged || !session.has_room_in_flight() {
                 return;
             }
@@ -152,9 +152,4 @@ impl Broker {
         self.mark_dirty(id);
         true
     }
-}
-
-/// Whether copies toward this client go through a node's small buffers.
-pub(crate) const fn is_gateway(principal: &Principal) -> bool {
-    principal.gateway().is_some()
 }

@@ -20,9 +20,10 @@ impl Broker {
 
     /// Tells an MQTT 5.0 client why, then closes. [MQTT-4.13.1-1]
     pub(crate) fn disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &'static str) {
-        let speaks_v5 = self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
+        let speaks_v5 =
+            self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
         if speaks_v5 {
-            self.send_disconnect(id, reason);
+            self.send_disconnect(id, reason, why);
         }
         self.close(id, why);
     }
@@ -96,10 +97,7 @@ impl Broker {
         let revoked: Vec<SessionId> = self
             .sessions
             .iter()
-            .filter(|(_, s)| match s.principal.username() {
-                Some(username) => !directory.is_unchanged(old, username),
-                None => !self.options.lab && directory.has_credentials(),
-            })
+            .filter(|(_, s)| !policy::admission::may_stay(&s.principal, old, &directory))
             .filter_map(|(index, _)| u32::try_from(index).ok().map(SessionId))
             .collect();
         for id in revoked {

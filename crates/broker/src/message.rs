@@ -45,6 +45,7 @@ impl Message {
 
     /// Message Expiry Interval left, in whole seconds, at least 1 while it is not expired. [MQTT-3.3.2-6]
     pub fn expiry_left_s(&self, now_ms: u64) -> Option<u32> {
-        self.expires_at_ms.map(|at| u32::try_from(at.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX))
+        self.expires_at_ms
+            .map(|at| u32::try_from(at.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX))
     }
 }

@@ -140,8 +140,9 @@ impl Broker {
             return (Outcome::Delivered, RuleSet::default());
         };
         let Some(packet) = observed.packet else { return (Outcome::Delivered, RuleSet::default()) };
-        let uplinked_by =
-            observed.gateway.or_else(|| self.sessions.get(sender.index()).and_then(|s| s.principal.gateway()));
+        let uplinked_by = observed
+            .gateway
+            .or_else(|| self.sessions.get(sender.index()).and_then(|s| s.principal.gateway()));
         let release = Release {
             permit,
             receiver: &receiver.principal,
@@ -156,7 +157,13 @@ impl Broker {
         decide_release(&self.options.policy, &release)
     }
 
-    fn note_copy(&mut self, copies: &mut Vec<ReleasedCopy>, to: SessionId, outcome: Outcome, observed: RuleSet) {
+    fn note_copy(
+        &mut self,
+        copies: &mut Vec<ReleasedCopy>,
+        to: SessionId,
+        outcome: Outcome,
+        observed: RuleSet,
+    ) {
         if let Outcome::Withheld(rule) = outcome {
             self.counters.by_rule.add(rule);
         }

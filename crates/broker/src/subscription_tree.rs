@@ -55,11 +55,6 @@ impl SubscriptionTree {
         self.count
     }
 
-    /// Whether nobody subscribes to anything.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Adds a subscription, or replaces the session's one with the same filter. The filter must be valid.
     /// Returns whether it replaced one. [MQTT-3.8.4-3]
     pub fn insert(&mut self, filter: &str, session: SessionId, subscription: Subscription) -> bool {

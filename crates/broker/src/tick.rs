@@ -22,7 +22,8 @@ impl Broker {
         let mut silent = Vec::new();
         for (index, connection) in self.connections.iter_mut().filter(|(_, c)| !c.is_closing) {
             let Ok(index) = u32::try_from(index) else { continue };
-            let is_late = connection.session.is_none() && now.mono_ms - connection.opened_ms > connect_timeout_ms;
+            let is_late =
+                connection.session.is_none() && now.mono_ms - connection.opened_ms > connect_timeout_ms;
             let is_silent = connection.session.is_some()
                 && connection.patience_ms > 0
                 && now.mono_ms - connection.last_packet_ms > connection.patience_ms;

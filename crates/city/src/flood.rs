@@ -93,7 +93,11 @@ mod tests {
     fn row(count: usize) -> Links {
         (0..count)
             .map(|n| {
-                [n.checked_sub(1), (n + 1 < count).then_some(n + 1)].into_iter().flatten().map(|m| (m, GOOD)).collect()
+                [n.checked_sub(1), (n + 1 < count).then_some(n + 1)]
+                    .into_iter()
+                    .flatten()
+                    .map(|m| (m, GOOD))
+                    .collect()
             })
             .collect()
     }
@@ -117,7 +121,8 @@ mod tests {
 
     #[test]
     fn in_a_crowd_most_keep_quiet() {
-        let crowd: Links = (0..30).map(|n| (0..30).filter(|m| *m != n).map(|m| (m, GOOD)).collect()).collect();
+        let crowd: Links =
+            (0..30).map(|n| (0..30).filter(|m| *m != n).map(|m| (m, GOOD)).collect()).collect();
         let flood = flood(&crowd, &[false; 30], 0, 3, 500, &mut Rng::with_seed(1));
         assert_eq!(flood.heard.len(), 29);
         assert!(flood.transmissions < 10, "{} of 30 transmitted", flood.transmissions);

@@ -3,12 +3,8 @@
 //!
 //! Reading order: the plan, who lives where, how radio carries, how a packet floods, who says what when, the clock.
 
-pub mod plan;
-pub mod map;
-pub mod resident;
-pub mod radio;
 pub mod flood;
-pub mod traffic;
-pub mod packets;
-pub mod simulation;
-pub mod report;
+pub mod map;
+pub mod plan;
+pub mod radio;
+pub mod resident;

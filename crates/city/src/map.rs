@@ -30,9 +30,32 @@ pub const PLACES: &[Place] = &[
 
 /// Words that nodes are named after.
 pub const NODE_WORDS: &[&str] = &[
-    "Water Tower", "Ridge", "Attic", "Barn", "Church Hill", "Depot", "Elevator", "Fire Station", "Garage", "Hospital",
-    "Jeep", "Kite", "Library", "Market", "North Lot", "Orchard", "Park Shelter", "Quarry", "River Bend", "School",
-    "Tavern", "Union", "Viaduct", "West End", "Yard", "Zoo",
+    "Water Tower",
+    "Ridge",
+    "Attic",
+    "Barn",
+    "Church Hill",
+    "Depot",
+    "Elevator",
+    "Fire Station",
+    "Garage",
+    "Hospital",
+    "Jeep",
+    "Kite",
+    "Library",
+    "Market",
+    "North Lot",
+    "Orchard",
+    "Park Shelter",
+    "Quarry",
+    "River Bend",
+    "School",
+    "Tavern",
+    "Union",
+    "Viaduct",
+    "West End",
+    "Yard",
+    "Zoo",
 ];
 
 /// What people say on a mesh.

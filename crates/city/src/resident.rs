@@ -54,7 +54,14 @@ pub fn settle(plan: &Plan, rng: &mut Rng) -> Vec<Resident> {
     residents
 }
 
-fn resident(plan: &Plan, rng: &mut Rng, island: usize, nth: usize, index: usize, is_gateway: bool) -> Resident {
+fn resident(
+    plan: &Plan,
+    rng: &mut Rng,
+    island: usize,
+    nth: usize,
+    index: usize,
+    is_gateway: bool,
+) -> Resident {
     let place = PLACES[island];
     let is_router = nth == 0;
     let (latitude_i, longitude_i) = somewhere_near(place, is_router, rng);

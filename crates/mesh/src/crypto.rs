@@ -62,15 +62,22 @@ pub fn open_aead(key: &ChannelKey, from: NodeNum, to: NodeNum, id: u32, bytes: &
 }
 
 /// Seals a packet for an authenticated channel; the tag is appended. `None` when the channel has no key.
-pub fn seal_aead(key: &ChannelKey, from: NodeNum, to: NodeNum, id: u32, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+pub fn seal_aead(
+    key: &ChannelKey,
+    from: NodeNum,
+    to: NodeNum,
+    id: u32,
+    mut bytes: Vec<u8>,
+) -> Option<Vec<u8>> {
     let (nonce, aad) = (aead_nonce(from, id), aead_aad(from, to));
-    let sealed = match &key.cipher {
-        Cipher::None => return None,
-        Cipher::Aes128(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-            .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
-        Cipher::Aes256(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-            .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
-    };
+    let sealed =
+        match &key.cipher {
+            Cipher::None => return None,
+            Cipher::Aes128(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
+                .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
+            Cipher::Aes256(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
+                .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
+        };
     bytes.extend_from_slice(&sealed.ok()?);
     Some(bytes)
 }

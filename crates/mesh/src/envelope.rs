@@ -35,8 +35,12 @@ impl<'a> EnvelopeView<'a> {
                     view.packet_bytes = packet;
                     view.packet_at = field.content_start;
                 }
-                (2, Content::Bytes(name)) => view.channel_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?),
-                (3, Content::Bytes(name)) => view.gateway_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?),
+                (2, Content::Bytes(name)) => {
+                    view.channel_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?)
+                }
+                (3, Content::Bytes(name)) => {
+                    view.gateway_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?)
+                }
                 (1..=3, _) => return Err(WireError),
                 _ => continue,
             }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use aes::{Aes128, Aes256};
 use aes::cipher::KeyInit;
+use aes::{Aes128, Aes256};
 
 /// The published default key (`Channels.cpp`); PSK byte 1 stands for it.
 pub const DEFAULT_KEY: [u8; 16] =

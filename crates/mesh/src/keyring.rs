@@ -35,7 +35,11 @@ impl Keyring {
         for (_, key) in self.channels.iter().filter(|(n, _)| **n == *name) {
             for is_aead in [false, true] {
                 if key.channel_hash(name, is_aead) == hash {
-                    return Some(Candidate { key: std::borrow::Cow::Borrowed(key), is_aead, is_guess: false });
+                    return Some(Candidate {
+                        key: std::borrow::Cow::Borrowed(key),
+                        is_aead,
+                        is_guess: false,
+                    });
                 }
             }
         }

@@ -190,7 +190,12 @@ pub const PRECISION_BITS_MARKED: u32 = 16;
 const HOP_START_HIGH: u32 = 6;
 
 /// Looks at topic and payload. `scratch` holds the opened packet.
-pub fn observe<'a>(topic: &'a str, payload: &'a [u8], keyring: &Keyring, scratch: &'a mut Scratch) -> Facts<'a> {
+pub fn observe<'a>(
+    topic: &'a str,
+    payload: &'a [u8],
+    keyring: &Keyring,
+    scratch: &'a mut Scratch,
+) -> Facts<'a> {
     let topic = MeshTopic::parse(topic);
     let mut facts = Facts {
         topic,
@@ -227,7 +232,12 @@ pub fn observe<'a>(topic: &'a str, payload: &'a [u8], keyring: &Keyring, scratch
     facts
 }
 
-fn look_into<'a>(facts: &mut Facts<'a>, envelope: &EnvelopeView<'a>, keyring: &Keyring, scratch: &'a mut Scratch) {
+fn look_into<'a>(
+    facts: &mut Facts<'a>,
+    envelope: &EnvelopeView<'a>,
+    keyring: &Keyring,
+    scratch: &'a mut Scratch,
+) {
     facts.envelope = EnvelopeState::Ok;
     facts.channel_id = envelope.channel_id;
     facts.gateway_id = envelope.gateway_id;

@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn the_documented_errors() {
-        for (bits, metres) in [(10, 23_300.0), (12, 5_800.0), (13, 2_900.0), (14, 1_500.0), (16, 364.0), (19, 45.0)] {
+        for (bits, metres) in
+            [(10, 23_300.0), (12, 5_800.0), (13, 2_900.0), (14, 1_500.0), (16, 364.0), (19, 45.0)]
+        {
             let error = error_max_m(bits);
             assert!((error - metres).abs() / metres < 0.03, "{bits} bits: {error} m");
         }

@@ -15,7 +15,13 @@ pub struct Region {
     pub power_dbm: u8,
 }
 
-const fn region(name: &'static str, start_khz: u32, end_khz: u32, duty_percent: f32, power_dbm: u8) -> Region {
+const fn region(
+    name: &'static str,
+    start_khz: u32,
+    end_khz: u32,
+    duty_percent: f32,
+    power_dbm: u8,
+) -> Region {
     Region { name, start_khz, end_khz, duty_percent, power_dbm }
 }
 

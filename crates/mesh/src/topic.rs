@@ -54,7 +54,12 @@ impl<'a> MeshTopic<'a> {
             make(root, TopicKind::LegacyEnvelope, Some(channel), gateway)
         } else if let Some(root) = before(rest, "2/json") {
             let is_command = channel.eq_ignore_ascii_case("mqtt");
-            make(root, if is_command { TopicKind::JsonCommand } else { TopicKind::Json }, Some(channel), gateway)
+            make(
+                root,
+                if is_command { TopicKind::JsonCommand } else { TopicKind::Json },
+                Some(channel),
+                gateway,
+            )
         } else {
             None
         }

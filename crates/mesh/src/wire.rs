@@ -84,7 +84,8 @@ impl<'a> Fields<'a> {
     fn field(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.at;
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok().filter(|n| (1..=0x1fff_ffff).contains(n)).ok_or(WireError)?;
+        let number =
+            u32::try_from(tag >> 3).ok().filter(|n| (1..=0x1fff_ffff).contains(n)).ok_or(WireError)?;
         let mut content_start = self.at;
         let content = match tag & 7 {
             0 => Content::Varint(self.varint()?),
@@ -186,7 +187,9 @@ mod tests {
 
     #[test]
     fn groups_field_zero_and_overruns_are_refused() {
-        for bytes in [&[0x0b, 0x0c][..], &[0x00, 0x01], &[0x0a, 5, 1], &[0x08], &[0x08, 0xff], &[0x0d, 1, 2, 3]] {
+        for bytes in
+            [&[0x0b, 0x0c][..], &[0x00, 0x01], &[0x0a, 5, 1], &[0x08], &[0x08, 0xff], &[0x0d, 1, 2, 3]]
+        {
             assert!(Fields::of(bytes).any(|f| f.is_err()), "{bytes:02x?}");
         }
     }

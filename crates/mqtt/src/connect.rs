@@ -95,11 +95,19 @@ impl<'a> Connect<'a> {
         Ok(Self { version, clean_start, keep_alive_s, client_id, will, username, password, properties })
     }
 
-    fn decode_will(r: &mut Reader<'a>, flags: u8, version: Version) -> Result<Option<ConnectWill<'a>>, DecodeError> {
+    fn decode_will(
+        r: &mut Reader<'a>,
+        flags: u8,
+        version: Version,
+    ) -> Result<Option<ConnectWill<'a>>, DecodeError> {
         let (qos, retain) = ((flags >> 3) & 3, flags & 0x20 != 0);
         if flags & 4 == 0 {
             let is_clean = qos == 0 && !retain; // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
-            return if is_clean { Ok(None) } else { Err(DecodeError::malformed("Will flags without a Will")) };
+            return if is_clean {
+                Ok(None)
+            } else {
+                Err(DecodeError::malformed("Will flags without a Will"))
+            };
         }
         if qos == 3 {
             return Err(DecodeError::malformed("Will QoS is 3")); // [MQTT-3.1.2-12]

@@ -3,17 +3,17 @@
 //! Decoding borrows from the bytes it is given and never allocates by a length it was told. Encoding appends to a
 //! buffer. Reading order: errors and reason codes, frames, properties, then what each side may send.
 
-pub mod reason_code;
+pub mod client_packet;
+pub mod connect;
 pub mod error;
 pub mod frame;
-pub mod wire;
 pub mod property;
-pub mod topic;
-pub mod connect;
 pub mod publish;
-pub mod subscribe;
-pub mod client_packet;
+pub mod reason_code;
 pub mod server_packet;
+pub mod subscribe;
+pub mod topic;
+pub mod wire;
 
 pub use error::DecodeError;
 pub use reason_code::ReasonCode;

@@ -136,7 +136,9 @@ impl<'a> Properties<'a> {
     pub fn iter(self) -> impl Iterator<Item = (u32, Value<'a>)> {
         let mut reader = Reader::new(self.raw);
         // The section was checked when it was read, so the first error is the end.
-        std::iter::from_fn(move || if reader.is_empty() { None } else { read_one(&mut reader, u32::MAX).ok() })
+        std::iter::from_fn(
+            move || if reader.is_empty() { None } else { read_one(&mut reader, u32::MAX).ok() },
+        )
     }
 
     /// The first property with that identifier.
@@ -185,12 +187,15 @@ impl<'a> Properties<'a> {
 
 fn read_one<'a>(reader: &mut Reader<'a>, place: u32) -> Result<(u32, Value<'a>), DecodeError> {
     let id = reader.variable("property identifier")?;
-    let Some((kind, places)) = rule(id) else { return Err(DecodeError::malformed("unknown property identifier")) };
+    let Some((kind, places)) = rule(id) else {
+        return Err(DecodeError::malformed("unknown property identifier"));
+    };
     if places & place == 0 {
         return Err(DecodeError::protocol("a property that this packet may not carry"));
     }
     const WHAT: &str = "property value is cut off or not valid";
-    let not_zero = |ok: bool| if ok { Ok(()) } else { Err(DecodeError::protocol("a property is 0 that must not be")) };
+    let not_zero =
+        |ok: bool| if ok { Ok(()) } else { Err(DecodeError::protocol("a property is 0 that must not be")) };
     let value = match kind {
         Kind::Flag => match reader.u8(WHAT)? {
             v @ (0 | 1) => Value::Byte(v),

@@ -33,7 +33,10 @@ impl Options {
     }
 
     const fn encode(self) -> u8 {
-        self.qos | (self.no_local as u8) << 2 | (self.retain_as_published as u8) << 3 | self.retain_handling << 4
+        self.qos
+            | (self.no_local as u8) << 2
+            | (self.retain_as_published as u8) << 3
+            | self.retain_handling << 4
     }
 }
 

@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn a_hash_matches_its_parent() {
-        assert!(matches("sport/#", "sport") && matches("sport/+/#", "sport/a") && !matches("sport/+", "sport"));
+        assert!(
+            matches("sport/#", "sport") && matches("sport/+/#", "sport/a") && !matches("sport/+", "sport")
+        );
         assert!(!matches("#", "$SYS/a") && matches("$SYS/#", "$SYS/a"));
     }
 }

@@ -84,7 +84,11 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub const fn end(&self) -> Result<(), DecodeError> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(DecodeError::malformed("bytes after the end of the packet")) }
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::malformed("bytes after the end of the packet"))
+        }
     }
 }
 

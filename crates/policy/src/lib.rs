@@ -2,12 +2,12 @@
 //!
 //! Reading order: what a decision is, which rules there are, who is asked about, then the functions that decide.
 
+pub mod admission;
 pub mod decision;
+pub mod ledger;
+pub mod principal;
+pub mod release;
 pub mod rule;
 pub mod settings;
-pub mod principal;
-pub mod admission;
-pub mod ledger;
 pub mod subscribe;
 pub mod uplink;
-pub mod release;

@@ -81,7 +81,9 @@ fn without_objection(settings: &Settings, facts: &Facts<'_>) -> (Option<RuleId>,
     if lowered {
         let sentence = Cow::Borrowed(match settings.hop_limit_max {
             0 => "Passed on; toward gateways with hop limit 0, so that it is shown and not transmitted.",
-            1 => "Passed on; toward gateways with hop limit 1, so that it is transmitted once and not relayed.",
+            1 => {
+                "Passed on; toward gateways with hop limit 1, so that it is transmitted once and not relayed."
+            }
             _ => "Passed on; toward gateways with a lower hop limit.",
         });
         return (Some(RuleId::HopLimit), Objection { verdict: Verdict::Rewrite, sentence, radio: true });
@@ -128,9 +130,10 @@ fn topic_rights(up: &Uplink<'_>) -> Option<Objection> {
         Principal::Service { prefix, .. } if !is_at_or_below(up.topic, prefix) => {
             object(Verdict::Refuse, "A service publishes at or below its own topic prefix only.")
         }
-        Principal::Service { .. } if carries_envelopes(up.facts) => {
-            object(Verdict::Refuse, "Packets come from gateways: a service does not publish on envelope topics.")
-        }
+        Principal::Service { .. } if carries_envelopes(up.facts) => object(
+            Verdict::Refuse,
+            "Packets come from gateways: a service does not publish on envelope topics.",
+        ),
         Principal::Guest { .. } if up.topic.starts_with('$') => {
             object(Verdict::Refuse, "Topics that begin with `$` belong to the broker.")
         }
@@ -154,7 +157,10 @@ fn json_command(up: &Uplink<'_>) -> Option<Objection> {
     if own.is_some() && own == up.sender.gateway() {
         return None;
     }
-    object(Verdict::Refuse, "JSON command topics make a node transmit; a service credential is needed for them.")
+    object(
+        Verdict::Refuse,
+        "JSON command topics make a node transmit; a service credential is needed for them.",
+    )
 }
 
 fn not_an_envelope(facts: &Facts<'_>) -> Option<Objection> {
@@ -163,7 +169,9 @@ fn not_an_envelope(facts: &Facts<'_>) -> Option<Objection> {
     }
     match facts.envelope {
         EnvelopeState::Ok => None,
-        EnvelopeState::Empty => object(Verdict::Refuse, "The message is empty; an envelope was expected here."),
+        EnvelopeState::Empty => {
+            object(Verdict::Refuse, "The message is empty; an envelope was expected here.")
+        }
         EnvelopeState::Malformed => object(
             Verdict::Refuse,
             "This is not a Meshtastic envelope. Phones truncate packets over 435 bytes, and JSON has its own topics.",
@@ -211,7 +219,10 @@ fn identity(up: &Uplink<'_>) -> Option<Objection> {
         return object(Verdict::Refuse, "Topic and envelope name different channels.");
     }
     if up.facts.flags.contains(Flags::FROM_INVALID) {
-        return object(Verdict::Refuse, "The packet's sender is not a node: its number is 0 or the broadcast address.");
+        return object(
+            Verdict::Refuse,
+            "The packet's sender is not a node: its number is 0 or the broadcast address.",
+        );
     }
     None
 }
@@ -255,7 +266,10 @@ fn impossible_hops(facts: &Facts<'_>) -> Option<Objection> {
     }
     if facts.flags.contains(Flags::HOP_INCONSISTENT) {
         let (limit, start) = (packet.hop_limit, packet.hop_start);
-        return object(Verdict::Refuse, format!("Hop limit {limit} is above hop start {start}; a relay cannot add hops."));
+        return object(
+            Verdict::Refuse,
+            format!("Hop limit {limit} is above hop start {start}; a relay cannot add hops."),
+        );
     }
     None
 }
@@ -289,9 +303,10 @@ fn consent(settings: &Settings, facts: &Facts<'_>) -> Option<Objection> {
             settings.consent_no,
             "Its sender has not agreed to MQTT (lora.config_ok_to_mqtt is off on the sending node).",
         ),
-        Consent::Unknown if opaque => {
-            (settings.opaque, "It is encrypted with a key we do not have, so nobody can see whether its sender agreed.")
-        }
+        Consent::Unknown if opaque => (
+            settings.opaque,
+            "It is encrypted with a key we do not have, so nobody can see whether its sender agreed.",
+        ),
         Consent::Unknown => (
             settings.consent_unknown,
             "Its sender's firmware is too old to say whether it agrees to MQTT, which counts as no.",
@@ -317,7 +332,10 @@ fn duplicate(up: &Uplink<'_>) -> Option<Objection> {
     if !up.seen.was_released(key) {
         return None;
     }
-    object(Verdict::Accept, "Gateways already got this packet from another copy; observers get this copy too.")
+    object(
+        Verdict::Accept,
+        "Gateways already got this packet from another copy; observers get this copy too.",
+    )
 }
 
 /// The identity of the packet; packets with id 0 have none.

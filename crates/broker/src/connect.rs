@@ -1,0 +1,200 @@
+//! CONNECT: who it is, which session it gets, what it is told.
+
+use std::sync::Arc;
+
+use mqtt::connect::{Connect, ConnectWill, encode_connack};
+use mqtt::property::{Value, id};
+use mqtt::{ReasonCode, Version};
+use policy::admission::{Offer, Refusal, admit};
+use policy::principal::Principal;
+use record::ConnectionWhat;
+
+use crate::session::{Session, SessionId};
+use crate::will::Will;
+use crate::{Broker, ConnectionId, Now};
+
+pub(crate) const fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::V311 => "3.1.1",
+        Version::V5 => "5.0",
+    }
+}
+
+/// A Session Expiry Interval in ms, no longer than granted; `u32::MAX` means for ever and is granted as the longest.
+pub(crate) fn expiry_ms(wanted_s: u32, granted_max_s: u32) -> u64 {
+    u64::from(wanted_s.min(granted_max_s)) * 1000
+}
+
+impl Broker {
+    pub(crate) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.version = connect.version;
+        if connect.properties.text(id::AUTHENTICATION_METHOD).is_some() {
+            return self.refuse_connect(now, id, connect.version, ReasonCode::BadAuthenticationMethod);
+        }
+        let principal = match self.admit_client(id, connect) {
+            Ok(principal) => principal,
+            Err(refusal) => return self.turn_away(now, id, connect, refusal),
+        };
+        if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311 {
+            // [MQTT-3.1.3-8] of 3.1.1
+            return self.refuse_connect(now, id, connect.version, ReasonCode::ClientIdentifierNotValid);
+        }
+        let (client_id, is_assigned) = match connect.client_id {
+            "" => (self.fresh_client_id(id), true),
+            given => (given.into(), false),
+        };
+        match self.session_for(now, client_id, principal, connect.clean_start) {
+            Ok((session, is_present)) => {
+                self.open_session(now, id, session, is_present, is_assigned, connect)
+            }
+            Err(reason) => self.refuse_connect(now, id, connect.version, reason),
+        }
+    }
+
+    fn admit_client(&self, id: ConnectionId, connect: &Connect<'_>) -> Result<Principal, Refusal> {
+        if self.options.lab {
+            return Ok(Principal::Lab);
+        }
+        let is_loopback = self.connections.get(id.index()).is_some_and(|c| c.address.is_loopback());
+        let offer = Offer {
+            client_id: connect.client_id,
+            username: connect.username,
+            password: connect.password,
+            is_loopback,
+        };
+        admit(&self.options.directory, &self.options.token_key, offer)
+    }
+
+    fn turn_away(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>, refusal: Refusal) {
+        self.counters.authentication_failed += 1;
+        let reason = match refusal {
+            Refusal::NoCredential => ReasonCode::NotAuthorized,
+            Refusal::Credential(_) => ReasonCode::BadUserNameOrPassword,
+        };
+        self.note_connection(now, id, connect.client_id.into(), ConnectionWhat::Refused(refusal.reason()));
+        self.refuse_connect(now, id, connect.version, reason);
+    }
+
+    /// CONNACK with an error, then the end. [MQTT-3.2.2-7]
+    pub(crate) fn refuse_connect(
+        &mut self,
+        _now: Now,
+        id: ConnectionId,
+        version: Version,
+        reason: ReasonCode,
+    ) {
+        self.write(id, |out, _| encode_connack(out, version, false, reason, &[]));
+        self.close(id, reason.name());
+    }
+
+    /// The session of a client identifier, taken over or fresh, and whether it was there. [MQTT-3.1.4-3]
+    fn session_for(
+        &mut self,
+        now: Now,
+        client_id: Arc<str>,
+        principal: Principal,
+        clean_start: bool,
+    ) -> Result<(SessionId, bool), ReasonCode> {
+        if let Some(existing) = self.by_client_id.get(&client_id).copied() {
+            let Some(session) = self.session(existing) else { return Err(ReasonCode::UnspecifiedError) };
+            if !principal.may_take_over(&session.principal) {
+                return Err(ReasonCode::ClientIdentifierNotValid);
+            }
+            if let Some(old) = session.connection.take() {
+                self.disconnect(old, ReasonCode::SessionTakenOver, "taken over by a newer connection");
+                if let Some(connection) = self.connections.get_mut(old.index()) {
+                    connection.session = None;
+                }
+            }
+            if !clean_start {
+                return Ok((existing, true));
+            }
+            self.end_session(now, existing);
+        }
+        if self.sessions.len() >= self.options.limits.sessions_max {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        let index = self.sessions.insert(Session::new(client_id.clone(), principal));
+        let session = SessionId(u32::try_from(index).map_err(|_| ReasonCode::QuotaExceeded)?);
+        self.by_client_id.insert(client_id, session);
+        Ok((session, false))
+    }
+
+    fn open_session(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        session_id: SessionId,
+        is_present: bool,
+        is_assigned: bool,
+        connect: &Connect<'_>,
+    ) {
+        let limits = self.options.limits.clone();
+        let properties = connect.properties;
+        let wanted_expiry_s = match connect.version {
+            Version::V5 => properties.number(id::SESSION_EXPIRY).unwrap_or(0),
+            // A 3.1.1 session without Clean Session is kept as long as sessions are kept at all.
+            Version::V311 if connect.clean_start => 0,
+            Version::V311 => limits.session_expiry_max_s,
+        };
+        let client_receive_maximum = properties.number(id::RECEIVE_MAXIMUM).unwrap_or(u32::from(u16::MAX));
+        let Some(session) = self.session(session_id) else { return };
+        session.connection = Some(id);
+        session.since_unix_ms = now.unix_ms;
+        session.expires_at_ms = None;
+        session.will_due_ms = None;
+        session.expiry_ms = expiry_ms(wanted_expiry_s, limits.session_expiry_max_s);
+        session.receive_maximum =
+            u16::try_from(client_receive_maximum).unwrap_or(u16::MAX).min(limits.receive_maximum);
+        session.will = connect.will.as_ref().map(keep_will);
+        let client_id = session.client_id.clone();
+        let keep_alive_s = connect.keep_alive_s.min(limits.keep_alive_max_s);
+        // A client without Keep Alive is held to the longest one, or a dead connection would stay for ever.
+        let granted_s = if connect.keep_alive_s == 0 { limits.keep_alive_max_s } else { keep_alive_s };
+        let Some(connection) = self.connection(id) else { return };
+        connection.session = Some(session_id);
+        connection.patience_ms = u64::from(granted_s) * 1500;
+        connection.client_packet_bytes_max = properties.number(id::MAXIMUM_PACKET_SIZE).unwrap_or(u32::MAX);
+        let mut told = vec![
+            (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
+            (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
+            (id::SHARED_SUBSCRIPTION_AVAILABLE, Value::Byte(0)),
+        ];
+        if granted_s != connect.keep_alive_s {
+            told.push((id::SERVER_KEEP_ALIVE, Value::TwoBytes(granted_s))); // [MQTT-3.1.2-21]
+        }
+        if wanted_expiry_s > limits.session_expiry_max_s {
+            told.push((id::SESSION_EXPIRY, Value::FourBytes(limits.session_expiry_max_s)));
+        }
+        if is_assigned {
+            told.push((id::ASSIGNED_CLIENT_IDENTIFIER, Value::Text(&client_id))); // [MQTT-3.2.2-16]
+        }
+        self.write(id, |out, version| encode_connack(out, version, is_present, ReasonCode::Success, &told));
+        self.counters.connected += 1;
+        self.note_connection(now, id, client_id, ConnectionWhat::Connected(version_text(connect.version)));
+        self.send_again(now, session_id);
+    }
+
+    /// A client identifier that nobody has and nobody can guess well enough to take it over.
+    fn fresh_client_id(&self, id: ConnectionId) -> Arc<str> {
+        let serial = self.connections.get(id.index()).map_or(0, |c| c.serial);
+        // The seed is secret and the serial unique; the mix shows neither (SplitMix64's finalizer).
+        let mut mixed = self.options.seed ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        format!("auto-{serial}-{:016x}", mixed ^ (mixed >> 31)).into()
+    }
+}
+
+fn keep_will(will: &ConnectWill<'_>) -> Will {
+    Will {
+        topic: will.topic.into(),
+        payload: will.payload.into(),
+        qos: will.qos,
+        retain: will.retain,
+        delay_ms: u64::from(will.properties.number(id::WILL_DELAY).unwrap_or(0)) * 1000,
+        expiry_s: will.properties.number(id::MESSAGE_EXPIRY),
+        properties: crate::packets::travelling(will.properties),
+    }
+}

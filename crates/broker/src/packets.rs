@@ -1,0 +1,261 @@
+//! Control packets in and out: each packet from a client to its verb, and the small answers.
+
+use mqtt::client_packet::{self, ClientPacket, Disconnect};
+use mqtt::property::{Properties, id};
+use mqtt::publish::{Ack, AckKind, Publish, PublishOut};
+use mqtt::server_packet::{PINGRESP, encode_disconnect};
+use mqtt::{DecodeError, ReasonCode, Version, frame};
+
+use crate::connection::Connection;
+use crate::message::MessageProperties;
+use crate::publish::Arrived;
+use crate::session::{Queued, SessionId, Step};
+use crate::{Broker, ConnectionId, Now};
+
+impl Broker {
+    /// Takes whole control packets off the bytes; returns how many bytes were used.
+    pub(crate) fn take_packets(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        loop {
+            let limits = &self.options.limits;
+            let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else {
+                return bytes.len();
+            };
+            let has_session = connection.session.is_some();
+            let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
+            match frame::split(&bytes[used..], bytes_max) {
+                Ok(Some(frame)) => {
+                    used += frame.len;
+                    connection.last_packet_ms = now.mono_ms;
+                    self.counters.bytes_in += frame.len as u64;
+                    let version = connection.version;
+                    match client_packet::decode(&frame, version) {
+                        Ok(packet) => self.on_packet(now, id, packet),
+                        Err(error) => self.on_bad_packet(now, id, error),
+                    }
+                }
+                Ok(None) => return used,
+                Err(error) => self.on_bad_packet(now, id, error),
+            }
+        }
+    }
+
+    fn on_packet(&mut self, now: Now, id: ConnectionId, packet: ClientPacket<'_>) {
+        let session = self.connections.get(id.index()).and_then(|c| c.session);
+        match (packet, session) {
+            (ClientPacket::Connect(connect), None) => self.on_connect(now, id, &connect),
+            (ClientPacket::Connect(_), Some(_)) => {
+                self.on_bad_packet(now, id, DecodeError::protocol("a second CONNECT")); // [MQTT-3.1.0-2]
+            }
+            (_, None) => {
+                self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"))
+            }
+            (ClientPacket::Publish(publish), Some(s)) => self.on_publish_packet(now, id, s, &publish),
+            (ClientPacket::Ack(ack), Some(s)) => self.on_ack(now, id, s, ack),
+            (ClientPacket::Subscribe(subscribe), Some(s)) => self.on_subscribe(now, id, s, &subscribe),
+            (ClientPacket::Unsubscribe(unsubscribe), Some(s)) => self.on_unsubscribe(id, s, &unsubscribe),
+            (ClientPacket::Pingreq, Some(_)) => self.write(id, |out, _| out.extend_from_slice(&PINGRESP)),
+            (ClientPacket::Disconnect(disconnect), Some(s)) => self.on_disconnect(now, id, s, disconnect),
+            (ClientPacket::Auth, Some(_)) => {
+                // No Authentication Method was agreed in CONNECT. [MQTT-4.12.0-7]
+                self.on_bad_packet(now, id, DecodeError::protocol("AUTH without an authentication method"));
+            }
+        }
+    }
+
+    /// The rules that MQTT has for a PUBLISH beyond its form; then the journey.
+    fn on_publish_packet(&mut self, now: Now, id: ConnectionId, sender: SessionId, publish: &Publish<'_>) {
+        if publish.properties.number(id::TOPIC_ALIAS).is_some() {
+            // Topic Alias Maximum was not announced, so it is 0. [MQTT-3.3.2-9]
+            let error =
+                DecodeError::with(ReasonCode::TopicAliasInvalid, "a Topic Alias, of which there are none");
+            return self.on_bad_packet(now, id, error);
+        }
+        if publish.properties.number(id::SUBSCRIPTION_IDENTIFIER).is_some() {
+            let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
+            return self.on_bad_packet(now, id, error);
+        }
+        if publish.topic.split('/').count() > self.options.limits.topic_levels_max {
+            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
+            return self.on_bad_packet(now, id, error);
+        }
+        if publish.qos == 2 {
+            let receive_maximum = usize::from(self.options.limits.receive_maximum);
+            let Some(session) = self.session(sender) else { return };
+            if session.incoming_qos2.contains(&publish.packet_id) {
+                return self.answer_again(sender, id, publish.packet_id);
+            }
+            if session.incoming_qos2.len() >= receive_maximum {
+                let error =
+                    DecodeError::with(ReasonCode::ReceiveMaximumExceeded, "more QoS 2 messages than allowed");
+                return self.on_bad_packet(now, id, error);
+            }
+            session.incoming_qos2.insert(publish.packet_id);
+        }
+        if let Some(session) = self.session(sender) {
+            session.messages_in += 1;
+        }
+        let arrived = Arrived {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            packet_id: publish.packet_id,
+            expiry_s: publish.properties.number(id::MESSAGE_EXPIRY),
+            properties: travelling(publish.properties),
+        };
+        self.on_publish(now, sender, arrived);
+    }
+
+    fn on_ack(&mut self, now: Now, id: ConnectionId, from: SessionId, ack: Ack) {
+        match ack.kind {
+            AckKind::Puback => {
+                self.on_finished(now, from, ack.packet_id, Step::Puback);
+            }
+            AckKind::Pubrec if ack.reason.is_error() => {
+                self.on_finished(now, from, ack.packet_id, Step::Pubrec);
+            }
+            AckKind::Pubrec => self.on_pubrec(id, from, ack.packet_id),
+            AckKind::Pubrel => self.on_pubrel(id, from, ack.packet_id),
+            AckKind::Pubcomp => {
+                self.on_finished(now, from, ack.packet_id, Step::Pubcomp);
+            }
+        }
+    }
+
+    fn on_disconnect(&mut self, now: Now, id: ConnectionId, from: SessionId, disconnect: Disconnect) {
+        if let Some(expiry_s) = disconnect.session_expiry_s {
+            let expiry_max_s = self.options.limits.session_expiry_max_s;
+            let Some(session) = self.session(from) else { return };
+            if session.expiry_ms == 0 && expiry_s > 0 {
+                // [MQTT-3.14.2-2]
+                let error = DecodeError::protocol("a session that was to end at once is to be kept");
+                return self.on_bad_packet(now, id, error);
+            }
+            session.expiry_ms = crate::connect::expiry_ms(expiry_s, expiry_max_s);
+        }
+        if let Some(connection) = self.connection(id) {
+            connection.said_goodbye = disconnect.reason != ReasonCode::DisconnectWithWill;
+        }
+        self.close(id, "left");
+    }
+
+    /// Bytes that are no lawful packet: counted, answered where the client can be told, and the connection ends.
+    pub(crate) fn on_bad_packet(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        let index = match error.reason {
+            ReasonCode::MalformedPacket => 0,
+            ReasonCode::PacketTooLarge => 2,
+            ReasonCode::UnsupportedProtocolVersion => 3,
+            _ => 1,
+        };
+        self.counters.malformed[index] += 1;
+        let Some(connection) = self.connection(id) else { return };
+        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
+            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
+            self.refuse_connect(now, id, Version::V311, error.reason);
+        }
+        self.disconnect(id, error.reason, error.what);
+    }
+
+    /// Appends to a connection's outbox.
+    pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
+        let Some(connection) = self.connection(id) else { return };
+        let version = connection.version;
+        packet(connection.outbox.append(), version);
+        self.mark_dirty(id);
+    }
+
+    pub(crate) fn send_puback(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
+        self.write(id, |out, version| Ack { kind: AckKind::Puback, packet_id, reason }.encode(out, version));
+    }
+
+    pub(crate) fn send_pubrec(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
+        self.write(id, |out, version| Ack { kind: AckKind::Pubrec, packet_id, reason }.encode(out, version));
+    }
+
+    pub(crate) fn send_pubrel(&mut self, id: ConnectionId, packet_id: u16) {
+        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::Success };
+        self.write(id, |out, version| ack.encode(out, version));
+    }
+
+    /// The client acknowledges what we did not send; the exchange is finished so that it can forget it.
+    pub(crate) fn send_pubrel_unknown(&mut self, id: ConnectionId, packet_id: u16) {
+        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::PacketIdentifierNotFound };
+        self.write(id, |out, version| ack.encode(out, version));
+    }
+
+    pub(crate) fn send_pubcomp(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
+        self.write(id, |out, version| Ack { kind: AckKind::Pubcomp, packet_id, reason }.encode(out, version));
+    }
+
+    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &str) {
+        self.write(id, |out, _| encode_disconnect(out, reason, why));
+    }
+}
+
+/// The properties that travel with a message; most have none, which costs nothing.
+pub(crate) fn travelling(properties: Properties<'_>) -> Option<Box<MessageProperties>> {
+    if properties.is_empty() {
+        return None;
+    }
+    let mut user_properties = Vec::new();
+    properties.copy_user_properties(&mut user_properties);
+    let travelling = MessageProperties {
+        payload_format: properties.number(id::PAYLOAD_FORMAT).and_then(|v| u8::try_from(v).ok()),
+        content_type: properties.text(id::CONTENT_TYPE).map(Into::into),
+        response_topic: properties.text(id::RESPONSE_TOPIC).map(Into::into),
+        correlation_data: properties.binary(id::CORRELATION_DATA).map(Into::into),
+        user_properties: user_properties.into(),
+    };
+    (travelling != MessageProperties::default()).then(|| Box::new(travelling))
+}
+
+impl MessageProperties {
+    /// As bytes of a property section, without its length.
+    fn encode(&self) -> Vec<u8> {
+        use mqtt::property::{Value, put};
+        let mut out = Vec::new();
+        self.payload_format.iter().for_each(|v| put(&mut out, id::PAYLOAD_FORMAT, Value::Byte(*v)));
+        self.content_type.iter().for_each(|v| put(&mut out, id::CONTENT_TYPE, Value::Text(v)));
+        self.response_topic.iter().for_each(|v| put(&mut out, id::RESPONSE_TOPIC, Value::Text(v)));
+        self.correlation_data.iter().for_each(|v| put(&mut out, id::CORRELATION_DATA, Value::Binary(v)));
+        out.extend_from_slice(&self.user_properties);
+        out
+    }
+}
+
+/// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
+/// when the client does not take packets that large. [MQTT-3.1.2-24]
+pub(crate) fn write_publish(
+    connection: &mut Connection,
+    now: Now,
+    copy: &Queued,
+    packet_id: u16,
+    again: bool,
+) -> bool {
+    let (message, version) = (&copy.message, connection.version);
+    let shared = match (&message.properties, version) {
+        (Some(properties), Version::V5) => properties.encode(),
+        _ => Vec::new(),
+    };
+    let publish = PublishOut {
+        dup: again,
+        qos: copy.qos,
+        retain: copy.retain,
+        topic: &message.topic,
+        packet_id,
+        shared_properties: &shared,
+        expiry_s: message.expiry_left_s(now.mono_ms),
+        identifiers: &copy.identifiers,
+        payload: &message.payload,
+    };
+    if publish.len(version) > connection.client_packet_bytes_max as usize {
+        return false;
+    }
+    let out = connection.outbox.append();
+    let payload_at = publish.encode(out, version);
+    if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
+        mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);
+    }
+    true
+}

@@ -1,0 +1,114 @@
+//! SUBSCRIBE and UNSUBSCRIBE: each filter is judged and answered by itself.
+
+use mqtt::property::id;
+use mqtt::subscribe::{Options, Subscribe, Unsubscribe, encode_suback, encode_unsuback};
+use mqtt::{ReasonCode, topic};
+use policy::subscribe::decide_subscribe;
+
+use crate::session::{Identifiers, Queued, SessionId};
+use crate::subscription_tree::Subscription;
+use crate::{Broker, ConnectionId, Now};
+
+impl Broker {
+    pub(crate) fn on_subscribe(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        who: SessionId,
+        packet: &Subscribe<'_>,
+    ) {
+        let identifier = packet.properties.number(id::SUBSCRIPTION_IDENTIFIER);
+        let mut codes = Vec::new();
+        let mut wanted = Vec::new();
+        for (filter, options) in packet.filters() {
+            match self.subscribe_one(who, filter, options, identifier) {
+                Ok(is_new) => {
+                    codes.push(options.qos);
+                    if options.retain_handling == 0 || (options.retain_handling == 1 && is_new) {
+                        wanted.push((filter, options));
+                    }
+                }
+                Err(reason) => {
+                    self.counters.subscriptions_refused += 1;
+                    codes.push(reason.code());
+                }
+            }
+        }
+        self.write(id, |out, version| encode_suback(out, version, packet.packet_id, &codes));
+        for (filter, options) in wanted {
+            self.send_retained(now, who, filter, options, identifier);
+        }
+    }
+
+    /// Adds one subscription; says whether it is new. [MQTT-3.8.4-3]
+    fn subscribe_one(
+        &mut self,
+        who: SessionId,
+        filter: &str,
+        options: Options,
+        identifier: Option<u32>,
+    ) -> Result<bool, ReasonCode> {
+        let limits = &self.options.limits;
+        let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
+        if topic::is_shared(filter) {
+            return Err(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        if !topic::is_valid_filter(filter, levels_max) {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        let Some(session) = self.sessions.get_mut(who.index()) else {
+            return Err(ReasonCode::UnspecifiedError);
+        };
+        decide_subscribe(&session.principal, filter).map_err(|_| ReasonCode::NotAuthorized)?;
+        let is_new = !session.subscriptions.contains_key(filter);
+        if is_new && session.subscriptions.len() >= subscriptions_max {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        let subscription = Subscription {
+            qos: options.qos,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            identifier,
+        };
+        session.subscriptions.insert(filter.into(), subscription);
+        self.subscriptions.insert(filter, who, subscription);
+        Ok(is_new)
+    }
+
+    /// Retained messages for a new subscription. Of mesh traffic nothing is retained, so no radio is at stake.
+    fn send_retained(
+        &mut self,
+        now: Now,
+        who: SessionId,
+        filter: &str,
+        options: Options,
+        identifier: Option<u32>,
+    ) {
+        for message in self.retained.matching(filter, now.mono_ms) {
+            let copy = Queued {
+                qos: options.qos.min(message.qos),
+                retain: true, // [MQTT-3.3.1-8]
+                hop_limit: None,
+                identifiers: identifier.into_iter().collect::<Identifiers>(),
+                message,
+            };
+            self.deliver(now, who, copy);
+        }
+    }
+
+    pub(crate) fn on_unsubscribe(&mut self, id: ConnectionId, who: SessionId, packet: &Unsubscribe<'_>) {
+        let mut codes = Vec::new();
+        for filter in packet.filters() {
+            if !topic::is_valid_filter(filter, usize::MAX) {
+                codes.push(ReasonCode::TopicFilterInvalid.code());
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(who.index()) else { return };
+            session.subscriptions.remove(filter);
+            let was_there = self.subscriptions.remove(filter, who);
+            let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+            codes.push(reason.code());
+        }
+        self.write(id, |out, version| encode_unsuback(out, version, packet.packet_id, &codes));
+    }
+}

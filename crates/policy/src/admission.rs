@@ -1,0 +1,136 @@
+//! The decision on one CONNECT: who a client is, or why it is turned away.
+
+use std::fmt;
+use std::sync::Arc;
+
+use directory::{AuthRefusal, Directory, Role, TokenKey};
+
+use crate::principal::{Principal, gateway_named_by};
+
+/// What a CONNECT offers. The password never shows itself.
+#[derive(Clone, Copy)]
+pub struct Offer<'a> {
+    /// Client Identifier; may be empty.
+    pub client_id: &'a str,
+    /// User Name; firmware sends an empty one when none is set.
+    pub username: Option<&'a str>,
+    /// Password.
+    pub password: Option<&'a [u8]>,
+    /// Whether the connection comes from this machine.
+    pub is_loopback: bool,
+}
+
+impl fmt::Debug for Offer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+/// Why a client is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It offers no credential, and one is needed.
+    NoCredential,
+    /// User name or password is wrong, or the credential is disabled.
+    Credential(AuthRefusal),
+}
+
+impl Refusal {
+    /// The reason for the operator's log.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no credential offered",
+            Self::Credential(AuthRefusal::UnknownUser) => "unknown user name",
+            Self::Credential(AuthRefusal::WrongPassword) => "wrong password",
+            Self::Credential(AuthRefusal::Disabled) => "credential disabled",
+        }
+    }
+}
+
+/// Decides who a client is. Until the first credential exists, everyone on this machine is a guest, whatever user name
+/// the client has in its settings; from then on nobody is.
+pub fn admit(directory: &Directory, key: &TokenKey, offer: Offer<'_>) -> Result<Principal, Refusal> {
+    if !directory.has_credentials() && offer.is_loopback {
+        return Ok(Principal::Guest { gateway: gateway_named_by(offer.client_id) });
+    }
+    let username = offer.username.filter(|name| !name.is_empty()).ok_or(Refusal::NoCredential)?;
+    let password = offer.password.unwrap_or_default();
+    let credential = directory.authenticate(username, password, key).map_err(Refusal::Credential)?;
+    let username: Arc<str> = credential.name.as_str().into();
+    Ok(match &credential.role {
+        Role::Gateway(id) => Principal::Gateway { username, gateway: id.0 },
+        Role::Observer => Principal::Observer { username },
+        Role::Service { prefix } => Principal::Service { username, prefix: prefix.as_str().into() },
+    })
+}
+
+/// Whether a client that signed in under `old` may stay under `new`.
+pub fn may_stay(principal: &Principal, old: &Directory, new: &Directory) -> bool {
+    match principal {
+        Principal::Lab => true,
+        Principal::Guest { .. } => !new.has_credentials(),
+        Principal::Gateway { username, .. }
+        | Principal::Observer { username }
+        | Principal::Service { username, .. } => {
+            let generation = |directory: &Directory| directory.credential(username).map(|c| c.generation);
+            generation(new).is_some() && generation(new) == generation(old)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use directory::{Command, GatewayId, Token};
+
+    use super::*;
+
+    const LOCAL_GUEST: Offer<'static> = Offer {
+        client_id: "!7c5a0a01",
+        username: Some("meshdev"),
+        password: Some(b"large4cats"),
+        is_loopback: true,
+    };
+
+    fn with_gateway() -> (Directory, TokenKey, Token) {
+        let (key, token) = (TokenKey::new([7; 32]), Token::from_random([9; 17]));
+        let id = GatewayId(0x7c5a_0a01);
+        let command = Command::AddGateway { id, owner: None, note: String::new(), token: token.clone() };
+        (Directory::default().apply(command, &key, 1).unwrap().directory, key, token)
+    }
+
+    #[test]
+    fn guests_come_from_this_machine_until_the_first_credential() {
+        let (directory, key, _) = with_gateway();
+        let guest = Principal::Guest { gateway: Some(0x7c5a_0a01) };
+        assert_eq!(admit(&Directory::default(), &key, LOCAL_GUEST), Ok(guest.clone()));
+        let from_elsewhere = Offer { is_loopback: false, ..LOCAL_GUEST };
+        assert!(admit(&Directory::default(), &key, from_elsewhere).is_err());
+        assert!(admit(&directory, &key, LOCAL_GUEST).is_err());
+        assert!(!may_stay(&guest, &Directory::default(), &directory));
+    }
+
+    #[test]
+    fn a_credential_lets_in_until_it_is_disabled() {
+        let (directory, key, token) = with_gateway();
+        let offer = Offer {
+            client_id: "anything",
+            username: Some("gw-7c5a0a01"),
+            password: Some(token.reveal().as_bytes()),
+            is_loopback: false,
+        };
+        let principal = admit(&directory, &key, offer).unwrap();
+        assert_eq!(principal.gateway(), Some(0x7c5a_0a01));
+        assert!(may_stay(&principal, &directory, &directory));
+        assert_eq!(
+            admit(&directory, &key, Offer { password: Some(b"wrong"), ..offer }),
+            Err(Refusal::Credential(AuthRefusal::WrongPassword))
+        );
+        assert_eq!(
+            admit(&directory, &key, Offer { username: Some(""), ..offer }),
+            Err(Refusal::NoCredential)
+        );
+        let disable = Command::Disable { username: "gw-7c5a0a01".into() };
+        let disabled = directory.apply(disable, &key, 2).unwrap().directory;
+        assert!(admit(&disabled, &key, offer).is_err() && !may_stay(&principal, &directory, &disabled));
+    }
+}
