@@ -1,1 +1,21 @@
-//! The directory on disk.
+//! The directory on disk: credentials, the operator's login and the audit, in SQLite beside a secret key.
+//!
+//! Several processes may have it open: a running server and the command line. Edits are judged by the
+//! `directory` crate inside a write transaction, so two of them never cross. Time comes in as an argument.
+//! Nothing here is on the publish path.
+
+mod store;
+
+mod audit;
+mod login;
+
+mod error;
+mod schema;
+mod secret;
+
+pub use audit::AuditEntry;
+pub use error::StoreError;
+pub use login::{SETUP_LIFETIME_MS, verify_operator_password};
+pub use schema::SCHEMA_VERSION;
+pub use secret::random_token;
+pub use store::Store;

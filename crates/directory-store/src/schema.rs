@@ -1,0 +1,95 @@
+//! The tables and their version. Knows no rows.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::StoreError;
+use crate::store::begin_write;
+
+/// Version of the tables that this program writes, kept in SQLite's `user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last_generation INTEGER NOT NULL,
+    -- Keyed hash of a fixed text: tells whether secret.key is the one that the tokens were hashed with.
+    key_check BLOB
+) STRICT;
+INSERT INTO state (id, last_generation) VALUES (1, 0);
+CREATE TABLE credential (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
+    gateway INTEGER,
+    prefix TEXT,
+    owner_name TEXT,
+    owner_contact TEXT,
+    token BLOB NOT NULL,
+    created_ms INTEGER NOT NULL,
+    disabled_ms INTEGER,
+    note TEXT NOT NULL,
+    generation INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operator (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    password_phc TEXT NOT NULL,
+    changed_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE setup_token (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    hash BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE session (
+    hash BLOB PRIMARY KEY,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    words TEXT NOT NULL
+) STRICT;
+";
+
+/// Checks the file and makes the tables in an empty one. A file that is not ours, or is newer, stays untouched.
+pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::during("open", path, source);
+    refuse_newer(connection, path)?;
+    // The directory is a few kilobytes, so reading all of it at every start is cheap.
+    let health: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if health != "ok" {
+        return Err(StoreError::corrupt(path, health));
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).map_err(failed)?;
+    // An edit is rare and must outlive a power cut: a revoked gateway stays revoked.
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;").map_err(failed)?;
+
+    // Two processes may start in an empty folder together: the second one finds the tables made.
+    let writing = begin_write(connection, path)?;
+    if refuse_newer(&writing, path)? == 0 {
+        let tables: i64 =
+            writing.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+        if tables != 0 {
+            return Err(StoreError::corrupt(path, "it holds tables of another program"));
+        }
+        writing.execute_batch(TABLES).map_err(failed)?;
+        writing.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+    }
+    writing.commit().map_err(failed)
+}
+
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|source| StoreError::during("open", path, source))?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    Ok(found)
+}

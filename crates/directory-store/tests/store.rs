@@ -1,0 +1,359 @@
+//! The store's promises, on real files.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use directory::{AuthRefusal, Command, CommandError, Edit, GatewayId, Owner, Token};
+use directory_store::{
+    SCHEMA_VERSION, SETUP_LIFETIME_MS, Store, StoreError, random_token, verify_operator_password,
+};
+use tempfile::TempDir;
+
+const NOW: u64 = 1_800_000_000_000;
+const LONG_ENOUGH: &str = "correct horse battery";
+
+#[test]
+fn what_was_applied_is_there_after_reopening() {
+    let dir = folder();
+    let token = random_token().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(add_gateway(7, &token), "test", NOW).unwrap();
+    store.apply(service("home"), "test", NOW).unwrap();
+    store.apply(observer("wall"), "test", NOW).unwrap();
+    store.apply(Command::Disable { username: "wall".into() }, "test", NOW + 5).unwrap();
+    store.apply(observer("gone"), "test", NOW).unwrap();
+    let applied = store.apply(Command::Remove { username: "gone".into() }, "test", NOW).unwrap();
+    drop(store);
+
+    let store = Store::open(dir.path()).unwrap();
+    let directory = store.load().unwrap();
+    assert_eq!(directory, applied.directory);
+    let gateway = directory.gateway(GatewayId(7)).unwrap();
+    assert_eq!(gateway.owner, Some(Owner { name: "Ada".into(), contact: Some("ada@example.org".into()) }));
+    assert_eq!((gateway.created_ms, gateway.note.as_str()), (NOW, "roof"));
+    assert_eq!(directory.credential("wall").unwrap().disabled_ms, Some(NOW + 5));
+    let signed_in = directory.authenticate("gw-00000007", token.reveal().as_bytes(), store.token_key());
+    assert_eq!(signed_in.unwrap(), gateway);
+}
+
+#[test]
+fn a_generation_is_never_used_twice_across_restarts() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(observer("wall"), "test", NOW).unwrap();
+    let old = store.load().unwrap();
+    store.apply(Command::Remove { username: "wall".into() }, "test", NOW).unwrap();
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    let new = store.apply(observer("wall"), "test", NOW).unwrap().directory;
+    assert_eq!(new.changed_since(&old).count(), 1);
+}
+
+#[test]
+fn a_refused_command_changes_nothing() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(observer("wall"), "test", NOW).unwrap();
+    let before = store.load().unwrap();
+    let error = store.apply(observer("wall"), "test", NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Command(CommandError::Duplicate { .. })), "{error:?}");
+    assert_eq!(store.load().unwrap(), before);
+    assert_eq!(store.audit(10).unwrap().len(), 1);
+}
+
+#[test]
+fn another_process_edit_is_noticed_and_an_own_one_is_not() {
+    let dir = folder();
+    let mut server = Store::open(dir.path()).unwrap();
+    let mut command_line = Store::open(dir.path()).unwrap();
+    let start = server.data_version().unwrap();
+    server.apply(observer("own"), "test", NOW).unwrap();
+    assert_eq!(server.data_version().unwrap(), start);
+    let old = server.load().unwrap();
+    command_line.apply(observer("other"), "test", NOW).unwrap();
+    assert_ne!(server.data_version().unwrap(), start);
+    let new = server.load().unwrap();
+    assert_eq!(new.changed_since(&old).map(|name| name.as_str()).collect::<Vec<_>>(), ["other"]);
+}
+
+#[test]
+fn edits_from_many_connections_do_not_cross() {
+    let dir = folder();
+    Store::open(dir.path()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let path = dir.path();
+            scope.spawn(move || {
+                let mut store = Store::open(path).unwrap();
+                for n in 0..5 {
+                    store.apply(observer(&format!("o{thread}-{n}")), "test", NOW).unwrap();
+                }
+            });
+        }
+    });
+    let directory = Store::open(dir.path()).unwrap().load().unwrap();
+    assert_eq!(directory.credentials().len(), 20);
+    assert_eq!(directory.last_generation(), 20);
+}
+
+#[test]
+fn starting_together_in_an_empty_folder_works() {
+    let dir = folder();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| Store::open(dir.path()).unwrap());
+        }
+    });
+    Store::open(dir.path()).unwrap();
+}
+
+#[test]
+fn files_are_private_from_the_start_and_made_private_again() {
+    let dir = folder();
+    let data = dir.path().join("data");
+    let mut store = Store::open(&data).unwrap();
+    store.apply(observer("wall"), "test", NOW).unwrap();
+    let check = |when: &str| {
+        for entry in std::fs::read_dir(&data).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(mode(&entry.path()) & 0o077, 0, "{when}: {}", entry.path().display());
+        }
+        assert_eq!(mode(&data) & 0o077, 0);
+    };
+    check("fresh");
+    drop(store);
+    for name in ["directory.db", "secret.key"] {
+        std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let _store = Store::open(&data).unwrap();
+    check("opened again");
+}
+
+#[test]
+fn a_database_from_a_newer_program_is_named_and_left_alone() {
+    let dir = folder();
+    Store::open(dir.path()).unwrap();
+    let path = dir.path().join("directory.db");
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    drop(raw);
+    let before = std::fs::read(&path).unwrap();
+    let text = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("directory.db") && text.contains("99") && text.contains(&SCHEMA_VERSION.to_string()),
+        "{text}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_or_foreign_database_is_named() {
+    let check = |make: &dyn Fn(&Path)| {
+        let dir = folder();
+        let path = dir.path().join("directory.db");
+        make(&path);
+        let error = Store::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("directory.db"), "{error}");
+    };
+    check(&|path| std::fs::write(path, vec![b'x'; 5000]).unwrap());
+    check(&|path| {
+        let raw = rusqlite::Connection::open(path).unwrap();
+        raw.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    });
+    check(&|path| {
+        let dir = path.parent().unwrap();
+        let mut store = Store::open(dir).unwrap();
+        for n in 0..200 {
+            store.apply(observer(&format!("o{n}")), "test", NOW).unwrap();
+        }
+        drop(store);
+        let mut bytes = std::fs::read(path).unwrap();
+        let len = bytes.len();
+        bytes[4096..len].fill(0x5a);
+        std::fs::write(path, bytes).unwrap();
+    });
+}
+
+#[test]
+fn a_row_that_makes_no_sense_is_damage() {
+    let check = |edit: &str| {
+        let dir = folder();
+        let mut store = Store::open(dir.path()).unwrap();
+        store.apply(observer("wall"), "test", NOW).unwrap();
+        let raw = rusqlite::Connection::open(dir.path().join("directory.db")).unwrap();
+        raw.execute_batch(edit).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{edit}: {error:?}");
+    };
+    check("UPDATE credential SET role = 'king'");
+    check("UPDATE credential SET role = 'gateway', gateway = -1");
+    check("UPDATE credential SET role = 'gateway', gateway = 5");
+    check("UPDATE credential SET token = x'00'");
+    check("UPDATE credential SET created_ms = -1");
+    check("UPDATE credential SET generation = 77");
+    check("UPDATE credential SET name = 'A B'");
+    check("DELETE FROM state");
+}
+
+#[test]
+fn a_lost_or_foreign_key_is_an_error_once_passwords_depend_on_it() {
+    let dir = folder();
+    let key = dir.path().join("secret.key");
+    Store::open(dir.path()).unwrap();
+    assert_eq!(std::fs::read(&key).unwrap().len(), 32);
+    std::fs::remove_file(&key).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(observer("wall"), "test", NOW).unwrap();
+    drop(store);
+
+    let right = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::KeyMissing { .. })));
+    assert!(!key.exists(), "no other key is made");
+    std::fs::write(&key, [1; 32]).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::KeyForeign { .. })));
+    std::fs::write(&key, [1; 31]).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::KeyLength { .. })));
+    std::fs::write(&key, right).unwrap();
+    Store::open(dir.path()).unwrap();
+}
+
+#[test]
+fn an_unusable_folder_is_named() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let text = Store::open(&file.join("data")).unwrap_err().to_string();
+    assert!(text.contains("cannot make data folder") && text.contains("file/data"), "{text}");
+}
+
+#[test]
+fn the_setup_link_works_once_and_sets_the_password() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    assert!(store.operator_password().unwrap().is_none());
+    let token = store.create_setup_token(NOW).unwrap();
+    assert!(store.setup_token_works(token.reveal(), NOW).unwrap());
+    assert!(!store.redeem_setup_token("wrong", LONG_ENOUGH, NOW).unwrap());
+    assert!(matches!(store.redeem_setup_token(token.reveal(), "short", NOW), Err(StoreError::Password(_))));
+    assert!(store.redeem_setup_token(token.reveal(), LONG_ENOUGH, NOW).unwrap());
+    assert!(!store.redeem_setup_token(token.reveal(), "another password", NOW).unwrap(), "single use");
+
+    let stored = store.operator_password().unwrap().unwrap();
+    assert!(stored.as_phc().starts_with("$argon2id$"));
+    assert!(verify_operator_password(&stored, LONG_ENOUGH));
+    assert!(!verify_operator_password(&stored, "correct horse batterz"));
+}
+
+#[test]
+fn a_setup_link_expires_and_a_later_one_replaces_it() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    let first = store.create_setup_token(NOW).unwrap();
+    assert!(store.setup_token_works(first.reveal(), NOW + SETUP_LIFETIME_MS - 1).unwrap());
+    assert!(!store.setup_token_works(first.reveal(), NOW + SETUP_LIFETIME_MS).unwrap());
+    assert!(!store.redeem_setup_token(first.reveal(), LONG_ENOUGH, NOW + SETUP_LIFETIME_MS).unwrap());
+    let second = store.create_setup_token(NOW).unwrap();
+    assert!(!store.setup_token_works(first.reveal(), NOW).unwrap());
+    assert!(store.setup_token_works(second.reveal(), NOW).unwrap());
+}
+
+#[test]
+fn logins_expire_end_and_do_not_outlive_a_new_password() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    let (one, two, three) =
+        (session(&mut store, NOW, 1000), session(&mut store, NOW, 2000), session(&mut store, NOW, 2000));
+    assert_eq!(store.session_expires_ms(one.reveal(), NOW + 999).unwrap(), Some(NOW + 1000));
+    assert_eq!(store.session_expires_ms(one.reveal(), NOW + 1000).unwrap(), None);
+    assert_eq!(store.session_expires_ms("wrong", NOW).unwrap(), None);
+    store.delete_session(two.reveal()).unwrap();
+    assert_eq!(store.session_expires_ms(two.reveal(), NOW).unwrap(), None);
+    assert!(store.session_expires_ms(three.reveal(), NOW).unwrap().is_some());
+    store.set_operator_password(LONG_ENOUGH, "test", NOW).unwrap();
+    assert_eq!(store.session_expires_ms(three.reveal(), NOW).unwrap(), None);
+}
+
+#[test]
+fn the_oldest_login_goes_when_there_are_too_many() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    let logins: Vec<Token> = (0..101).map(|n| session(&mut store, NOW + n, 10_000)).collect();
+    assert_eq!(store.session_expires_ms(logins[0].reveal(), NOW + 200).unwrap(), None);
+    assert!(store.session_expires_ms(logins[1].reveal(), NOW + 200).unwrap().is_some());
+    assert!(store.session_expires_ms(logins[100].reveal(), NOW + 200).unwrap().is_some());
+}
+
+#[test]
+fn the_audit_says_who_did_what_newest_first() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(add_gateway(7, &random_token().unwrap()), "command line", NOW).unwrap();
+    store.set_operator_password(LONG_ENOUGH, "operator", NOW + 1).unwrap();
+    let lines = store.audit(10).unwrap();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((lines[0].actor.as_str(), lines[0].action.as_str()), ("operator", "set-password"));
+    assert_eq!(lines[1].words, "added gateway !00000007 (gw-00000007)");
+    assert_eq!((lines[1].at_ms, lines[1].action.as_str()), (NOW, Edit::Added.word()));
+}
+
+#[test]
+fn no_secret_is_on_disk_or_in_debug_output() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    let token = random_token().unwrap();
+    store.apply(add_gateway(7, &token), "test", NOW).unwrap();
+    let setup = store.create_setup_token(NOW).unwrap();
+    let login = session(&mut store, NOW, 1000);
+    store.create_setup_token(NOW).unwrap();
+    store.set_operator_password(LONG_ENOUGH, "test", NOW).unwrap();
+    let shown = format!("{store:?} {:?}", store.load().unwrap());
+    let mut on_disk = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        on_disk.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    for secret in [token.reveal(), setup.reveal(), login.reveal(), LONG_ENOUGH] {
+        assert!(!on_disk.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()));
+        assert!(!shown.contains(secret));
+    }
+    assert!(!shown.contains("example.org"));
+}
+
+#[test]
+fn the_wrong_password_is_refused_by_a_loaded_directory() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(add_gateway(7, &random_token().unwrap()), "test", NOW).unwrap();
+    let directory = store.load().unwrap();
+    let refusal = directory.authenticate("gw-00000007", b"", store.token_key()).unwrap_err();
+    assert_eq!(refusal, AuthRefusal::WrongPassword);
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("the file exists").permissions().mode()
+}
+
+fn session(store: &mut Store, now_ms: u64, lifetime_ms: u64) -> Token {
+    store.create_session(now_ms, lifetime_ms).expect("a login can be made")
+}
+
+fn add_gateway(number: u32, token: &Token) -> Command {
+    let owner = Some(Owner { name: "Ada".into(), contact: Some("ada@example.org".into()) });
+    Command::AddGateway { id: GatewayId(number), owner, note: "roof".into(), token: token.clone() }
+}
+
+fn observer(name: &str) -> Command {
+    let token = random_token().expect("randomness");
+    Command::AddObserver { name: name.into(), owner: None, note: String::new(), token }
+}
+
+fn service(name: &str) -> Command {
+    let token = random_token().expect("randomness");
+    let prefix = "home/kc".into();
+    Command::AddService { name: name.into(), prefix, owner: None, note: String::new(), token }
+}
