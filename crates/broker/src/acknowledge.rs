@@ -83,27 +83,27 @@ impl Broker {
         }
     }
 
-    /// The history has (or has lost) every reception up to `seq`.
-    pub(crate) fn release_acknowledgements(&mut self, _now: Now, seq: u64, kept: bool) {
+    /// The history has every reception up to `seq`.
+    pub(crate) fn on_durable(&mut self, seq: u64) {
         while self.held.front().is_some_and(|h| h.seq <= seq) {
             let Some(held) = self.held.pop_front() else { return };
-            if kept {
-                self.send_answer(&held, held.reason);
-            } else {
-                // An acknowledgement promises that we have it. MQTT 5.0 can say that we have not; a 3.1.1 client
-                // hears nothing and sends again when it reconnects.
-                self.counters.unacknowledged += 1;
-                if let Some(session) = self.session(held.session) {
-                    session.incoming_qos2.remove(&held.packet_id);
-                }
-                let speaks_v5 = self
-                    .connections
-                    .get(held.connection.index())
-                    .is_some_and(|c| c.version == mqtt::Version::V5);
-                if speaks_v5 {
-                    self.send_answer(&held, ReasonCode::UnspecifiedError);
-                }
-            }
+            self.send_answer(&held, held.reason);
+        }
+    }
+
+    /// The history could not keep this reception. An acknowledgement would promise that we have it: MQTT 5.0 can say
+    /// that we have not; a 3.1.1 client hears nothing and sends again when it reconnects.
+    pub(crate) fn on_lost(&mut self, seq: u64) {
+        let Ok(index) = self.held.binary_search_by_key(&seq, |h| h.seq) else { return };
+        let Some(held) = self.held.remove(index) else { return };
+        self.counters.unacknowledged += 1;
+        if let Some(session) = self.session(held.session) {
+            session.incoming_qos2.remove(&held.packet_id);
+        }
+        let speaks_v5 =
+            self.connections.get(held.connection.index()).is_some_and(|c| c.version == mqtt::Version::V5);
+        if speaks_v5 {
+            self.send_answer(&held, ReasonCode::UnspecifiedError);
         }
     }
 

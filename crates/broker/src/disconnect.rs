@@ -23,7 +23,7 @@ impl Broker {
         let speaks_v5 =
             self.connection(id).is_some_and(|c| c.version == mqtt::Version::V5 && c.session.is_some());
         if speaks_v5 {
-            self.send_disconnect(id, reason);
+            self.send_disconnect(id, reason, why);
         }
         self.close(id, why);
     }

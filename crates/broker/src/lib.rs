@@ -206,14 +206,14 @@ impl Broker {
         self.on_directory_change(now, &old);
     }
 
-    /// The history has every reception up to `seq`.
-    pub fn durable(&mut self, now: Now, seq: u64) {
-        self.release_acknowledgements(now, seq, true);
+    /// The history has every reception up to `seq`: their acknowledgements go out.
+    pub fn durable(&mut self, seq: u64) {
+        self.on_durable(seq);
     }
 
-    /// The history could not keep receptions up to `seq`: their publishers must not be told otherwise.
-    pub fn lost(&mut self, now: Now, seq: u64) {
-        self.release_acknowledgements(now, seq, false);
+    /// The history could not keep the reception `seq`: its publisher must not be told otherwise.
+    pub fn lost(&mut self, seq: u64) {
+        self.on_lost(seq);
     }
 
     /// The operating system refused a connection.

@@ -188,8 +188,8 @@ impl Broker {
         self.write(id, |out, version| Ack { kind: AckKind::Pubcomp, packet_id, reason }.encode(out, version));
     }
 
-    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode) {
-        self.write(id, |out, _| encode_disconnect(out, reason));
+    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &str) {
+        self.write(id, |out, _| encode_disconnect(out, reason, why));
     }
 }
 

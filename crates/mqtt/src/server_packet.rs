@@ -5,7 +5,7 @@ use crate::client_packet::Disconnect;
 use crate::connect::Connack;
 use crate::error::DecodeError;
 use crate::frame::Frame;
-use crate::property::{Properties, place};
+use crate::property::{Properties, Value, id, place, put_section};
 use crate::publish::{Ack, AckKind, Publish};
 use crate::reason_code::ReasonCode;
 use crate::wire::{Reader, put_packet};
@@ -78,7 +78,10 @@ pub const PINGREQ: [u8; 2] = [0xc0, 0];
 /// DISCONNECT of a client that leaves in peace, whole, in both versions.
 pub const DISCONNECT: [u8; 2] = [0xe0, 0];
 
-/// Appends a DISCONNECT with a Reason Code, 5.0 only.
-pub fn encode_disconnect(out: &mut Vec<u8>, reason: ReasonCode) {
-    put_packet(out, 0xe0, |out| out.push(reason.code()));
+/// Appends a DISCONNECT with a Reason Code and a Reason String for people, 5.0 only.
+pub fn encode_disconnect(out: &mut Vec<u8>, reason: ReasonCode, why: &str) {
+    put_packet(out, 0xe0, |out| {
+        out.push(reason.code());
+        put_section(out, &[(id::REASON_STRING, Value::Text(why))]);
+    });
 }

@@ -285,8 +285,8 @@ impl CoreLoop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
-                Ok(Command::Durable(seq)) => self.broker.durable(now, seq),
-                Ok(Command::Lost(seq)) => self.broker.lost(now, seq),
+                Ok(Command::Durable(seq)) => self.broker.durable(seq),
+                Ok(Command::Lost(seq)) => self.broker.lost(seq),
                 Ok(Command::Snapshot(reply)) => drop(reply.send(self.broker.snapshot(now))),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
@@ -301,9 +301,8 @@ impl CoreLoop {
         let unsent = |core: &mut Self| {
             (0..core.sockets.len()).any(|i| {
                 core.sockets[i].is_some()
-                    && u32::try_from(i).is_ok_and(|i| {
-                        core.broker.outbox(ConnectionId(i)).is_some_and(|o| !o.is_empty())
-                    })
+                    && u32::try_from(i)
+                        .is_ok_and(|i| core.broker.outbox(ConnectionId(i)).is_some_and(|o| !o.is_empty()))
             })
         };
         while Instant::now() < deadline && unsent(self) {

@@ -1,0 +1,240 @@
+//! Starting and stopping everything, in order.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use broker::{Broker, Limits, Options};
+use directory::{Directory, TokenKey};
+use directory_store::{Store, StoreError};
+use history::{Health, Recorder, RecorderOptions};
+use record::Record;
+
+use crate::core_loop::{Command, CoreHandle, CoreLoop};
+use crate::directory_keeper::DirectoryKeeper;
+
+/// What a server is started with.
+pub struct Settings {
+    /// Folder of all state; made when it does not exist. Not used by the plain-broker profile.
+    pub data: PathBuf,
+    /// Where MQTT listens; port 0 picks one.
+    pub mqtt_listen: SocketAddr,
+    /// Plain-broker profile.
+    pub lab: bool,
+    /// The broker's limits.
+    pub limits: Limits,
+    /// The policy in force.
+    pub policy: policy::settings::Settings,
+    /// Keys of channels that may be opened.
+    pub keyring: mesh::keyring::Keyring,
+    /// Modem preset assumed where a channel's name does not tell.
+    pub preset: mesh::airtime::ModemPreset,
+    /// How the recorder batches.
+    pub recorder: RecorderOptions,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The port cannot be listened on.
+    Listen(SocketAddr, std::io::Error),
+    /// The data folder cannot be made.
+    Data(PathBuf, std::io::Error),
+    /// The directory cannot be opened.
+    Directory(StoreError),
+    /// The history cannot be opened.
+    History(history::Error),
+    /// The operating system gives no thread, poll instance or random bytes.
+    System(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) if error.kind() == std::io::ErrorKind::AddrInUse => write!(
+                f,
+                "another program listens on {address}; stop it (a Debian mosquitto starts by itself) or choose \
+                 another port with --mqtt-listen or --web-listen"
+            ),
+            Self::Listen(address, error) => write!(f, "{address} cannot be listened on: {error}"),
+            Self::Data(folder, error) => {
+                write!(f, "the data folder `{}` cannot be made: {error}", folder.display())
+            }
+            Self::Directory(error) => write!(f, "{error}"),
+            Self::History(error) => write!(f, "{error}"),
+            Self::System(error) => write!(f, "the operating system refuses: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running server. `stop` ends it in order; dropping it does the same.
+pub struct Running {
+    /// Where MQTT listens.
+    pub mqtt_address: SocketAddr,
+    /// For asking and telling the core.
+    pub core: CoreHandle,
+    /// The recorder's state; `None` in the plain-broker profile.
+    pub history_health: Option<Arc<Health>>,
+    core_thread: Option<JoinHandle<std::io::Result<()>>>,
+    recorder: Option<Recorder>,
+    keeper: Option<DirectoryKeeper>,
+}
+
+/// Starts recorder, core and keeper. `told` gets every record once it is on disk, on the recorder's thread.
+///
+/// # Errors
+/// When something cannot be opened; nothing is left running then.
+pub fn start(settings: Settings, told: impl FnMut(Record) + Send + 'static) -> Result<Running, StartError> {
+    let listener =
+        TcpListener::bind(settings.mqtt_listen).map_err(|e| StartError::Listen(settings.mqtt_listen, e))?;
+    let mqtt_address = listener.local_addr().map_err(StartError::System)?;
+    if settings.lab {
+        return start_lab(settings, listener, mqtt_address);
+    }
+    std::fs::create_dir_all(&settings.data).map_err(|e| StartError::Data(settings.data.clone(), e))?;
+    let store = Store::open(&settings.data).map_err(StartError::Directory)?;
+    // The version comes first: a change in between is then seen as one.
+    let version = store.data_version().map_err(StartError::Directory)?;
+    let directory = store.load().map_err(StartError::Directory)?;
+    let token_key = store.token_key().clone();
+
+    let (durable, told_core) = DurableBell::new(told);
+    let history = settings.data.join("history");
+    let recorder =
+        Recorder::start(&history, settings.recorder.clone(), durable).map_err(StartError::History)?;
+    let health = recorder.health();
+    let last_seq = recorder.last_seq();
+    let mut give = recorder.sender();
+    let options = options(&settings, Arc::new(directory), token_key, last_seq)?;
+    let shed = told_core.clone();
+    let sink = Box::new(move |record: Record| {
+        if let Record::Reception(reception) = &record {
+            let seq = reception.seq;
+            if !give(record) {
+                shed.tell(Command::Lost(seq));
+            }
+        } else {
+            // The recorder counts what it has no room for.
+            let _ = give(record);
+        }
+    });
+    let (core, handle) = CoreLoop::new(listener, Broker::new(options), sink).map_err(StartError::System)?;
+    told_core.connect(handle.clone());
+    let core_thread = spawn(core)?;
+    let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone())
+        .map_err(StartError::System)?;
+    Ok(Running {
+        mqtt_address,
+        core: handle,
+        history_health: Some(health),
+        core_thread: Some(core_thread),
+        recorder: Some(recorder),
+        keeper: Some(keeper),
+    })
+}
+
+fn start_lab(
+    settings: Settings,
+    listener: TcpListener,
+    mqtt_address: SocketAddr,
+) -> Result<Running, StartError> {
+    let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+    let nothing = Box::new(|_: Record| {});
+    let (core, handle) =
+        CoreLoop::new(listener, Broker::new(options), nothing).map_err(StartError::System)?;
+    let core_thread = Some(spawn(core)?);
+    Ok(Running {
+        mqtt_address,
+        core: handle,
+        history_health: None,
+        core_thread,
+        recorder: None,
+        keeper: None,
+    })
+}
+
+fn options(
+    settings: &Settings,
+    directory: Arc<Directory>,
+    token_key: TokenKey,
+    last_seq: u64,
+) -> Result<Options, StartError> {
+    let seed = getrandom::u64().map_err(|e| StartError::System(std::io::Error::other(e.to_string())))?;
+    Ok(Options {
+        lab: settings.lab,
+        limits: settings.limits.clone(),
+        policy: settings.policy.clone(),
+        keyring: settings.keyring.clone(),
+        preset: settings.preset,
+        directory,
+        token_key,
+        last_seq,
+        acknowledge_when_durable: !settings.lab,
+        seed,
+    })
+}
+
+fn spawn(core: CoreLoop) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
+    std::thread::Builder::new().name("core".to_owned()).spawn(move || core.run()).map_err(StartError::System)
+}
+
+/// Tells the core what is durable. The recorder starts before the core exists, so the line is connected later; nothing
+/// can become durable before that.
+#[derive(Clone, Default)]
+struct DurableBell(Arc<std::sync::OnceLock<CoreHandle>>);
+
+impl DurableBell {
+    fn new(mut told: impl FnMut(Record) + Send + 'static) -> (impl FnMut(Vec<Record>) + Send, Self) {
+        let bell = Self::default();
+        let rung = bell.clone();
+        let durable = move |batch: Vec<Record>| {
+            let last = batch.iter().filter_map(|r| match r {
+                Record::Reception(reception) => Some(reception.seq),
+                Record::Release(_) | Record::Connection(_) => None,
+            });
+            if let Some(seq) = last.max() {
+                rung.tell(Command::Durable(seq));
+            }
+            batch.into_iter().for_each(&mut told);
+        };
+        (durable, bell)
+    }
+
+    fn connect(&self, core: CoreHandle) {
+        // Connected once, by `start`.
+        let _ = self.0.set(core);
+    }
+
+    fn tell(&self, command: Command) {
+        if let Some(core) = self.0.get() {
+            core.send(command);
+        }
+    }
+}
+
+impl Running {
+    /// Says goodbye to clients, stores what is queued, ends the threads.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.keeper = None;
+        self.core.send(Command::Stop);
+        if let Some(thread) = self.core_thread.take() {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the core ended with an error"),
+                Err(_) => tracing::error!("the core panicked; its report stands above"),
+            }
+        }
+        // After the core, so that its last records are stored.
+        self.recorder = None;
+    }
+}
