@@ -35,7 +35,7 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
     receive_maximum: u16 = Whole(100), Kind::Whole { min: 1, max: 65_535 },
         "QoS 1 and 2 messages that may be unacknowledged at a time, for each client and direction.";
     queue_messages_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 1_000_000 },
-        "Messages kept for one slow or absent client; beyond that the oldest are dropped and counted.";
+        "Messages kept for one slow or absent client; beyond that new ones are dropped and counted.";
     queue_bytes_max: u32 = Whole(1_048_576), Kind::Whole { min: 1_024, max: 1_073_741_824 },
         "The same limit in bytes.";
     topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },
@@ -130,7 +130,7 @@ words! {
 /// Modem presets by their protobuf names (meshtastic.md § 2.6).
 #[rustfmt::skip]
 pub(crate) const PRESETS: &[&str] = &[
-    "LONG_FAST", "LONG_SLOW", "VERY_LONG_SLOW", "MEDIUM_SLOW", "MEDIUM_FAST", "SHORT_SLOW", "SHORT_FAST",
+    "LONG_FAST", "LONG_SLOW", "MEDIUM_SLOW", "MEDIUM_FAST", "SHORT_SLOW", "SHORT_FAST",
     "LONG_MODERATE", "SHORT_TURBO", "LONG_TURBO", "LITE_FAST", "LITE_SLOW", "NARROW_FAST", "NARROW_SLOW",
     "TINY_FAST", "TINY_SLOW", "MEDIUM_TURBO",
 ];
