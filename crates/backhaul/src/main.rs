@@ -1,7 +1,22 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
-mod clock;
 mod serve;
+
+mod gateway;
+mod observer;
+mod service;
+
+mod config_file;
+
+mod existing_client;
+
+mod credential_edit;
+mod credential_list;
+mod data_folder;
+mod node_setup;
+
+mod clock;
+mod utc_text;
 
 use std::process::ExitCode;
 
@@ -21,12 +36,28 @@ struct Backhaul {
 enum Command {
     /// Run the broker and its pages (the default).
     Serve(serve::Arguments),
+    /// Say which gateways may connect.
+    #[command(subcommand)]
+    Gateway(gateway::Command),
+    /// Say which clients may read.
+    #[command(subcommand)]
+    Observer(observer::Command),
+    /// Say which clients have topics of their own, such as Home Assistant.
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Check the configuration file and describe its keys.
+    #[command(subcommand)]
+    Config(config_file::Command),
 }
 
 fn main() -> ExitCode {
     let backhaul = Backhaul::parse();
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Gateway(command) => gateway::run(command),
+        Command::Observer(command) => observer::run(command),
+        Command::Service(command) => service::run(command),
+        Command::Config(command) => config_file::run(command),
     };
     match done {
         Ok(code) => code,
