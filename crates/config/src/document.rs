@@ -40,13 +40,14 @@ pub fn document(rules: &[RuleDoc]) -> String {
 }
 
 fn write_key(out: &mut String, key: &Key) {
-    comment(out, key.doc);
-    match key.kind {
-        Kind::Whole { min, max } => comment(out, &format!("From {min} to {max}.")),
-        Kind::Choice(_) => comment(out, &format!("Allowed: {}.", key.kind.allowed())),
+    let range = match key.kind {
+        Kind::Whole { min, max } => format!(" From {min} to {max}."),
+        Kind::Choice(_) => format!(" Allowed: {}.", key.kind.allowed()),
         Kind::Flag | Kind::Text { .. } | Kind::Listen | Kind::Folder | Kind::WebAddress | Kind::TopicRoot => {
+            String::new()
         }
-    }
+    };
+    comment(out, &format!("{}{range}", key.doc));
     let name = key.name;
     line(
         out,
