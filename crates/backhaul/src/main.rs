@@ -2,6 +2,9 @@
 
 mod serve;
 
+mod explain;
+mod log;
+
 mod gateway;
 mod observer;
 mod service;
@@ -16,7 +19,6 @@ mod data_folder;
 mod node_setup;
 
 mod clock;
-mod utc_text;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,10 @@ enum Command {
     /// Check the configuration file and describe its keys.
     #[command(subcommand)]
     Config(config_file::Command),
+    /// Show what was received and what was decided
+    Log(log::Arguments),
+    /// Tell one packet's story: receptions, rules, copies
+    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Config(command) => config_file::run(command),
+        Command::Log(arguments) => log::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
     };
     match done {
         Ok(code) => code,

@@ -35,7 +35,7 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
     receive_maximum: u16 = Whole(100), Kind::Whole { min: 1, max: 65_535 },
         "QoS 1 and 2 messages that may be unacknowledged at a time, for each client and direction.";
     queue_messages_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 1_000_000 },
-        "Messages kept for one slow or absent client; further ones are dropped and counted.";
+        "Messages kept for one slow or absent client; beyond that new ones are dropped and counted.";
     queue_bytes_max: u32 = Whole(1_048_576), Kind::Whole { min: 1_024, max: 1_073_741_824 },
         "The same limit in bytes; at least `max_packet_size`.";
     topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },

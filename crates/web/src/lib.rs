@@ -1,1 +1,201 @@
-//! Pages, live stream and login.
+//! Pages, live stream and login. Learns what happened from records and the history; never looks into sessions, and never
+//! touches the publish path.
+//!
+//! Reading order: the site map, who asks and what they may see, the pages, the pieces that pages are made of.
+
+mod account;
+mod activity;
+mod archive;
+mod assets;
+mod filter;
+mod layout;
+mod live;
+mod log_row;
+mod moment;
+mod names;
+mod pages;
+mod payload;
+mod picture;
+mod reading;
+mod routes;
+mod security;
+mod site;
+mod throttle;
+mod visibility;
+mod words;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use record::Record;
+use tokio::sync::{broadcast, watch};
+
+use crate::site::Site;
+
+/// Asks the broker what is going on; `None` when it does not answer in time.
+pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
+/// Asks how the recorder keeps up.
+pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
+/// Asks for the policy in force.
+pub type PolicyFn = Arc<dyn Fn() -> Arc<policy::settings::Settings> + Send + Sync>;
+/// Asks for the time, Unix ms.
+pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Everything the pages need.
+pub struct WebState {
+    /// What does not change.
+    pub info: Info,
+    /// Asks the broker what is going on.
+    pub snapshot: SnapshotFn,
+    /// Asks how the recorder keeps up.
+    pub history_health: HealthFn,
+    /// Asks for the policy in force.
+    pub policy: PolicyFn,
+    /// Asks for the time.
+    pub clock: ClockFn,
+    /// What was received.
+    pub history: history::Reader,
+    /// A connection of the pages' own to the directory: operator's password, setup code, sign-ins.
+    pub directory: directory_store::Store,
+    /// Records as they happen.
+    pub live: broadcast::Sender<Record>,
+    /// Keys that may open packets.
+    pub keyring: mesh::keyring::Keyring,
+    /// Names of channels whose traffic the operator has declared public although their key is not.
+    pub public_channels: Vec<Box<str>>,
+}
+
+/// What does not change while the program runs.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// Name of the mesh.
+    pub mesh_name: String,
+    /// Address of these pages from outside; with `https://` cookies are marked secure.
+    pub public_url: Option<String>,
+    /// When the program started, Unix ms.
+    pub started_ms: i64,
+    /// How it runs.
+    pub mode: Mode,
+}
+
+/// How the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For real.
+    Normal,
+    /// As a plain broker without mesh policy.
+    Lab,
+    /// With a simulated city inside.
+    Demo,
+}
+
+/// How the recorder keeps up.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryHealth {
+    /// Records waiting to be stored.
+    pub queued: u64,
+    /// Records stored since the start.
+    pub stored: u64,
+    /// Records lost since the start because the queue was full.
+    pub shed: u64,
+    /// Why the last attempt to store failed; `None` when it did not. Shown to the operator only.
+    pub stalled: Option<String>,
+}
+
+impl HistoryHealth {
+    /// Reads a recorder's counters.
+    pub fn of(health: &history::Health) -> Self {
+        use std::sync::atomic::Ordering::Relaxed;
+        Self {
+            queued: health.queued.load(Relaxed),
+            stored: health.stored.load(Relaxed),
+            shed: health.shed.load(Relaxed),
+            stalled: health.last_error(),
+        }
+    }
+
+    /// Whether nothing is being stored.
+    pub const fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+}
+
+/// Serves the pages on the calling thread until `shutdown` is `true` or its sender is gone; then open requests are
+/// finished, live streams ended, and this returns.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, state: WebState, shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let site = Arc::new(Site::new(state, shutdown.clone()));
+        let learning = tokio::spawn(learn(site.clone(), site.live.subscribe()));
+        let app = routes::router(site).into_make_service_with_connect_info::<SocketAddr>();
+        let mut ending = shutdown;
+        let until_shutdown = async move {
+            // An error means that the sender is gone: the program ends.
+            let _ = ending.wait_for(|ending| *ending).await;
+        };
+        let result = axum::serve(listener, app).with_graceful_shutdown(until_shutdown).await;
+        learning.abort();
+        result
+    })
+}
+
+/// The pages as a service without a listener, for tests: the answer to a request depends on its bytes only.
+pub fn service(state: WebState, shutdown: watch::Receiver<bool>) -> Pages {
+    let site = Arc::new(Site::new(state, shutdown));
+    Pages { router: routes::router(site.clone()), site }
+}
+
+/// Pages without a listener.
+pub struct Pages {
+    /// Answers requests.
+    pub router: axum::Router,
+    site: Arc<Site>,
+}
+
+impl Pages {
+    /// Learns what the history knows of the last days, as `serve` does when it starts.
+    pub async fn learn_the_past(&self) {
+        learn_the_past(&self.site).await;
+    }
+
+    /// Learns from a record and hands it to the live streams, as the running program does.
+    pub fn take(&self, record: Record) {
+        self.site.take(&record);
+        // Nobody listening is no failure.
+        let _ = self.site.live.send(record);
+    }
+}
+
+/// Names come from node information, which nodes send every few hours to few days.
+const NAMES_SINCE_MS: i64 = 14 * 24 * 3_600_000;
+/// Rates are shown for the last hour.
+const RATES_SINCE_MS: i64 = 3_600_000;
+
+async fn learn_the_past(site: &Site) {
+    let now_ms = site.now_ms();
+    // A history that cannot be read shows on every page that asks for it; the folds begin empty then.
+    let infos = site.archive.node_infos(now_ms - NAMES_SINCE_MS).await.unwrap_or_default();
+    for reception in infos {
+        site.learn_name(&reception);
+    }
+    for reception in site.archive.since(now_ms - RATES_SINCE_MS).await.unwrap_or_default() {
+        site.take(&Record::Reception(Arc::new(reception)));
+    }
+}
+
+/// Keeps rates and names up to date. What it misses while it is slow is missing from the rates of that hour only.
+async fn learn(site: Arc<Site>, mut records: broadcast::Receiver<Record>) {
+    learn_the_past(&site).await;
+    loop {
+        match records.recv().await {
+            Ok(record) => site.take(&record),
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

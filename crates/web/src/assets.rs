@@ -1,0 +1,82 @@
+//! Style sheet and scripts, inside the program, under addresses that change with their content.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// One embedded file.
+pub struct Asset {
+    stem: &'static str,
+    extension: &'static str,
+    media_type: &'static str,
+    content: &'static str,
+}
+
+/// The style sheet of every page.
+pub const STYLE: Asset = Asset {
+    stem: "style",
+    extension: "css",
+    media_type: "text/css; charset=utf-8",
+    content: include_str!("../assets/style.css"),
+};
+/// Live updates of status and log.
+pub const LIVE: Asset = Asset {
+    stem: "live",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/live.js"),
+};
+/// Moves the one-time code from the link into the form.
+pub const SETUP: Asset = Asset {
+    stem: "setup",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/setup.js"),
+};
+/// The mark of the browser tab.
+pub const ICON: Asset = Asset {
+    stem: "icon",
+    extension: "svg",
+    media_type: "image/svg+xml",
+    content: include_str!("../assets/icon.svg"),
+};
+
+const ALL: [&Asset; 4] = [&STYLE, &LIVE, &SETUP, &ICON];
+
+impl Asset {
+    /// The address of this content.
+    pub fn address(&self) -> String {
+        format!("/assets/{}", self.file_name())
+    }
+
+    fn file_name(&self) -> String {
+        format!("{}-{:016x}.{}", self.stem, content_hash(self.content.as_bytes()), self.extension)
+    }
+}
+
+/// FNV-1a: tells contents apart for caches, proves nothing.
+const fn content_hash(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+/// `GET /assets/{file}`
+pub async fn asset(Path(file): Path<String>) -> Response {
+    match ALL.iter().find(|a| a.file_name() == file) {
+        Some(found) => {
+            let headers = [
+                (header::CONTENT_TYPE, found.media_type),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
+            (headers, found.content).into_response()
+        }
+        None => {
+            (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")], "no such file\n").into_response()
+        }
+    }
+}

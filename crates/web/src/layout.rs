@@ -1,0 +1,98 @@
+//! The frame of every page: head, navigation, foot. Knows no content.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::assets::{Asset, ICON, STYLE};
+use crate::visibility::Visitor;
+
+/// Where in the site a page belongs, for the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Status.
+    Status,
+    /// Log and what it leads to.
+    Log,
+    /// Signing in.
+    SignIn,
+    /// None of them.
+    None,
+}
+
+/// What the frame shows around a page.
+pub struct Frame<'a> {
+    /// Title of the page, without the mesh's name.
+    pub title: &'a str,
+    /// Name of the mesh; empty when a page is made without knowing it.
+    pub mesh_name: &'a str,
+    /// Who looks.
+    pub visitor: Visitor,
+    /// Where the page belongs.
+    pub section: Section,
+    /// Scripts of the page.
+    pub scripts: &'a [&'a Asset],
+}
+
+/// A whole document.
+pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (frame.title) @if !frame.mesh_name.is_empty() { " · " (frame.mesh_name) } }
+                link rel="stylesheet" href=(STYLE.address());
+                link rel="icon" type="image/svg+xml" href=(ICON.address());
+                @for script in frame.scripts { script type="module" src=(script.address()) {} }
+            }
+            body {
+                a.skip href="#content" { "Skip to the content" }
+                header.top { div.page { (brand(frame.mesh_name)) (navigation(frame)) } }
+                main.page #content { (body) }
+                footer.foot { div.page {
+                    p { "Times are UTC. " (statement(frame.visitor)) }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) }
+                } }
+            }
+        }
+    }
+}
+
+fn statement(visitor: Visitor) -> &'static str {
+    match visitor {
+        Visitor::Public => {
+            "These pages show packets whose senders agreed to MQTT, on channels that anyone can read. \
+             Positions are cut to about 1.5 km."
+        }
+        Visitor::Operator => "You are signed in as operator and see everything that is kept.",
+    }
+}
+
+fn brand(mesh_name: &str) -> Markup {
+    html! {
+        a.brand href="/" {
+            // Three up-chirps: what a LoRa symbol looks like over time.
+            svg viewBox="0 0 26 26" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" aria-hidden="true" {
+                path d="M3 22 9 4M10 22l6-18M17 22l6-18" {}
+            }
+            span { @if mesh_name.is_empty() { "Backhaul" } @else { (mesh_name) " " small { "backhaul" } } }
+        }
+    }
+}
+
+fn navigation(frame: &Frame<'_>) -> Markup {
+    let link = |section: Section, address: &str, text: &str| {
+        let current = (frame.section == section).then_some("page");
+        html! { a href=(address) aria-current=[current] { (text) } }
+    };
+    html! {
+        nav aria-label="Pages" {
+            (link(Section::Status, "/", "Status"))
+            (link(Section::Log, "/log", "Log"))
+            @match frame.visitor {
+                Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
+                Visitor::Operator => form method="post" action="/logout" { button.linklike { "Sign out" } },
+            }
+        }
+    }
+}

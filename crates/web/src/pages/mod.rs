@@ -1,0 +1,10 @@
+//! One file for each page: parse, authorise, query, render.
+
+pub mod health;
+pub mod log;
+pub mod login;
+pub mod node;
+pub mod packet;
+pub mod setup;
+pub mod status;
+pub mod trouble;

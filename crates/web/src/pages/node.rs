@@ -1,0 +1,223 @@
+//! `/node/{id}`: what a node says of itself, who hears it, and what it sent lately.
+
+use std::cmp::Reverse;
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use history::NodeActivity;
+use maud::{Markup, html};
+use mesh::node::NodeNum;
+use mesh::portnum::PortNum;
+use mesh::tree::{self, Entry, Tree, Value};
+use record::Reception;
+
+use crate::archive::Unreadable;
+use crate::filter::Filter;
+use crate::layout::Section;
+use crate::site::Visit;
+use crate::words::{Nodes, count, number};
+use crate::{log_row, moment, payload, reading};
+
+/// How far back the page looks.
+const SINCE_MS: i64 = 7 * 24 * 3_600_000;
+/// Packets listed.
+const RECENT_ROWS: usize = 20;
+/// Telemetry of other kinds may stand before the device's own.
+const TELEMETRY_LOOKED_AT: usize = 20;
+
+/// What the page shows.
+struct About {
+    activity: NodeActivity,
+    info: Option<Reception>,
+    position: Option<Reception>,
+    telemetry: Vec<Reception>,
+    recent: Vec<Reception>,
+}
+
+/// `GET /node/{id}`
+pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
+    let Some(node) = NodeNum::parse(&id).filter(|n| n.is_node()) else {
+        return visit.trouble(
+            StatusCode::BAD_REQUEST,
+            "This is not a node's address",
+            "It reads /node/! and eight hexadecimal digits in lower case, such as /node/!7c5a0a01.",
+        );
+    };
+    let about = match ask(&visit, node).await {
+        Ok(Some(about)) => about,
+        Ok(None) => return visit.not_here("node"),
+        Err(Unreadable) => return visit.history_failed(),
+    };
+    let title = visit
+        .with_nodes(|n| n.names.of(node.0, n.visitor).map_or(node.to_string(), |n| n.shown().to_owned()));
+    let body = visit.with_nodes(|nodes| {
+        html! {
+            (header(&visit, nodes, node, &about))
+            div.two {
+                section { (heard_by(&visit, nodes, &about.activity)) }
+                section { (ports(node, &about.activity)) }
+            }
+            (recent(&visit, nodes, node, &about.recent))
+        }
+    });
+    visit.page(Section::Log, &title, &[], &body).into_response()
+}
+
+async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {
+    let (archive, sight) = (&visit.site.archive, || visit.sight.clone());
+    let wanted = Filter { node: Some(node), ..Filter::default() };
+    let recent = archive.log(wanted, sight(), visit.site.keyring.clone(), RECENT_ROWS).await?.receptions;
+    let activity = archive.node(node.0, visit.now_ms - SINCE_MS, sight()).await?;
+    let info = archive.latest_from(node.0, PortNum::NODEINFO, sight(), 5).await?.into_iter().next();
+    // A node that only ever was a destination has said nothing; there is no page about it.
+    let has_spoken = activity.is_some() || recent.iter().any(|r| r.packet.is_some_and(|p| p.from == node.0));
+    if !has_spoken && info.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(About {
+        activity: activity.unwrap_or_default(),
+        info,
+        position: archive.latest_from(node.0, PortNum::POSITION, sight(), 5).await?.into_iter().next(),
+        telemetry: archive.latest_from(node.0, PortNum::TELEMETRY, sight(), TELEMETRY_LOOKED_AT).await?,
+        recent,
+    }))
+}
+
+fn header(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, about: &About) -> Markup {
+    let name = nodes.names.of(node.0, nodes.visitor);
+    let info = about.info.as_ref().map(|r| entries(visit, r)).unwrap_or_default();
+    let last_ms = about.activity.last_ms.or(about.recent.first().map(|r| r.at_ms));
+    html! {
+        h1 { (nodes.plain(node.0)) }
+        div.card { dl.facts {
+            dt { "Id" } dd.mono { (node) }
+            @if let Some(short) = name.map(|n| &*n.short).filter(|s| !s.is_empty()) { dt { "Short name" } dd { bdi { (short) } } }
+            @for (field, label) in [("role", "Role"), ("hw_model", "Hardware")] {
+                @if let Some(text) = find(&info, field) { dt { (label) } dd { (text) } }
+            }
+            @if let Some(last_ms) = last_ms { dt { "Last heard" } dd { (moment::age(last_ms, visit.now_ms)) } }
+            @if let Some(position) = about.position.as_ref() { (place(visit, position)) }
+            (telemetry(visit, &about.telemetry))
+        } }
+    }
+}
+
+/// Fields of a decoded packet; only of ports without places.
+fn entries(visit: &Visit, reception: &Reception) -> Vec<Entry> {
+    reading::look(reception, &visit.site.keyring, |facts| {
+        let data = facts.data?;
+        match tree::read(data.port, data.payload) {
+            Tree::Message(_, entries) => Some(entries),
+            Tree::Text(_) | Tree::Bytes(_) => None,
+        }
+    })
+    .unwrap_or_default()
+}
+
+fn find(entries: &[Entry], name: &str) -> Option<String> {
+    let entry = entries.iter().find(|e| e.name == Some(name))?;
+    Some(reading::printable(&entry.value.to_text(), 60))
+}
+
+fn place(visit: &Visit, reception: &Reception) -> Markup {
+    let position = reading::look(reception, &visit.site.keyring, |facts| facts.position);
+    let Some(position) = position.map(|p| visit.sight.position(p)) else { return html! {} };
+    let (Some(latitude), Some(longitude)) = (position.latitude_i, position.longitude_i) else {
+        return html! {};
+    };
+    html! {
+        dt { "Position" }
+        dd { (payload::degrees(latitude, longitude, position.precision_bits)) " " (moment::age(reception.at_ms, visit.now_ms)) }
+    }
+}
+
+/// The latest telemetry of the device itself.
+fn telemetry(visit: &Visit, receptions: &[Reception]) -> Markup {
+    let device = receptions.iter().find_map(|reception| {
+        let entries = entries(visit, reception);
+        let metrics = entries.into_iter().find(|e| e.name == Some("device_metrics"))?;
+        match metrics.value {
+            Value::Message(metrics) => Some((reception.at_ms, metrics)),
+            _ => None,
+        }
+    });
+    let Some((at_ms, metrics)) = device else { return html! {} };
+    html! {
+        @for entry in &metrics {
+            @if let Some(name) = entry.name {
+                dt { (name.replace('_', " ")) }
+                dd { (measured(entry)) @if !entry.unit.is_empty() { " " (entry.unit) } " " (moment::age(at_ms, visit.now_ms)) }
+            }
+        }
+    }
+}
+
+/// A measured value without digits that no sensor has.
+fn measured(entry: &Entry) -> String {
+    match entry.value {
+        Value::Float(v) => format!("{v:.2}"),
+        ref other => other.to_text(),
+    }
+}
+
+fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup {
+    let mut gateways: Vec<_> = activity.heard_by.iter().collect();
+    gateways.sort_by_key(|(_, (_, _, last_ms))| Reverse(*last_ms));
+    html! {
+        h2 { "Heard by" }
+        @if gateways.is_empty() { p.soft { "No gateway in the last 7 days." } }
+        @else { div.scroll { table {
+            thead { tr {
+                th scope="col" { "Gateway" } th.n scope="col" { "Receptions, 7 d" } th.n scope="col" { "Best SNR" } th scope="col" { "Last" }
+            } }
+            tbody { @for (gateway, (receptions, snr, last_ms)) in gateways { tr {
+                th scope="row" { (nodes.link(*gateway)) }
+                td.n { (number(*receptions)) }
+                td.n { @match snr { Some(snr) => { (format!("{snr:.1}")) " dB" }, None => span.soft { "own" } } }
+                td { (moment::age(*last_ms, visit.now_ms)) }
+            } } }
+        } } }
+    }
+}
+
+fn ports(node: NodeNum, activity: &NodeActivity) -> Markup {
+    let mut ports: Vec<_> = activity.by_port.iter().collect();
+    ports.sort_by_key(|(port, n)| (Reverse(**n), **port));
+    let address = |port: u32| {
+        Filter { node: Some(node), port: Some(PortNum(port)), ..Filter::default() }.address("/log")
+    };
+    html! {
+        h2 { "What it sent" }
+        @if ports.is_empty() { p.soft { "Nothing in the last 7 days." } }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { "Port" } th.n scope="col" { "Receptions, 7 d" } } }
+            tbody { @for (port, n) in ports { tr {
+                th scope="row" { @match port {
+                    Some(port) => a href=(address(*port)) { (PortNum(*port).word()) },
+                    None => span.soft { "encrypted" },
+                } }
+                td.n { (number(*n)) }
+            } } }
+        } } }
+    }
+}
+
+fn recent(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, receptions: &[Reception]) -> Markup {
+    let all = Filter { node: Some(node), ..Filter::default() }.address("/log");
+    let uplinked = Filter { gateway: Some(node), ..Filter::default() }.address("/log");
+    html! {
+        h2 { "Latest receptions" }
+        p.soft { "From it or to it: the last " (count(receptions.len() as u64, "reception")) "." }
+        div.scroll.stack.log { table {
+            (log_row::head())
+            tbody { @for reception in receptions {
+                (log_row::row(reception, &[], nodes, &visit.site.keyring, visit.now_ms))
+            } }
+        } }
+        div.row {
+            a.button.plain href=(all) { "All of it in the log" }
+            a.button.plain href=(uplinked) { "What it uplinked as gateway" }
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! `/packet/{from}/{id}`: why a packet did or did not arrive: who heard it, what policy said, who got it, what is in it.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use mesh::node::NodeNum;
+use mesh::observe::Flags;
+use mesh::portnum::PortNum;
+use policy::decision::{Decision, Outcome, Verdict};
+use policy::rule::{RULES, RuleId, Stage};
+use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
+
+use crate::layout::Section;
+use crate::site::Visit;
+use crate::words::{self, Nodes, count};
+use crate::{log_row, moment, payload, reading};
+
+/// Receptions shown; a packet is rarely heard by more gateways.
+const RECEPTIONS_MAX: usize = 64;
+
+type Heard = (Reception, Option<Release>);
+
+/// `GET /packet/{from}/{id}`
+pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Response {
+    let (Some(from), Some(id)) = (NodeNum::parse(&from), parse_id(&id)) else {
+        return visit.trouble(
+            StatusCode::BAD_REQUEST,
+            "This is not a packet's address",
+            "It reads /packet/!sender/id: the sender is ! and eight hexadecimal digits, the id a number.",
+        );
+    };
+    let Ok(mut heard) = visit.site.archive.packet(from.0, id, visit.sight.clone()).await else {
+        return visit.history_failed();
+    };
+    let total = heard.len();
+    heard.truncate(RECEPTIONS_MAX);
+    let Some((first, _)) = heard.first() else { return visit.not_here("packet") };
+    let Some(packet) = first.packet else { return visit.not_here("packet") };
+    let title = format!("Packet {id} from {from}");
+    let body = visit.with_nodes(|nodes| {
+        html! {
+            (header(&visit, nodes, first, &packet))
+            @if total > heard.len() { p.soft { "The first " (heard.len()) " of " (total) " receptions." } }
+            (receptions(&visit, nodes, &heard))
+            (decisions(nodes, &heard, packet))
+            (deliveries(&visit, nodes, &heard))
+            (contents(&visit, nodes, &heard))
+        }
+    });
+    visit.page(Section::Log, &title, &[], &body).into_response()
+}
+
+/// An id as decimal, as in our links, or as hexadecimal with `0x`, as firmware logs it.
+fn parse_id(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn header(visit: &Visit, nodes: Nodes<'_>, first: &Reception, packet: &PacketSummary) -> Markup {
+    let flags: Vec<_> = Flags(first.flags).names().map(|n| n.replace('_', " ")).collect();
+    html! {
+        h1 { (nodes.plain(packet.from)) " → " (nodes.plain(packet.to)) ": " (log_row::what(first)) }
+        @if let Some(said) = reading::said(first, &visit.site.keyring) { p.lead { bdi { "“" (said) "”" } } }
+        div.card { dl.facts {
+            dt { "From" } dd { (nodes.link(packet.from)) " " span.mono.soft.small { (NodeNum(packet.from)) } }
+            dt { "To" } dd { (nodes.link(packet.to)) }
+            dt { "First heard" } dd { (moment::clock(first.at_ms, visit.now_ms)) " " (moment::age(first.at_ms, visit.now_ms)) }
+            dt { "Packet id" } dd.mono { (packet.id) " " span.soft { (format!("0x{:08x}", packet.id)) } }
+            @if let Some(channel) = &first.channel {
+                dt { "Channel" } dd { bdi { (reading::printable(channel, 40)) } ", " (words::key_class(first.key_class)) }
+            }
+            dt { "Consent" } dd { (words::consent(first.consent)) " " span.soft.small { (consent_words(first)) } }
+            dt { "Hops" } dd { "started with " (hop_start(packet)) ", asks for "
+                @if packet.want_ack { "an acknowledgement" } @else { "no acknowledgement" } }
+            @if packet.request_id != 0 {
+                dt { "Answers" } dd { a.mono href=(words::packet_address(packet.to, packet.request_id)) { (packet.request_id) } }
+            }
+            @if let (Some(bytes), Some(airtime)) = (first.frame_bytes, first.airtime_us) {
+                dt { "On the air" } dd { (bytes) " bytes, " (format!("{:.0}", f64::from(airtime) / 1000.0)) " ms each time it is sent" }
+            }
+            @if !flags.is_empty() { dt { "Remarks" } dd { (flags.join(", ")) } }
+        } }
+    }
+}
+
+fn consent_words(reception: &Reception) -> &'static str {
+    use record::Consent;
+    let is_own = reception.packet.map(|p| p.from) == reception.gateway;
+    match reception.consent {
+        Consent::Yes if is_own => "the gateway published its own packet",
+        Consent::Yes => "the sender's ok-to-MQTT bit is set",
+        Consent::No => "the sender's ok-to-MQTT bit is clear",
+        Consent::Unknown => "the bit cannot be seen or the firmware has none",
+    }
+}
+
+fn hop_start(packet: &PacketSummary) -> String {
+    if packet.hop_start == 0 && packet.hops_away.is_none() {
+        "unknown".to_owned()
+    } else {
+        packet.hop_start.to_string()
+    }
+}
+
+fn receptions(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
+    let first_ms = heard.first().map_or(0, |(r, _)| r.at_ms);
+    html! {
+        h2 { "Receptions" }
+        p.soft { "Heard by " (count(heard.len() as u64, "gateway")) ", in the order in which their copies arrived." }
+        div.scroll.stack { table {
+            thead { tr {
+                th scope="col" { "Gateway" } th.n scope="col" { "Delay" } th scope="col" { "Hops" } th.n scope="col" { "RSSI" }
+                th.n scope="col" { "SNR" } th scope="col" { "Relay" } th scope="col" { "Verdict" }
+                @if visit.sight.is_operator() { th scope="col" { "Client" } }
+            } }
+            tbody { @for (reception, _) in heard { (reception_row(visit, nodes, reception, first_ms)) } }
+        } }
+    }
+}
+
+fn reception_row(visit: &Visit, nodes: Nodes<'_>, reception: &Reception, first_ms: i64) -> Markup {
+    let packet = reception.packet.unwrap_or_default();
+    html! {
+        tr {
+            th scope="row" { @match reception.gateway {
+                Some(gateway) => (nodes.link(gateway)),
+                None => span.soft { "no gateway id" },
+            } }
+            td.n data-label="Delay" { span.cell { "+" (reception.at_ms - first_ms) " ms" } }
+            td data-label="Hops" { span.cell { (log_row::hops(&packet)) ", " (packet.hop_limit) " left" } }
+            td.n.blank[packet.rx_rssi.is_none()] data-label="RSSI" { span.cell { @if let Some(v) = packet.rx_rssi { (v) " dBm" } } }
+            td.n.blank[packet.rx_snr.is_none()] data-label="SNR" { span.cell { @if let Some(v) = packet.rx_snr { (format!("{v:.1}")) " dB" } } }
+            td data-label="Relay" { span.cell.mono { @match packet.relay_node {
+                0 => span.soft { "unknown" },
+                byte => { "…" (format!("{byte:02x}")) },
+            } } }
+            td.inline data-label="Verdict" { span.cell { (words::verdict(reception.decision.verdict)) } }
+            @if visit.sight.is_operator() {
+                td data-label="Client" { span.cell { bdi.mono.small { (reading::printable(&reception.client_id, 64)) }
+                    @if let Some(name) = &reception.username { " " span.soft.small { "as " bdi { (name) } } } } }
+            }
+        }
+    }
+}
+
+/// The rules as a ladder for each reception, the first one open.
+fn decisions(nodes: Nodes<'_>, heard: &[Heard], packet: PacketSummary) -> Markup {
+    html! {
+        h2 { "Decisions" }
+        div.card.steps { @for (i, (reception, _)) in heard.iter().enumerate() {
+            details open[i == 0] {
+                summary {
+                    (words::verdict(reception.decision.verdict))
+                    span { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "no gateway id" } }
+                    span.soft.small { (reception.decision.sentence) }
+                }
+                (ladder(&reception.decision, packet))
+            }
+        } }
+    }
+}
+
+/// What a rule did with a reception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rung {
+    Passed,
+    Decided,
+    WouldHave,
+    Off,
+    NotReached,
+}
+
+/// What each uplink rule did, in the order asked; at the end the hop limit, when it made the verdict a rewrite.
+fn rungs(decision: &Decision) -> Vec<(RuleId, Rung)> {
+    let mut is_decided = false;
+    let mut rungs = Vec::new();
+    for rule in RULES {
+        let decides = decision.rule == Some(rule.id);
+        if rule.stage == Stage::Release && !decides {
+            continue;
+        }
+        let rung = if decides {
+            is_decided = true;
+            Rung::Decided
+        } else if decision.off.contains(rule.id) {
+            Rung::Off
+        } else if decision.observed.contains(rule.id) {
+            Rung::WouldHave
+        } else if is_decided {
+            Rung::NotReached
+        } else {
+            Rung::Passed
+        };
+        rungs.push((rule.id, rung));
+    }
+    rungs
+}
+
+fn ladder(decision: &Decision, packet: PacketSummary) -> Markup {
+    html! {
+        ol.ladder {
+            @for (rule, rung) in rungs(decision) {
+                @let (class, chip, word) = match rung {
+                    Rung::Passed => ("passed", "chip good", "passed"),
+                    Rung::Decided => ("decided", decided_chip(decision.verdict), "decided"),
+                    Rung::WouldHave => ("would", "chip note", "would have"),
+                    Rung::Off => ("skipped", "chip off", "off"),
+                    Rung::NotReached => ("skipped", "chip off", "not reached"),
+                };
+                li class=(class) {
+                    span { span class=(chip) { (word) } }
+                    span.rule { (rule.name()) }
+                    p { @match rung {
+                        Rung::Decided => (decision.sentence),
+                        Rung::WouldHave => { "Only observed, so it did not decide: " (rule.info().doc) },
+                        Rung::Passed | Rung::Off | Rung::NotReached => (rule.info().doc),
+                    } }
+                }
+            }
+            @if decision.rule.is_none() {
+                li.decided {
+                    span { span class=(decided_chip(decision.verdict)) { (decision.verdict.word()) } }
+                    span { "No rule objected." }
+                    p { (decision.sentence) }
+                }
+            }
+        }
+        @if decision.rule == Some(RuleId::HopLimit) {
+            p.soft.small { "It came with hop limit " (packet.hop_limit) "." }
+        }
+    }
+}
+
+const fn decided_chip(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept | Verdict::Rewrite => "chip good",
+        Verdict::RecordOnly => "chip note",
+        Verdict::Refuse => "chip bad",
+    }
+}
+
+fn deliveries(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
+    let copies: Vec<_> = heard
+        .iter()
+        .filter_map(|(reception, release)| release.as_ref().map(|release| (reception, release)))
+        .flat_map(|(reception, release)| release.copies.iter().map(move |copy| (reception, copy)))
+        .collect();
+    // Who reads along is for the operator; gateways are named on the status page anyway.
+    let is_shown = |copy: &ReleasedCopy| visit.sight.is_operator() || copy.kind == ReceiverKind::Gateway;
+    let hidden = copies.iter().filter(|(_, copy)| !is_shown(copy)).count() as u64;
+    let shown: Vec<_> = copies.into_iter().filter(|(_, copy)| is_shown(copy)).collect();
+    html! {
+        h2 { "Deliveries" }
+        @if shown.is_empty() {
+            p.soft { "No copy went to a gateway, and none was withheld from one." }
+        } @else {
+            div.scroll.stack { table {
+                thead { tr {
+                    th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Heard by" }
+                    th scope="col" { "Outcome" } th scope="col" { "Why" }
+                } }
+                tbody { @for (reception, copy) in &shown { (delivery_row(nodes, reception, copy)) } }
+            } }
+        }
+        @if hidden > 0 { p.soft { (count(hidden, "copy")) " to observers and services not listed here." } }
+    }
+}
+
+fn delivery_row(nodes: Nodes<'_>, reception: &Reception, copy: &ReleasedCopy) -> Markup {
+    let observed: Vec<_> = copy.observed.iter().map(RuleId::name).collect();
+    html! {
+        tr {
+            th scope="row" { @match NodeNum::parse(&copy.receiver).filter(|_| copy.kind == ReceiverKind::Gateway) {
+                Some(node) => (nodes.link(node.0)),
+                None => bdi { (reading::printable(&copy.receiver, 64)) },
+            } }
+            td data-label="Kind" { span.cell { (copy.kind.word()) } }
+            td data-label="Heard by" { span.cell { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "–" } } }
+            td.inline data-label="Outcome" { span.cell { @match copy.outcome {
+                Outcome::Delivered => span.chip.good { "delivered" },
+                Outcome::DeliveredWithHopLimit(limit) => { span.chip.good { "delivered" } " " span.nowrap { "hop limit " (limit) } },
+                Outcome::Withheld(_) => span.chip.note { "withheld" },
+                Outcome::Dropped => span.chip.bad { "dropped" },
+            } } }
+            td data-label="Why" { span.cell.small {
+                @match copy.outcome {
+                    Outcome::Delivered => span.soft { "as it came" },
+                    Outcome::DeliveredWithHopLimit(_) => { span.mono { "hop-limit" } ": " (RuleId::HopLimit.info().doc) },
+                    Outcome::Withheld(rule) => { span.mono { (rule.name()) } ": " (rule.info().doc) },
+                    Outcome::Dropped => "The receiver reads too slowly and its queue is full.",
+                }
+                @if !observed.is_empty() { div.soft { "observed: " (observed.join(", ")) } }
+            } }
+        }
+    }
+}
+
+fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
+    let (site, sight) = (&visit.site, &visit.sight);
+    let Some((first, _)) = heard.first() else { return html! {} };
+    let content = reading::look(first, &site.keyring, |facts| payload::content(facts, sight, nodes));
+    let may_see_bytes = |reception: &Reception| {
+        reading::look(reception, &site.keyring, |facts| {
+            let payload = facts.data.map_or(&[][..], |d| d.payload);
+            sight.allows_bytes(facts.data.map(|d| d.port), payload)
+        })
+    };
+    html! {
+        h2 { "Content" }
+        div.card {
+            @if let Some(port) = first.port {
+                p.small.soft { "Port " (PortNum(port).name().unwrap_or("unknown")) " (" (port) ")" }
+            }
+            (content)
+        }
+        h2 { "Bytes" }
+        @if heard.iter().all(|(r, _)| may_see_bytes(r)) {
+            div.card.steps { @for (i, (reception, _)) in heard.iter().enumerate() {
+                details open[i == 0] {
+                    summary {
+                        span { "As " @match reception.gateway { Some(g) => (nodes.plain(g)), None => "the client" } " published it" }
+                        span.soft.small { (reception.payload.len()) " bytes on " bdi.mono { (reading::printable(&reception.topic, 120)) } }
+                    }
+                    (payload::hex_dump(&reception.payload))
+                    p {}
+                }
+            } }
+        } @else {
+            p.soft { "Shown to the operator only." }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use policy::rule::RuleSet;
+
+    use super::*;
+
+    fn decision(rule: Option<RuleId>, observed: &[RuleId], off: &[RuleId]) -> Decision {
+        let set = |rules: &[RuleId]| {
+            let mut set = RuleSet::default();
+            rules.iter().for_each(|r| set.insert(*r));
+            set
+        };
+        let sentence = Cow::Borrowed("");
+        Decision { verdict: Verdict::Refuse, rule, sentence, observed: set(observed), off: set(off) }
+    }
+
+    #[test]
+    fn every_uplink_rule_has_a_rung_in_the_order_asked() {
+        let rungs = rungs(&decision(Some(RuleId::Consent), &[RuleId::PublicKey], &[RuleId::Stat]));
+        let of = |rule| rungs.iter().find(|(r, _)| *r == rule).map(|(_, rung)| *rung);
+        assert_eq!(of(RuleId::TopicRights), Some(Rung::Passed));
+        assert_eq!(of(RuleId::Stat), Some(Rung::Off));
+        assert_eq!(of(RuleId::Consent), Some(Rung::Decided));
+        assert_eq!(of(RuleId::PublicKey), Some(Rung::WouldHave));
+        assert_eq!(of(RuleId::Duplicate), Some(Rung::NotReached));
+        assert_eq!(of(RuleId::Echo), None);
+        assert_eq!(rungs.len(), RULES.iter().filter(|r| r.stage == Stage::Uplink).count());
+    }
+
+    #[test]
+    fn a_rewrite_ends_with_the_hop_limit_and_no_objection_passes_all() {
+        assert_eq!(
+            rungs(&decision(Some(RuleId::HopLimit), &[], &[])).last(),
+            Some(&(RuleId::HopLimit, Rung::Decided))
+        );
+        assert!(rungs(&decision(None, &[], &[])).iter().all(|(_, rung)| *rung == Rung::Passed));
+    }
+
+    #[test]
+    fn ids_are_read_as_links_and_logs_write_them() {
+        assert_eq!(parse_id("305419896"), Some(0x1234_5678));
+        assert_eq!(parse_id("0x12345678"), Some(0x1234_5678));
+        assert_eq!(parse_id("12345678901"), None);
+        assert_eq!(parse_id("bob"), None);
+    }
+}

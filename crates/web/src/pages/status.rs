@@ -1,0 +1,316 @@
+//! `/`: how the mesh's backhaul is doing, in one sentence first.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use broker::{ClientSnapshot, MALFORMED_REASONS, Snapshot};
+use maud::{Markup, html};
+use policy::rule::{RULES, RuleState, Stage};
+use policy::settings::Settings;
+
+use crate::activity::{self, ByVerdict, GatewayHour, Minute};
+use crate::assets::LIVE;
+use crate::layout::Section;
+use crate::site::{Visit, read};
+use crate::words::{self, count, number};
+use crate::{HistoryHealth, Mode, moment, picture};
+
+/// A connected gateway from which nothing came for this long is quiet: node information, position and telemetry of
+/// several nodes together come more often.
+const QUIET_AFTER_MS: i64 = 15 * 60_000;
+
+/// `GET /`
+pub async fn page(visit: Visit) -> Response {
+    let body = html! {
+        h1 { (visit.site.info.mesh_name) }
+        div data-live-status="/live/status" { (changing_part(&visit)) }
+    };
+    visit.page(Section::Status, "Status", &[&LIVE], &body).into_response()
+}
+
+/// What changes while the page is open.
+pub fn changing_part(visit: &Visit) -> Markup {
+    let Some(snapshot) = (visit.site.snapshot)() else {
+        return html! { div.banner.bad { p { "The broker does not answer. Packets may not be carried at this moment." } } };
+    };
+    let (policy, health) = ((visit.site.policy)(), (visit.site.history_health)());
+    let (minutes, hours) = {
+        let activity = read(&visit.site.activity);
+        (activity.minutes(visit.now_ms), activity.gateways(visit.now_ms))
+    };
+    let gateways = gateway_lines(&snapshot.clients, &hours, visit.now_ms);
+    let hour = Hour::of(&minutes);
+    html! {
+        (banners(visit, &snapshot, &health))
+        p.lead { (sentence(&gateways, &policy, &hour, visit.site.info.mode)) }
+        div.row {
+            a.button href="/log" { "See the log" }
+            a.button.plain href="/log?port=text" { "Texts" }
+            a.button.plain href="/log?since=1h&group=packet" { "Packets of the last hour" }
+        }
+        (figures(visit, &snapshot, &hour))
+        (rate(&minutes))
+        (gateway_table(visit, &gateways))
+        @if visit.site.info.mode != Mode::Lab { (policy_table(&policy, &snapshot)) }
+        @if visit.sight.is_operator() { (clients(visit, &snapshot.clients)) (internals(&snapshot, &health)) }
+    }
+}
+
+struct Hour {
+    packets: u64,
+    receptions: ByVerdict,
+}
+
+impl Hour {
+    fn of(minutes: &[Minute]) -> Self {
+        let receptions = minutes.iter().fold([0; 4], |sum, m| activity::add(sum, m.receptions));
+        Self { packets: minutes.iter().map(|m| u64::from(m.packets)).sum(), receptions }
+    }
+}
+
+fn banners(visit: &Visit, snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
+    html! {
+        @match visit.site.info.mode {
+            Mode::Demo => div.banner { p { "Demonstration: a simulated city runs inside. Its nodes and messages are made up." } },
+            Mode::Lab => div.banner { p { "Plain-broker profile for tests: anyone on this machine may connect, no mesh policy decides, and nothing is kept." } },
+            Mode::Normal => {}
+        }
+        @if snapshot.is_open_to_loopback {
+            div.banner {
+                p { "No credential exists yet: programs on the broker's own machine may connect without one. Nobody else can." }
+                p { "This ends with the first credential: " code { "backhaul gateway add '!7c5a0a01' --owner NAME" } }
+            }
+        }
+        @if health.is_stalled() {
+            div.banner.bad role="alert" {
+                p { "The history cannot store. Packets are still judged and passed on; "
+                    (count(health.queued, "record")) " waiting, " (number(health.shed)) " lost." }
+                @if let Some(why) = health.stalled.as_ref().filter(|_| visit.sight.is_operator()) { p.mono { (why) } }
+            }
+        }
+    }
+}
+
+/// The state of everything in one sentence.
+fn sentence(gateways: &[GatewayLine], policy: &Settings, hour: &Hour, mode: Mode) -> String {
+    let connected = gateways.iter().filter(|g| g.state != GatewayState::Away).count() as u64;
+    let quiet = gateways.iter().filter(|g| g.state == GatewayState::Quiet).count() as u64;
+    let quiet = if quiet > 0 { format!(", {quiet} quiet") } else { String::new() };
+    let gateways = match connected {
+        0 => "No gateway connected.".to_owned(),
+        n => format!("{} connected{quiet}.", count(n, "gateway")),
+    };
+    let rules_in = |state| RULES.iter().filter(|r| policy.state(r.id) == state).count() as u64;
+    let (enforced, observed) = (rules_in(RuleState::Enforce), rules_in(RuleState::Observe));
+    let observing = if observed > 0 { format!(", observing {observed}") } else { String::new() };
+    let policy = match mode {
+        Mode::Lab => "No policy.".to_owned(),
+        Mode::Normal | Mode::Demo => format!("Policy: enforcing {}{observing}.", count(enforced, "rule")),
+    };
+    format!("{gateways} {policy} {} in the last hour.", count(hour.packets, "packet"))
+}
+
+fn figures(visit: &Visit, snapshot: &Snapshot, hour: &Hour) -> Markup {
+    let [passed, recorded, refused] = activity::passed_recorded_refused(hour.receptions).map(u64::from);
+    let clients = snapshot.clients.iter().filter(|c| c.is_connected).count() as u64;
+    html! {
+        dl.figures aria-label="The last hour" {
+            div { dt { "Receptions, 1 h" } dd { (number(passed + recorded + refused)) } }
+            div { dt { "Passed on" } dd { (number(passed)) } }
+            div { dt { "Recorded only" } dd { (number(recorded)) } }
+            div { dt { "Refused" } dd { (number(refused)) } }
+            div { dt { "Clients" } dd { (number(clients)) } }
+            div { dt { "Running for" } dd { (moment::duration(visit.now_ms - visit.site.info.started_ms)) } }
+        }
+    }
+}
+
+fn rate(minutes: &[Minute]) -> Markup {
+    let values: Vec<u32> = minutes.iter().map(|m| m.receptions.iter().sum()).collect();
+    let highest = values.iter().copied().max().unwrap_or(0);
+    let label = format!("Receptions by minute over the last hour; the highest minute had {highest}.");
+    html! {
+        h2 { "Receptions by minute" }
+        div.card {
+            (picture::bars(&values, &label))
+            div.row.small.soft { span { "an hour ago" } span { "highest minute: " (highest) } span { "this minute" } }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum GatewayState {
+    Connected,
+    Quiet,
+    Away,
+}
+
+struct GatewayLine {
+    gateway: u32,
+    state: GatewayState,
+    last_ms: Option<i64>,
+    receptions: ByVerdict,
+}
+
+/// Gateways that are connected or were heard within the last day, the connected first.
+fn gateway_lines(clients: &[ClientSnapshot], hours: &[GatewayHour], now_ms: i64) -> Vec<GatewayLine> {
+    let mut lines: BTreeMap<u32, GatewayLine> = BTreeMap::new();
+    for hour in hours {
+        let GatewayHour { gateway, last_ms, receptions } = *hour;
+        let line = GatewayLine { gateway, state: GatewayState::Away, last_ms: Some(last_ms), receptions };
+        lines.insert(gateway, line);
+    }
+    for client in clients.iter().filter(|c| c.is_connected) {
+        let Some(gateway) = client.gateway else { continue };
+        let line = lines.entry(gateway).or_insert(GatewayLine {
+            gateway,
+            state: GatewayState::Away,
+            last_ms: None,
+            receptions: [0; 4],
+        });
+        let silent_since = line.last_ms.unwrap_or(0).max(client.since_ms);
+        let is_quiet = now_ms - silent_since > QUIET_AFTER_MS;
+        line.state = if is_quiet { GatewayState::Quiet } else { GatewayState::Connected };
+    }
+    let mut lines: Vec<_> = lines.into_values().collect();
+    lines.retain(|l| l.state != GatewayState::Away || l.last_ms.is_some_and(|at| now_ms - at < 86_400_000));
+    lines.sort_by_key(|l| (l.state, std::cmp::Reverse(l.receptions.iter().sum::<u32>()), l.gateway));
+    lines
+}
+
+fn gateway_table(visit: &Visit, lines: &[GatewayLine]) -> Markup {
+    html! {
+        h2 #gateways { "Gateways" }
+        @if lines.is_empty() {
+            div.empty {
+                p { "No gateway has connected yet." }
+                p.soft { "The operator adds one with " code { "backhaul gateway add" } ", which prints the settings to paste." }
+            }
+        } @else {
+            div.scroll.stack { table {
+                thead { tr {
+                    th scope="col" { "Gateway" } th scope="col" { "State" } th scope="col" { "Last reception" }
+                    th.n scope="col" { "Receptions, 1 h" } th scope="col" { "Passed on · recorded only · refused" }
+                } }
+                tbody { @for line in lines { (gateway_row(visit, line)) } }
+            } }
+        }
+    }
+}
+
+fn gateway_row(visit: &Visit, line: &GatewayLine) -> Markup {
+    let parts = activity::passed_recorded_refused(line.receptions);
+    let [passed, recorded, refused] = parts;
+    let id = mesh::node::NodeNum(line.gateway).to_string();
+    let is_named = visit.with_nodes(|n| n.names.of(line.gateway, n.visitor).is_some());
+    html! {
+        tr {
+            th scope="row" {
+                span { (visit.with_nodes(|nodes| nodes.link(line.gateway)))
+                    @if is_named { " " span.mono.soft.small { (id) } } }
+            }
+            td.inline data-label="State" { span.cell { @match line.state {
+                GatewayState::Connected => span.chip.good { "connected" },
+                GatewayState::Quiet => span.chip.note { "quiet" },
+                GatewayState::Away => span.chip.off { "not connected" },
+            } } }
+            td data-label="Last reception" { span.cell { @match line.last_ms {
+                Some(at) => (moment::age(at, visit.now_ms)),
+                None => span.soft { "none yet" },
+            } } }
+            td.n data-label="Receptions, 1 h" { span.cell {
+                a href={ "/log?gateway=" (id.replace('!', "%21")) } { (number(u64::from(passed + recorded + refused))) }
+            } }
+            td data-label="Verdicts" { span.cell.nowrap {
+                (picture::mix(parts)) span.small { (passed) " · " (recorded) " · " (refused) }
+            } }
+        }
+    }
+}
+
+fn policy_table(policy: &Settings, snapshot: &Snapshot) -> Markup {
+    let hits: BTreeMap<_, _> = snapshot.counters.by_rule.iter().collect();
+    let would_have: BTreeMap<_, _> = snapshot.counters.would_have.iter().collect();
+    html! {
+        h2 #policy { "Policy" }
+        p.soft { "Rules in the order in which they are asked. Counts are since the program started." }
+        div.scroll.stack { table {
+            thead { tr {
+                th scope="col" { "Rule" } th scope="col" { "State" } th.n scope="col" { "Decided" }
+                th.n scope="col" { "Would have" } th scope="col" { "What it does" }
+            } }
+            tbody { @for rule in RULES {
+                tr {
+                    th scope="row" { @match rule.stage {
+                        Stage::Uplink => a.mono href={ "/log?rule=" (rule.name) } { (rule.name) },
+                        Stage::Release => span.mono { (rule.name) },
+                    } }
+                    td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id))) } }
+                    td.n data-label="Decided" { span.cell { (number(hits.get(&rule.id).copied().unwrap_or(0))) } }
+                    td.n data-label="Would have" { span.cell {
+                        @if policy.state(rule.id) == RuleState::Observe { (number(would_have.get(&rule.id).copied().unwrap_or(0))) }
+                        @else { span.soft { "–" } }
+                    } }
+                    td { span.cell.small { (rule.doc) } }
+                }
+            } }
+        } }
+    }
+}
+
+/// Who is connected: for the operator only.
+fn clients(visit: &Visit, clients: &[ClientSnapshot]) -> Markup {
+    html! {
+        h2 #clients { "Clients" }
+        @if clients.is_empty() { div.empty { p { "No client is connected and no session is kept." } } }
+        @else { div.scroll.stack { table {
+            thead { tr {
+                th scope="col" { "Client" } th scope="col" { "Signed in as" } th scope="col" { "Kind" } th scope="col" { "State" }
+                th scope="col" { "Address" } th.n scope="col" { "In" } th.n scope="col" { "Out" }
+                th.n scope="col" { "Waiting" } th.n scope="col" { "Dropped" }
+            } }
+            tbody { @for client in clients { tr {
+                th scope="row" { bdi.mono { (crate::reading::printable(&client.client_id, 64)) } }
+                td data-label="Signed in as" { span.cell { @match &client.username {
+                    Some(name) => bdi { (name) },
+                    None => span.soft { "nobody" },
+                } } }
+                td data-label="Kind" { span.cell { (client.kind.word()) } }
+                td data-label="State" { span.cell {
+                    @if client.is_connected { "MQTT " (client.version.unwrap_or("?")) ", since " } @else { "gone, session kept since " }
+                    (moment::clock(client.since_ms, visit.now_ms))
+                } }
+                td.blank[client.address.is_none()] data-label="Address" { span.cell.mono {
+                    @if let Some(address) = client.address { (address) }
+                } }
+                td.n data-label="In" { span.cell { (number(client.messages_in)) } }
+                td.n data-label="Out" { span.cell { (number(client.messages_out)) } }
+                td.n data-label="Waiting" { span.cell { (number(client.queued as u64)) } }
+                td.n data-label="Dropped" { span.cell { (number(client.dropped)) } }
+            } } }
+        } } }
+    }
+}
+
+/// Counters: for the operator only.
+fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
+    let counters = &snapshot.counters;
+    let malformed = MALFORMED_REASONS.iter().zip(counters.malformed);
+    html! {
+        h2 { "Counters since the start" }
+        dl.figures {
+            div { dt { "Messages in" } dd { (number(counters.messages_in)) } }
+            div { dt { "Messages out" } dd { (number(counters.messages_out)) } }
+            div { dt { "Dropped, slow readers" } dd { (number(counters.dropped)) } }
+            div { dt { "Sign-ins refused" } dd { (number(counters.authentication_failed)) } }
+            div { dt { "Connections refused" } dd { (number(counters.connections_refused)) } }
+            div { dt { "Timed out" } dd { (number(counters.timed_out)) } }
+            @for (reason, n) in malformed { div { dt { "Closed: " (reason) } dd { (number(n)) } } }
+            div { dt { "Records stored" } dd { (number(health.stored)) } }
+            div { dt { "Records waiting" } dd { (number(health.queued)) } }
+            div { dt { "Records lost" } dd { (number(health.shed)) } }
+            div { dt { "Retained messages" } dd { (number(snapshot.retained as u64)) } }
+            div { dt { "Subscriptions" } dd { (number(snapshot.subscriptions as u64)) } }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What all pages share, and who is asking: parsed once per request.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, RwLock};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use maud::Markup;
+use mesh::keyring::Keyring;
+use record::Record;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::account::Account;
+use crate::activity::Activity;
+use crate::archive::Archive;
+use crate::assets::Asset;
+use crate::layout::{self, Frame, Section};
+use crate::names::Names;
+use crate::visibility::{Sight, Visitor};
+use crate::words::Nodes;
+use crate::{Info, WebState};
+
+/// Live streams open at the same time; each costs a task and, at worst, its share of the broadcast's backlog.
+pub const STREAMS_MAX: usize = 256;
+
+/// What all pages share.
+pub struct Site {
+    /// What does not change.
+    pub info: Info,
+    /// Asks the broker what is going on.
+    pub snapshot: crate::SnapshotFn,
+    /// Asks the recorder how it keeps up.
+    pub history_health: crate::HealthFn,
+    /// The policy in force.
+    pub policy: crate::PolicyFn,
+    /// Keys that may open packets.
+    pub keyring: Arc<Keyring>,
+    /// The past.
+    pub archive: Archive,
+    /// The operator.
+    pub account: Account,
+    /// The last hour, folded.
+    pub activity: RwLock<Activity>,
+    /// Names of nodes.
+    pub names: RwLock<Names>,
+    /// The present.
+    pub live: broadcast::Sender<Record>,
+    /// Live streams that may still be opened.
+    pub streams: Arc<Semaphore>,
+    /// Becomes `true` when the server stops: live streams end then.
+    pub is_ending: watch::Receiver<bool>,
+    clock: crate::ClockFn,
+    public_channels: Arc<[Box<str>]>,
+}
+
+impl Site {
+    /// Puts the parts together.
+    pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
+        let is_https = state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
+        Self {
+            snapshot: state.snapshot,
+            history_health: state.history_health,
+            policy: state.policy,
+            keyring: Arc::new(state.keyring),
+            archive: Archive::new(state.history),
+            account: Account::new(state.directory, is_https),
+            activity: RwLock::default(),
+            names: RwLock::default(),
+            live: state.live,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            is_ending,
+            clock: state.clock,
+            public_channels: state.public_channels.into(),
+            info: state.info,
+        }
+    }
+
+    /// The present, Unix ms.
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// What a visitor may see.
+    pub fn sight(&self, visitor: Visitor) -> Sight {
+        Sight { visitor, public_channels: self.public_channels.clone() }
+    }
+
+    /// Learns from a record: rates and names.
+    pub fn take(&self, record: &Record) {
+        let Record::Reception(reception) = record else { return };
+        write(&self.activity).take(reception);
+        self.learn_name(reception);
+    }
+
+    /// Learns a node's name, when the reception is node information.
+    pub fn learn_name(&self, reception: &record::Reception) {
+        write(&self.names).take(reception, &self.keyring, &self.sight(Visitor::Public));
+    }
+}
+
+/// One request: who asks, when, and of which site.
+#[derive(Clone)]
+pub struct Visit {
+    /// The site.
+    pub site: Arc<Site>,
+    /// What the visitor may see.
+    pub sight: Sight,
+    /// When they ask, Unix ms.
+    pub now_ms: i64,
+    /// From where, for the throttle only.
+    pub address: IpAddr,
+}
+
+impl FromRequestParts<Arc<Site>> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Infallible> {
+        let now_ms = site.now_ms();
+        let visitor = match site.account.is_signed_in(&parts.headers, now_ms).await {
+            true => Visitor::Operator,
+            false => Visitor::Public,
+        };
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
+        let address = client_address(peer, parts);
+        Ok(Self { site: site.clone(), sight: site.sight(visitor), now_ms, address })
+    }
+}
+
+/// Who connects: behind a proxy on this machine, whom the proxy names last.
+fn client_address(peer: Option<IpAddr>, parts: &Parts) -> IpAddr {
+    let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let forwarded = || {
+        let chain = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        chain.rsplit(',').next()?.trim().parse().ok()
+    };
+    if peer.to_canonical().is_loopback() { forwarded().unwrap_or(peer) } else { peer }
+}
+
+impl Visit {
+    /// A page of the site.
+    pub fn page(&self, section: Section, title: &str, scripts: &[&Asset], body: &Markup) -> Markup {
+        let mesh_name = &self.site.info.mesh_name;
+        layout::document(&Frame { title, mesh_name, visitor: self.sight.visitor, section, scripts }, body)
+    }
+
+    /// A page that says what went wrong and what to do.
+    pub fn trouble(&self, status: StatusCode, title: &str, what_to_do: &str) -> Response {
+        let body = crate::pages::trouble::body(title, what_to_do, self.sight.visitor);
+        (status, self.page(Section::None, title, &[], &body)).into_response()
+    }
+
+    /// The answer for what does not exist or is not for this visitor: the same words for both, so that nobody learns
+    /// which.
+    pub fn not_here(&self, thing: &str) -> Response {
+        let (title, text) = match self.sight.visitor {
+            Visitor::Public => (
+                "Not public",
+                format!(
+                    "There is no public {thing} here. It may not exist, may be older than what is kept, or its sender \
+                     has not agreed to be shown. The operator can sign in to see more."
+                ),
+            ),
+            Visitor::Operator => (
+                "Not found",
+                format!(
+                    "There is no such {thing} in the history. Check the address, or look for it in the log."
+                ),
+            ),
+        };
+        self.trouble(StatusCode::NOT_FOUND, title, &text)
+    }
+
+    /// The answer when the history cannot be read.
+    pub fn history_failed(&self) -> Response {
+        self.trouble(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The history cannot be read",
+            "Try again in a moment. If it stays so, the operator finds the reason in the program's log.",
+        )
+    }
+
+    /// Nodes by name as this visitor may know them, for the time of one page.
+    pub fn with_nodes<T>(&self, then: impl FnOnce(Nodes<'_>) -> T) -> T {
+        let names = read(&self.site.names);
+        then(Nodes { names: &names, visitor: self.sight.visitor })
+    }
+}
+
+/// Reads a fold. A panic while it was written can only have lost a count.
+pub fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
