@@ -1,6 +1,10 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod serve;
+mod settings;
+
+mod simulate;
+mod simulated_gateway;
 
 mod explain;
 mod log;
@@ -11,11 +15,10 @@ mod service;
 
 mod config_file;
 
-mod existing_client;
-
 mod credential_edit;
 mod credential_list;
 mod data_folder;
+mod existing_client;
 mod node_setup;
 
 mod clock;
@@ -38,6 +41,12 @@ struct Backhaul {
 enum Command {
     /// Run the broker and its pages (the default).
     Serve(serve::Arguments),
+    /// Run a simulated city against a broker, or on paper.
+    Simulate(simulate::Arguments),
+    /// Show what was received and what was decided
+    Log(log::Arguments),
+    /// Tell one packet's story: receptions, rules, copies
+    Explain(explain::Arguments),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -50,22 +59,19 @@ enum Command {
     /// Check the configuration file and describe its keys.
     #[command(subcommand)]
     Config(config_file::Command),
-    /// Show what was received and what was decided
-    Log(log::Arguments),
-    /// Tell one packet's story: receptions, rules, copies
-    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
     let backhaul = Backhaul::parse();
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Log(arguments) => log::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Config(command) => config_file::run(command),
-        Command::Log(arguments) => log::run(arguments),
-        Command::Explain(arguments) => explain::run(arguments),
     };
     match done {
         Ok(code) => code,

@@ -161,6 +161,11 @@ impl City {
         self.residents.iter().filter(|r| r.is_gateway)
     }
 
+    /// The Topic Filter that a gateway with downlink on a channel subscribes to.
+    pub fn filter(&self, channel: &str) -> String {
+        format!("{}/2/e/{channel}/+", self.plan.root)
+    }
+
     /// What became of air and texts so far.
     pub const fn report(&self) -> &Report {
         &self.report

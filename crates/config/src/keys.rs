@@ -130,7 +130,7 @@ words! {
 /// Modem presets by their protobuf names (meshtastic.md § 2.6).
 #[rustfmt::skip]
 pub(crate) const PRESETS: &[&str] = &[
-    "LONG_FAST", "LONG_SLOW", "VERY_LONG_SLOW", "MEDIUM_SLOW", "MEDIUM_FAST", "SHORT_SLOW", "SHORT_FAST",
+    "LONG_FAST", "LONG_SLOW", "MEDIUM_SLOW", "MEDIUM_FAST", "SHORT_SLOW", "SHORT_FAST",
     "LONG_MODERATE", "SHORT_TURBO", "LONG_TURBO", "LITE_FAST", "LITE_SLOW", "NARROW_FAST", "NARROW_SLOW",
     "TINY_FAST", "TINY_SLOW", "MEDIUM_TURBO",
 ];
