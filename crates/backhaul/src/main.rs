@@ -22,7 +22,6 @@ mod existing_client;
 mod node_setup;
 
 mod clock;
-mod utc_text;
 
 use std::process::ExitCode;
 
