@@ -91,6 +91,16 @@ pub fn packet_address(from: u32, id: u32) -> String {
     format!("/packet/{}/{id}", NodeNum(from))
 }
 
+/// Signal strength.
+pub fn dbm(value: i32) -> String {
+    format!("{value} dBm").replace('-', "−")
+}
+
+/// Signal-to-noise ratio.
+pub fn db(value: f32) -> String {
+    format!("{value:.1} dB").replace('-', "−")
+}
+
 /// A count with its noun: `1 packet`, `2 packets`.
 pub fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };

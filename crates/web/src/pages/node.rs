@@ -16,7 +16,7 @@ use crate::archive::Unreadable;
 use crate::filter::Filter;
 use crate::layout::Section;
 use crate::site::Visit;
-use crate::words::{Nodes, count, number};
+use crate::words::{self, Nodes, count, number};
 use crate::{log_row, moment, payload, reading};
 
 /// How far back the page looks.
@@ -146,19 +146,30 @@ fn telemetry(visit: &Visit, receptions: &[Reception]) -> Markup {
     html! {
         @for entry in &metrics {
             @if let Some(name) = entry.name {
-                dt { (name.replace('_', " ")) }
-                dd { (measured(entry)) @if !entry.unit.is_empty() { " " (entry.unit) } " " (moment::age(at_ms, visit.now_ms)) }
+                dt { (label(name)) }
+                dd { (measured(entry)) " " (moment::age(at_ms, visit.now_ms)) }
             }
         }
     }
 }
 
-/// A measured value without digits that no sensor has.
+/// A field's name for people.
+fn label(field: &str) -> String {
+    let words = field.trim_end_matches("_seconds").replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A measured value with its unit, without digits that no sensor has.
 fn measured(entry: &Entry) -> String {
-    match entry.value {
+    let value = match entry.value {
+        Value::Uint(seconds) if entry.name == Some("uptime_seconds") => {
+            return moment::duration(i64::try_from(seconds).unwrap_or(0).saturating_mul(1000));
+        }
         Value::Float(v) => format!("{v:.2}"),
         ref other => other.to_text(),
-    }
+    };
+    if entry.unit.is_empty() { value } else { format!("{value} {}", entry.unit) }
 }
 
 fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup {
@@ -174,7 +185,7 @@ fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup 
             tbody { @for (gateway, (receptions, snr, last_ms)) in gateways { tr {
                 th scope="row" { (nodes.link(*gateway)) }
                 td.n { (number(*receptions)) }
-                td.n { @match snr { Some(snr) => { (format!("{snr:.1}")) " dB" }, None => span.soft { "own" } } }
+                td.n { @match snr { Some(snr) => (words::db(*snr)), None => span.soft { "own" } } }
                 td { (moment::age(*last_ms, visit.now_ms)) }
             } } }
         } } }

@@ -131,8 +131,8 @@ fn reception_row(visit: &Visit, nodes: Nodes<'_>, reception: &Reception, first_m
             } }
             td.n data-label="Delay" { span.cell { "+" (reception.at_ms - first_ms) " ms" } }
             td data-label="Hops" { span.cell { (log_row::hops(&packet)) ", " (packet.hop_limit) " left" } }
-            td.n.blank[packet.rx_rssi.is_none()] data-label="RSSI" { span.cell { @if let Some(v) = packet.rx_rssi { (v) " dBm" } } }
-            td.n.blank[packet.rx_snr.is_none()] data-label="SNR" { span.cell { @if let Some(v) = packet.rx_snr { (format!("{v:.1}")) " dB" } } }
+            td.n.blank[packet.rx_rssi.is_none()] data-label="RSSI" { span.cell { @if let Some(v) = packet.rx_rssi { (words::dbm(v)) } } }
+            td.n.blank[packet.rx_snr.is_none()] data-label="SNR" { span.cell { @if let Some(v) = packet.rx_snr { (words::db(v)) } } }
             td data-label="Relay" { span.cell.mono { @match packet.relay_node {
                 0 => span.soft { "unknown" },
                 byte => { "…" (format!("{byte:02x}")) },
@@ -265,7 +265,7 @@ fn deliveries(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
                 tbody { @for (reception, copy) in &shown { (delivery_row(nodes, reception, copy)) } }
             } }
         }
-        @if hidden > 0 { p.soft { (count(hidden, "copy")) " to observers and services not listed here." } }
+        @if hidden > 0 { p.soft { "Deliveries to observers and services, not listed here: " (hidden) "." } }
     }
 }
 
