@@ -29,7 +29,6 @@ fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8099".to_owned());
     let listener = TcpListener::bind(address)?;
     let mut town = Town::new();
-    let code = town.setup_code();
     let now_ms = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| d.as_millis() as i64);
@@ -37,6 +36,7 @@ fn main() -> std::io::Result<()> {
     let gateways = people(&mut town);
     history(&mut town, &gateways);
     town.set_now_ms(now_ms);
+    let code = town.setup_code();
     let at = listener.local_addr()?;
     println!("pages on http://{at}/, sign in with http://{at}/setup#{code}");
     let (_ending, shutdown) = tokio::sync::watch::channel(false);

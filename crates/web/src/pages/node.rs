@@ -178,15 +178,15 @@ fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup 
     html! {
         h2 { "Heard by" }
         @if gateways.is_empty() { p.soft { "No gateway in the last 7 days." } }
-        @else { div.scroll { table {
+        @else { div.scroll.stack { table {
             thead { tr {
                 th scope="col" { "Gateway" } th.n scope="col" { "Receptions, 7 d" } th.n scope="col" { "Best SNR" } th scope="col" { "Last" }
             } }
             tbody { @for (gateway, (receptions, snr, last_ms)) in gateways { tr {
                 th scope="row" { (nodes.link(*gateway)) }
-                td.n { (number(*receptions)) }
-                td.n { @match snr { Some(snr) => (words::db(*snr)), None => span.soft { "own" } } }
-                td { (moment::age(*last_ms, visit.now_ms)) }
+                td.n data-label="Receptions, 7 d" { (number(*receptions)) }
+                td.n data-label="Best SNR" { @match snr { Some(snr) => (words::db(*snr)), None => span.soft { "own" } } }
+                td data-label="Last" { (moment::age(*last_ms, visit.now_ms)) }
             } } }
         } } }
     }
