@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import socket
 import subprocess
 import time
 
@@ -61,8 +62,22 @@ class Backhaul:
         return done.stdout if check else done
 
     def add_gateway(self, node, owner="Test Owner"):
-        """Adds a gateway and returns its user name and password."""
-        return credentials_in(self.run("gateway", "add", node, "--owner", owner))
+        """Adds a gateway and returns its user name and password, once the running broker knows it."""
+        login = credentials_in(self.run("gateway", "add", node, "--owner", owner))
+        wait_for(lambda: self.connack() != 0 and self.connack(*login) == 0, "the broker to learn of the gateway")
+        return login
+
+    def connack(self, username=None, password=None):
+        """The return code of a CONNECT made by hand."""
+        def field(text):
+            return len(text).to_bytes(2, "big") + text.encode()
+        flags, rest = 2, field("probe")
+        if username:
+            flags, rest = 0xC2, rest + field(username) + field(password)
+        body = field("MQTT") + bytes([4, flags, 0, 60]) + rest
+        with socket.create_connection(("127.0.0.1", self.mqtt_port), timeout=10) as connection:
+            connection.sendall(bytes([0x10, len(body)]) + body)
+            return connection.recv(4)[3]
 
 
 def credentials_in(output):

@@ -1,7 +1,28 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
-mod clock;
 mod serve;
+mod settings;
+
+mod simulate;
+mod simulated_gateway;
+
+mod explain;
+mod log;
+
+mod gateway;
+mod observer;
+mod service;
+
+mod config_file;
+
+mod credential_edit;
+mod credential_list;
+mod data_folder;
+mod existing_client;
+mod node_setup;
+
+mod clock;
+mod utc_text;
 
 use std::process::ExitCode;
 
@@ -21,12 +42,37 @@ struct Backhaul {
 enum Command {
     /// Run the broker and its pages (the default).
     Serve(serve::Arguments),
+    /// Run a simulated city against a broker, or on paper.
+    Simulate(simulate::Arguments),
+    /// Show what was received and what was decided
+    Log(log::Arguments),
+    /// Tell one packet's story: receptions, rules, copies
+    Explain(explain::Arguments),
+    /// Say which gateways may connect.
+    #[command(subcommand)]
+    Gateway(gateway::Command),
+    /// Say which clients may read.
+    #[command(subcommand)]
+    Observer(observer::Command),
+    /// Say which clients have topics of their own, such as Home Assistant.
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Check the configuration file and describe its keys.
+    #[command(subcommand)]
+    Config(config_file::Command),
 }
 
 fn main() -> ExitCode {
     let backhaul = Backhaul::parse();
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Log(arguments) => log::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        Command::Gateway(command) => gateway::run(command),
+        Command::Observer(command) => observer::run(command),
+        Command::Service(command) => service::run(command),
+        Command::Config(command) => config_file::run(command),
     };
     match done {
         Ok(code) => code,

@@ -1,62 +1,154 @@
 //! `backhaul serve`: everything, until it is told to stop.
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use config::Config;
+use config::keys::LogLevel;
+use directory_store::Store;
+use history::RecorderOptions;
+use server::{PagesSettings, Running};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::Outcome;
+use crate::data_folder::{read_config, rule_docs};
+use crate::{Outcome, clock, settings, simulate};
 
 /// Options of `serve`. They win over the configuration file.
 #[derive(Args, Clone)]
 pub struct Arguments {
+    /// Configuration file; without one, every key has its default
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Folder of all state
-    #[arg(long, value_name = "DIR", default_value = "backhaul-data")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Where MQTT listens; port 0 picks one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:1883")]
-    mqtt_listen: SocketAddr,
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    mqtt_listen: Option<SocketAddr>,
     /// Where the pages listen; port 0 picks one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
-    web_listen: SocketAddr,
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    web_listen: Option<SocketAddr>,
     /// Plain broker for conformance suites and comparisons: loopback only, anonymous, no mesh policy, no pages
-    #[arg(long)]
+    #[arg(long, conflicts_with = "demo")]
     lab: bool,
+    /// Run a simulated city inside, on a data folder that is thrown away
+    #[arg(long, conflicts_with = "data")]
+    demo: bool,
+    /// How much faster than life the simulated city runs
+    #[arg(long, value_name = "TIMES", default_value_t = 20, requires = "demo")]
+    demo_speed: u32,
 }
 
 /// Runs the server.
 pub fn run(arguments: Arguments) -> Outcome {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
-    let mut keyring = mesh::keyring::Keyring::default();
-    if let Some(key) = mesh::key::ChannelKey::from_psk(&[1]) {
-        keyring.add("LongFast", key);
-    }
-    let mut mqtt_listen = arguments.mqtt_listen;
+    let config = match &arguments.config {
+        Some(file) => read_config(file)?,
+        None => Config::default(&rule_docs()),
+    };
+    log_to_stderr(config.log.level);
+    // Dropped, and so deleted, when this function returns.
+    let demo_folder = if arguments.demo { Some(tempfile::tempdir()?) } else { None };
+    let data = match &demo_folder {
+        Some(folder) => folder.path().to_owned(),
+        None => arguments.data.clone().unwrap_or_else(|| config.top.data.clone()),
+    };
+    // Before the server opens its port: whoever interrupts it early still gets an orderly end.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let demo = if arguments.demo { Some(simulate::Demo::prepare(&data)?) } else { None };
+    let running = server::start(server_settings(&arguments, &config, &data))?;
+    greet(&arguments, &running, &data)?;
+    let city = demo.map(|demo| demo.run(running.mqtt_address, arguments.demo_speed)).transpose()?;
+    signals.forever().next();
+    tracing::info!("stopping");
+    drop(city);
+    running.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> server::Settings {
+    let mut mqtt_listen = arguments.mqtt_listen.unwrap_or(config.mqtt.listen);
     if arguments.lab {
-        mqtt_listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        // The plain-broker profile has no sign-in, so nobody else may reach it.
+        mqtt_listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    let settings = server::Settings {
-        data: arguments.data.clone(),
+    let public_channels =
+        config.channels.iter().filter(|c| c.public).map(|c| c.name.as_str().into()).collect();
+    server::Settings {
+        data: data.to_owned(),
         mqtt_listen,
         lab: arguments.lab,
-        limits: broker::Limits::default(),
-        policy: policy::settings::Settings::default(),
-        keyring,
-        preset: mesh::airtime::ModemPreset::LongFast,
-        recorder: history::RecorderOptions::default(),
-    };
-    let running = server::start(settings, |_| {})?;
+        limits: if arguments.lab { settings::lab_limits() } else { settings::limits(config) },
+        policy: settings::policy(config),
+        keyring: settings::keyring(config),
+        preset: settings::preset(config),
+        recorder: config.history.enabled.then(|| RecorderOptions {
+            queue_max: config.history.queue_max as usize,
+            batch_max: config.history.batch_max as usize,
+            commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
+        }),
+        pages: Some(PagesSettings {
+            listen: arguments.web_listen.unwrap_or(config.web.listen),
+            mesh_name: config.mesh.name.clone(),
+            public_url: config.web.public_url.clone(),
+            is_demo: arguments.demo,
+            public_channels,
+        }),
+    }
+}
+
+/// Says where to look, and once how to become the operator.
+fn greet(arguments: &Arguments, running: &Running, data: &Path) -> Outcome {
     let mut out = std::io::stdout().lock();
     writeln!(out, "Backhaul {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  MQTT   {}", running.mqtt_address)?;
-    writeln!(out, "  Pages  http://127.0.0.1:{}/", arguments.web_listen.port())?;
+    if arguments.lab {
+        writeln!(out, "  plain-broker profile: this machine only, no sign-in, no mesh policy, nothing kept")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let pages = running.web_address.map_or(String::new(), |address| {
+        let host =
+            if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+        format!("http://{host}:{}", address.port())
+    });
+    writeln!(out, "  Pages  {pages}/")?;
+    writeln!(out, "  Data   {}", data.display())?;
+    let mut store = Store::open(data)?;
+    if store.operator_password()?.is_none() {
+        let now_ms = u64::try_from(clock::unix_ms()).unwrap_or_default();
+        let token = store.create_setup_token(now_ms)?;
+        writeln!(
+            out,
+            "\nSet the operator's password here, once, within 24 hours:\n  {pages}/setup#{}",
+            token.reveal()
+        )?;
+    }
+    if !store.load()?.has_credentials() {
+        writeln!(
+            out,
+            "\nNo client has a credential yet: programs on this machine may connect without one, nobody else may."
+        )?;
+        writeln!(
+            out,
+            "Add the first gateway with\n  backhaul gateway add '!7c5a0a01' --owner NAME --data {}",
+            data.display()
+        )?;
+    }
     out.flush()?;
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    signals.forever().next();
-    running.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
 }

@@ -8,3 +8,5 @@ pub mod map;
 pub mod plan;
 pub mod radio;
 pub mod resident;
+pub mod simulation;
+pub mod traffic;

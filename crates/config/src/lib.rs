@@ -1,1 +1,27 @@
-//! The configuration file: one table of keys with type, default and words, and what reads it.
+//! The configuration file: one table of keys, and what reads, documents and checks by it.
+//!
+//! A key is one line in [`keys`]: its type, default, range and sentence. The structs, the defaults, the
+//! commented example, the JSON Schema and the error messages all come from that line. The ids of policy
+//! rules are the caller's, so that this crate knows no policy.
+
+mod table;
+
+pub mod keys;
+
+mod load;
+
+mod channel;
+mod document;
+mod json_schema;
+mod rule_state;
+
+mod diagnostics;
+mod kind;
+mod near_miss;
+
+pub use channel::{Channel, Psk, Secrets, SystemSecrets};
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use document::document;
+pub use json_schema::json_schema;
+pub use load::Config;
+pub use rule_state::{RuleDoc, RuleState};

@@ -4,6 +4,7 @@
 //! Behind it: what an opened payload says (`schema`, `tree`), the firmware's JSON, time on air, and composing packets.
 
 pub mod airtime;
+pub mod compose;
 pub mod crypto;
 pub mod data;
 pub mod enums;

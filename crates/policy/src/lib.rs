@@ -4,6 +4,7 @@
 
 pub mod admission;
 pub mod decision;
+pub mod ladder;
 pub mod ledger;
 pub mod principal;
 pub mod release;

@@ -11,7 +11,7 @@ use directory_store::{Store, StoreError};
 use crate::core_loop::{Command, CoreHandle};
 
 /// How often the file is asked whether it changed; the question costs a page read.
-const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running keeper; ends when dropped.
 #[derive(Debug)]

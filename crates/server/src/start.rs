@@ -3,17 +3,18 @@
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use broker::{Broker, Limits, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
-use history::{Health, Recorder, RecorderOptions};
+use history::{Recorder, RecorderOptions};
 use record::Record;
 
-use crate::core_loop::{Command, CoreHandle, CoreLoop};
+use crate::core_loop::{Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
+use crate::pages::{Live, Pages, PagesSettings};
 
 /// What a server is started with.
 pub struct Settings {
@@ -31,8 +32,10 @@ pub struct Settings {
     pub keyring: mesh::keyring::Keyring,
     /// Modem preset assumed where a channel's name does not tell.
     pub preset: mesh::airtime::ModemPreset,
-    /// How the recorder batches.
-    pub recorder: RecorderOptions,
+    /// How the recorder batches; `None` keeps no history.
+    pub recorder: Option<RecorderOptions>,
+    /// The pages; `None` for none.
+    pub pages: Option<PagesSettings>,
 }
 
 /// Why a server did not start.
@@ -75,85 +78,118 @@ impl std::error::Error for StartError {}
 pub struct Running {
     /// Where MQTT listens.
     pub mqtt_address: SocketAddr,
+    /// Where the pages listen.
+    pub web_address: Option<SocketAddr>,
     /// For asking and telling the core.
     pub core: CoreHandle,
-    /// The recorder's state; `None` in the plain-broker profile.
-    pub history_health: Option<Arc<Health>>,
     core_thread: Option<JoinHandle<std::io::Result<()>>>,
     recorder: Option<Recorder>,
     keeper: Option<DirectoryKeeper>,
+    pages: Option<Pages>,
 }
 
-/// Starts recorder, core and keeper. `told` gets every record once it is on disk, on the recorder's thread.
+/// Starts recorder, core, keeper and pages.
 ///
 /// # Errors
 /// When something cannot be opened; nothing is left running then.
-pub fn start(settings: Settings, told: impl FnMut(Record) + Send + 'static) -> Result<Running, StartError> {
-    let listener =
-        TcpListener::bind(settings.mqtt_listen).map_err(|e| StartError::Listen(settings.mqtt_listen, e))?;
+pub fn start(settings: Settings) -> Result<Running, StartError> {
+    let listener = listen(settings.mqtt_listen)?;
     let mqtt_address = listener.local_addr().map_err(StartError::System)?;
     if settings.lab {
-        return start_lab(settings, listener, mqtt_address);
+        return start_lab(&settings, listener, mqtt_address);
     }
+    let web_listener = settings.pages.as_ref().map(|p| listen(p.listen)).transpose()?;
     std::fs::create_dir_all(&settings.data).map_err(|e| StartError::Data(settings.data.clone(), e))?;
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
-    let directory = store.load().map_err(StartError::Directory)?;
+    let directory = Arc::new(store.load().map_err(StartError::Directory)?);
     let token_key = store.token_key().clone();
 
-    let (durable, told_core) = DurableBell::new(told);
-    let history = settings.data.join("history");
-    let recorder =
-        Recorder::start(&history, settings.recorder.clone(), durable).map_err(StartError::History)?;
-    let health = recorder.health();
-    let last_seq = recorder.last_seq();
-    let mut give = recorder.sender();
-    let options = options(&settings, Arc::new(directory), token_key, last_seq)?;
-    let shed = told_core.clone();
-    let sink = Box::new(move |record: Record| {
-        if let Record::Reception(reception) = &record {
-            let seq = reception.seq;
-            if !give(record) {
-                shed.tell(Command::Lost(seq));
-            }
-        } else {
-            // The recorder counts what it has no room for.
-            let _ = give(record);
-        }
-    });
+    let live = Live::default();
+    let bell = DurableBell::default();
+    let recorder = start_recorder(&settings, bell.clone(), live.clone())?;
+    let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
+    let options = options(&settings, directory, token_key, last_seq)?;
+    let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let (core, handle) = CoreLoop::new(listener, Broker::new(options), sink).map_err(StartError::System)?;
-    told_core.connect(handle.clone());
-    let core_thread = spawn(core)?;
-    let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone())
-        .map_err(StartError::System)?;
-    Ok(Running {
+    bell.connect(handle.clone());
+    let health = recorder.as_ref().map(Recorder::health);
+    let mut running = Running {
         mqtt_address,
-        core: handle,
-        history_health: Some(health),
-        core_thread: Some(core_thread),
-        recorder: Some(recorder),
-        keeper: Some(keeper),
+        web_address: None,
+        core: handle.clone(),
+        core_thread: Some(spawn(core)?),
+        recorder,
+        keeper: None,
+        pages: None,
+    };
+    let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
+    running.keeper = Some(keeper.map_err(StartError::System)?);
+    if let Some(listener) = web_listener {
+        running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
+        running.pages = Some(Pages::start(&settings, listener, handle, health, live)?);
+    }
+    Ok(running)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|e| StartError::Listen(address, e))
+}
+
+/// The recorder: what it has stored, the core may acknowledge and the pages may show.
+fn start_recorder(
+    settings: &Settings,
+    bell: DurableBell,
+    live: Live,
+) -> Result<Option<Recorder>, StartError> {
+    let Some(options) = settings.recorder.clone() else { return Ok(None) };
+    let durable = move |batch: Vec<Record>| {
+        let receptions = batch.iter().filter_map(|r| match r {
+            Record::Reception(reception) => Some(reception.seq),
+            Record::Release(_) | Record::Connection(_) => None,
+        });
+        if let Some(seq) = receptions.max() {
+            bell.tell(Command::Durable(seq));
+        }
+        batch.into_iter().for_each(|record| live.show(record));
+    };
+    Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
+}
+
+/// Where the core's records go. Never blocks.
+fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSink {
+    let Some(recorder) = recorder else { return Box::new(move |record| live.show(record)) };
+    let mut give = recorder.sender();
+    Box::new(move |record| {
+        let reception = match &record {
+            Record::Reception(reception) => Some(reception.seq),
+            Record::Release(_) | Record::Connection(_) => None,
+        };
+        // What finds the queue full is counted by the recorder; an acknowledgement that waits for it must know.
+        if let (false, Some(seq)) = (give(record), reception) {
+            bell.tell(Command::Lost(seq));
+        }
     })
 }
 
 fn start_lab(
-    settings: Settings,
+    settings: &Settings,
     listener: TcpListener,
     mqtt_address: SocketAddr,
 ) -> Result<Running, StartError> {
-    let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+    let options = options(settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
     let nothing = Box::new(|_: Record| {});
     let (core, handle) =
         CoreLoop::new(listener, Broker::new(options), nothing).map_err(StartError::System)?;
-    let core_thread = Some(spawn(core)?);
     Ok(Running {
         mqtt_address,
+        web_address: None,
         core: handle,
-        history_health: None,
-        core_thread,
+        core_thread: Some(spawn(core)?),
         recorder: None,
         keeper: None,
+        pages: None,
     })
 }
 
@@ -173,7 +209,7 @@ fn options(
         directory,
         token_key,
         last_seq,
-        acknowledge_when_durable: !settings.lab,
+        acknowledge_when_durable: !settings.lab && settings.recorder.is_some(),
         seed,
     })
 }
@@ -185,25 +221,9 @@ fn spawn(core: CoreLoop) -> Result<JoinHandle<std::io::Result<()>>, StartError> 
 /// Tells the core what is durable. The recorder starts before the core exists, so the line is connected later; nothing
 /// can become durable before that.
 #[derive(Clone, Default)]
-struct DurableBell(Arc<std::sync::OnceLock<CoreHandle>>);
+struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
 impl DurableBell {
-    fn new(mut told: impl FnMut(Record) + Send + 'static) -> (impl FnMut(Vec<Record>) + Send, Self) {
-        let bell = Self::default();
-        let rung = bell.clone();
-        let durable = move |batch: Vec<Record>| {
-            let last = batch.iter().filter_map(|r| match r {
-                Record::Reception(reception) => Some(reception.seq),
-                Record::Release(_) | Record::Connection(_) => None,
-            });
-            if let Some(seq) = last.max() {
-                rung.tell(Command::Durable(seq));
-            }
-            batch.into_iter().for_each(&mut told);
-        };
-        (durable, bell)
-    }
-
     fn connect(&self, core: CoreHandle) {
         // Connected once, by `start`.
         let _ = self.0.set(core);
@@ -225,6 +245,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.pages = None;
         self.keeper = None;
         self.core.send(Command::Stop);
         if let Some(thread) = self.core_thread.take() {

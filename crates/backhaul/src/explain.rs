@@ -1,0 +1,150 @@
+//! `backhaul explain`: one packet's whole story: every reception, every rule, every copy.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use history::Reader;
+use mesh::node::NodeNum;
+use mesh::portnum::PortNum;
+use policy::decision::Outcome as CopyOutcome;
+use policy::ladder::{Step, ladder};
+use policy::rule::RuleId;
+use record::{Reception, Release};
+use serde_json::json;
+
+use crate::log::{parse_node, to_json};
+use crate::{Outcome, clock};
+
+/// Options of `explain`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Sender of the packet, `!7c5a0a01`
+    #[arg(value_parser = parse_node)]
+    from: NodeNum,
+    /// Packet id, as the log shows it, or with 0x in hexadecimal
+    #[arg(value_parser = parse_id)]
+    id: u32,
+    /// Folder of all state
+    #[arg(long, value_name = "DIR", default_value = "backhaul-data")]
+    data: PathBuf,
+    /// One JSON object for each reception
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_id(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| {
+        format!("a packet id is a number up to 4294967295, or hexadecimal with 0x, not `{text}`")
+    })
+}
+
+/// Tells the story of one packet.
+pub fn run(arguments: Arguments) -> Outcome {
+    let (from, id) = (arguments.from, arguments.id);
+    let story = Reader::open(&arguments.data.join("history"))?.packet(from.0, id)?;
+    if story.is_empty() {
+        return Err(format!(
+            "packet {id} of {from} is not in the history of `{}`; `backhaul log --node '{from}'` lists what is",
+            arguments.data.display()
+        )
+        .into());
+    }
+    if arguments.json {
+        for (reception, release) in &story {
+            let mut line = to_json(reception);
+            line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
+            println!("{line}");
+        }
+    } else {
+        print!("{}", tell(from, id, &story));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn copies_to_json(release: &Release) -> serde_json::Value {
+    release
+        .copies
+        .iter()
+        .map(|copy| {
+            let (outcome, hop_limit, rule) = match copy.outcome {
+                CopyOutcome::Delivered => ("delivered", None, None),
+                CopyOutcome::DeliveredWithHopLimit(hops) => ("delivered", Some(hops), Some(RuleId::HopLimit.name())),
+                CopyOutcome::Withheld(rule) => ("withheld", None, Some(rule.name())),
+                CopyOutcome::Dropped => ("dropped", None, None),
+            };
+            let would_have: Vec<&str> = copy.observed.iter().map(RuleId::name).collect();
+            json!({
+                "receiver": &*copy.receiver, "kind": copy.kind.word(), "outcome": outcome, "hop_limit": hop_limit,
+                "rule": rule, "would_have": would_have,
+            })
+        })
+        .collect()
+}
+
+fn tell(from: NodeNum, id: u32, story: &[(Reception, Option<Release>)]) -> String {
+    let mut text = String::new();
+    let first = &story[0].0;
+    let what = first.port.map_or("a packet nobody here can open".into(), |p| PortNum(p).word());
+    let to = first.packet.map_or(String::new(), |p| match NodeNum(p.to) {
+        NodeNum::BROADCAST => " to all".to_owned(),
+        to => format!(" to {to}"),
+    });
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "Packet {id} of {from}{to}: {what}, consent {}", first.consent.word());
+    if let Some(channel) = &first.channel {
+        let airtime = first
+            .airtime_us
+            .map_or(String::new(), |us| format!(", {:.0} ms on the air", f64::from(us) / 1e3));
+        let _ = writeln!(text, "channel {channel} ({} key){airtime}", first.key_class.word());
+    }
+    for (reception, release) in story {
+        tell_reception(&mut text, reception, first.at_ms);
+        tell_copies(&mut text, release.as_ref());
+    }
+    text
+}
+
+fn tell_reception(text: &mut String, reception: &Reception, first_ms: i64) {
+    let gateway = reception.gateway.map_or("unknown gateway".to_owned(), |g| NodeNum(g).to_string());
+    let after = reception.at_ms - first_ms;
+    let p = reception.packet.unwrap_or_default();
+    let hops = p.hops_away.map_or("hops unknown".to_owned(), |h| format!("{h} hops"));
+    let signal = match (p.rx_rssi, p.rx_snr) {
+        (Some(rssi), Some(snr)) => format!(", {rssi} dBm, SNR {snr} dB"),
+        _ => ", its own".to_owned(),
+    };
+    let at = clock::utc(reception.at_ms);
+    let _ = writeln!(text, "\nreceived {at} (+{after} ms) by {gateway}: {hops}{signal}");
+    let decision = &reception.decision;
+    let _ = writeln!(text, "  verdict: {} — {}", decision.verdict.word(), decision.sentence);
+    for (rule, step) in ladder(decision) {
+        let _ = writeln!(text, "    {:<16} {}", rule.name(), step.word());
+        if matches!(step, Step::Decided | Step::WouldHave) {
+            let _ = writeln!(text, "    {:<16}   {}", "", rule.info().doc);
+        }
+    }
+}
+
+fn tell_copies(text: &mut String, release: Option<&Release>) {
+    let Some(release) = release else {
+        let _ = writeln!(text, "  copies: none");
+        return;
+    };
+    for copy in &release.copies {
+        let what = match copy.outcome {
+            CopyOutcome::Delivered => "delivered as it came".to_owned(),
+            CopyOutcome::DeliveredWithHopLimit(hops) => {
+                format!("delivered with hop limit {hops} (hop-limit)")
+            }
+            CopyOutcome::Withheld(rule) => format!("withheld by {}: {}", rule.name(), rule.info().doc),
+            CopyOutcome::Dropped => "dropped: the receiver reads too slowly".to_owned(),
+        };
+        let _ = writeln!(text, "  to {} {}: {what}", copy.kind.word(), copy.receiver);
+    }
+}

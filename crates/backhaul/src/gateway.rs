@@ -1,0 +1,91 @@
+//! `backhaul gateway`: which gateways may connect, and what their owners paste.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use directory::{Command as DirectoryCommand, GatewayId};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::credential_edit::{About, add, owner, write_credential};
+use crate::data_folder::Installation;
+use crate::existing_client::{self, Existing};
+use crate::node_setup::{NodeSetup, broker_address};
+
+const ROLE: &str = "gateway";
+
+/// What to do with gateways.
+#[derive(Subcommand, Clone)]
+pub enum Command {
+    /// Let a gateway connect; prints its password and the commands that set the node up
+    Add(Add),
+    #[command(flatten)]
+    Existing(Existing),
+}
+
+/// Options of `gateway add`.
+#[derive(Args, Clone)]
+pub struct Add {
+    /// The node's id, in single quotes: '!7c5a0a01'
+    #[arg(value_name = "NODE_ID")]
+    id: GatewayId,
+    /// The person answerable for it
+    #[arg(long, value_name = "NAME")]
+    owner: String,
+    #[command(flatten)]
+    about: About,
+    /// How gateways reach this broker: HOST or HOST:PORT [default: this machine's name]
+    #[arg(long)]
+    address: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+/// Runs the subcommand.
+pub fn run(command: Command) -> Outcome {
+    match command {
+        Command::Add(arguments) => run_add(arguments),
+        Command::Existing(command) => existing_client::run(command, ROLE),
+    }
+}
+
+fn run_add(arguments: Add) -> Outcome {
+    let config = arguments.installation.config()?;
+    // Checked before anything is stored: a password must not be lost to a wrong option.
+    let address = broker_address(arguments.address.as_deref(), config.mqtt.listen.port())?;
+    let mut store = arguments.installation.open_or_make(&config)?;
+    let owner = owner(Some(arguments.owner), arguments.about.contact);
+    let (applied, token) = add(&mut store, |token| DirectoryCommand::AddGateway {
+        id: arguments.id,
+        owner,
+        note: arguments.about.note,
+        token,
+    })?;
+    let username = applied.username.as_str();
+    let setup = NodeSetup { address: &address, root: &config.mesh.root, username, password: &token };
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let printed = json!({
+            "username": username, "password": token.reveal(), "gateway": arguments.id.to_string(),
+            "address": address, "root": config.mesh.root, "commands": setup.commands(),
+        });
+        writeln!(out, "{printed:#}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    write_credential(&mut out, &applied, &token)?;
+    writeln!(out, "To set the node up, connect it to a computer by USB and paste:\n")?;
+    for command in setup.commands() {
+        writeln!(out, "{command}")?;
+    }
+    if arguments.address.is_none() {
+        writeln!(
+            out,
+            "\n`{address}` is this machine's name; with --address you say another that gateways can reach."
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

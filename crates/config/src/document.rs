@@ -1,0 +1,115 @@
+//! The commented example file: every key with its sentence, range and default. Knows no single key.
+
+use std::fmt::Write;
+
+use crate::channel::CHANNEL_KEYS;
+use crate::keys::SECTIONS;
+use crate::kind::Kind;
+use crate::rule_state::{RuleDoc, RuleState};
+use crate::table::{Key, Preset};
+
+/// Columns of a comment line, `# ` included.
+const WIDTH: usize = 100;
+
+/// Writes the example file. Reading it gives the defaults, because it says nothing else.
+pub fn document(rules: &[RuleDoc]) -> String {
+    let mut out = String::new();
+    comment(
+        &mut out,
+        "Backhaul's configuration. Every key is here with its default; leave out what you do not change.",
+    );
+    comment(&mut out, "Check a file with `backhaul config check FILE`.");
+    for section in SECTIONS {
+        if !section.name.is_empty() {
+            out.push('\n');
+            comment(&mut out, section.doc);
+            line(&mut out, &format!("[{}]", section.name));
+        }
+        for key in section.keys {
+            out.push('\n');
+            write_key(&mut out, key);
+        }
+        if section.name == "policy" {
+            write_rules(&mut out, rules);
+        }
+        if section.name == "mesh" {
+            write_channel(&mut out);
+        }
+    }
+    out
+}
+
+fn write_key(out: &mut String, key: &Key) {
+    let range = match key.kind {
+        Kind::Whole { min, max } => format!(" From {min} to {max}."),
+        Kind::Choice(_) => format!(" Allowed: {}.", key.kind.allowed()),
+        Kind::Flag | Kind::Text { .. } | Kind::Listen | Kind::Folder | Kind::WebAddress | Kind::TopicRoot => {
+            String::new()
+        }
+    };
+    comment(out, &format!("{}{range}", key.doc));
+    let name = key.name;
+    line(
+        out,
+        &match key.default {
+            Preset::Text(text) => format!("{name} = \"{text}\""),
+            Preset::Whole(number) => format!("{name} = {number}"),
+            Preset::Flag(flag) => format!("{name} = {flag}"),
+            Preset::Absent(example) => format!("# {name} = \"{example}\""),
+        },
+    );
+}
+
+fn write_rules(out: &mut String, rules: &[RuleDoc]) {
+    out.push('\n');
+    comment(
+        out,
+        "The rules in the order in which they are asked. \"off\": not asked. \"observe\": what it would have done is \
+         recorded, and nothing follows. \"enforce\": its answer stands.",
+    );
+    line(out, "[policy.rules]");
+    for RuleDoc { id, default, doc } in rules {
+        comment(out, doc);
+        line(out, &format!("{id} = \"{}\"", RuleState::word(*default)));
+    }
+}
+
+fn write_channel(out: &mut String) {
+    out.push('\n');
+    comment(
+        out,
+        "A channel whose key you entrust to the broker, once for each. The default key and one-byte keys are public \
+         and need no entry.",
+    );
+    line(out, "# [[channel]]");
+    for (name, doc) in CHANNEL_KEYS {
+        comment(out, doc);
+        let example = match *name {
+            "name" => "\"Private\"",
+            "psk" => "\"base64 goes here\"",
+            "psk_file" => "\"private.psk\"",
+            "psk_env" => "\"PRIVATE_PSK\"",
+            _ => "false",
+        };
+        line(out, &format!("# {name} = {example}"));
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+/// Writes a comment, wrapped at words.
+fn comment(out: &mut String, text: &str) {
+    let mut row = String::from("#");
+    for word in text.split_whitespace() {
+        if row.chars().count() + 1 + word.chars().count() > WIDTH {
+            line(out, &row);
+            row = String::from("#");
+        }
+        row.push(' ');
+        row.push_str(word);
+    }
+    line(out, &row);
+}

@@ -1,0 +1,69 @@
+//! The same keys as JSON Schema, for editors that check and complete while typing. Knows no single key.
+
+use serde_json::{Map, Value, json};
+
+use crate::channel::CHANNEL_KEYS;
+use crate::keys::SECTIONS;
+use crate::rule_state::{RuleDoc, RuleState};
+use crate::table::{Key, Preset};
+
+/// Describes the file as JSON Schema (draft 2020-12), printed with indentation.
+pub fn json_schema(rules: &[RuleDoc]) -> String {
+    let mut properties = Map::new();
+    for section in SECTIONS {
+        let mut keys: Map<String, Value> =
+            section.keys.iter().map(|key| (key.name.to_owned(), key_schema(key))).collect();
+        if section.name == "policy" {
+            keys.insert("rules".to_owned(), rules_schema(rules));
+        }
+        if section.name.is_empty() {
+            properties.append(&mut keys);
+        } else {
+            properties.insert(section.name.to_owned(), closed_object(section.doc, keys));
+        }
+    }
+    properties.insert("channel".to_owned(), channels_schema());
+    let mut schema = closed_object("Backhaul's configuration file.", properties);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Backhaul configuration");
+    let mut text = format!("{schema:#}");
+    text.push('\n');
+    text
+}
+
+fn key_schema(key: &Key) -> Value {
+    let mut schema = key.kind.schema();
+    schema["description"] = json!(key.doc);
+    match key.default {
+        Preset::Text(text) => schema["default"] = json!(text),
+        Preset::Whole(number) => schema["default"] = json!(number),
+        Preset::Flag(flag) => schema["default"] = json!(flag),
+        Preset::Absent(example) => schema["examples"] = json!([example]),
+    }
+    schema
+}
+
+fn rules_schema(rules: &[RuleDoc]) -> Value {
+    let keys = rules.iter().map(|rule| {
+        let schema =
+            json!({ "enum": RuleState::WORDS, "default": rule.default.word(), "description": rule.doc });
+        (rule.id.to_owned(), schema)
+    });
+    closed_object("The state of each rule.", keys.collect())
+}
+
+fn channels_schema() -> Value {
+    let keys = CHANNEL_KEYS.iter().map(|(name, doc)| {
+        let kind = if *name == "public" { "boolean" } else { "string" };
+        ((*name).to_owned(), json!({ "type": kind, "description": doc }))
+    });
+    let mut item = closed_object("A channel whose key is entrusted to the broker.", keys.collect());
+    item["required"] = json!(["name"]);
+    item["oneOf"] =
+        json!([{ "required": ["psk"] }, { "required": ["psk_file"] }, { "required": ["psk_env"] }]);
+    json!({ "type": "array", "items": item })
+}
+
+fn closed_object(doc: &str, properties: Map<String, Value>) -> Value {
+    json!({ "type": "object", "description": doc, "additionalProperties": false, "properties": properties })
+}

@@ -1,0 +1,145 @@
+//! The table of keys, in the order of the documentation. To add a key, add its line; nothing else changes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::kind::Kind;
+use crate::table::Preset::{Absent, Flag, Text, Whole};
+use crate::table::{Section, section, words};
+
+/// Every section, in the order of the documentation.
+pub(crate) const SECTIONS: &[&Section] =
+    &[&TOP_LINES, &MQTT_LINES, &WEB_LINES, &MESH_LINES, &POLICY_LINES, &HISTORY_LINES, &LOG_LINES];
+
+section! { Top, TOP_LINES, "", "Keys before the first table.";
+    data: PathBuf = Text("backhaul-data"), Kind::Folder,
+        "Folder for everything that must survive a restart; made on first use. A relative one starts at the \
+         working directory.";
+}
+
+section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one client may use up.";
+    listen: SocketAddr = Text("0.0.0.0:1883"), Kind::Listen,
+        "Address and port for MQTT over TCP. Other machines always need a credential; programs on this one \
+         may connect without until the first credential exists. Port 0 picks a free one.";
+    max_packet_size: u32 = Whole(65_536), Kind::Whole { min: 1024, max: 268_435_460 },
+        "Largest MQTT packet taken from a client, in bytes, fixed header included. Gateways send at most 1024.";
+    max_connections: u32 = Whole(10_000), Kind::Whole { min: 1, max: 1_000_000 },
+        "Clients connected at a time.";
+    connect_timeout_s: u16 = Whole(10), Kind::Whole { min: 1, max: 300 },
+        "Seconds that a connection may take to introduce itself.";
+    keep_alive_max_s: u16 = Whole(3_600), Kind::Whole { min: 15, max: 65_535 },
+        "Longest keep-alive, in seconds: a client that is silent for one and a half times as long is gone. \
+         Gateways ask for 15.";
+    session_expiry_max_s: u32 = Whole(604_800), Kind::Whole { min: 0, max: 4_294_967_295 },
+        "How long the session of an absent client is kept at most, in seconds.";
+    receive_maximum: u16 = Whole(100), Kind::Whole { min: 1, max: 65_535 },
+        "QoS 1 and 2 messages that may be unacknowledged at a time, for each client and direction.";
+    queue_messages_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 1_000_000 },
+        "Messages kept for one slow or absent client; beyond that new ones are dropped and counted.";
+    queue_bytes_max: u32 = Whole(1_048_576), Kind::Whole { min: 1_024, max: 1_073_741_824 },
+        "The same limit in bytes.";
+    topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },
+        "Levels that a topic or filter may have.";
+    subscriptions_max: u32 = Whole(200), Kind::Whole { min: 1, max: 100_000 },
+        "Subscriptions of one client.";
+    retained_max: u32 = Whole(10_000), Kind::Whole { min: 0, max: 10_000_000 },
+        "Retained messages kept in all.";
+}
+
+section! { Web, WEB_LINES, "web", "The pages.";
+    listen: SocketAddr = Text("0.0.0.0:8080"), Kind::Listen,
+        "Address and port for the pages over HTTP. Port 0 picks a free one.";
+    public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
+        "Where people reach the pages if a proxy stands in front; used in links.";
+}
+
+section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";
+    name: String = Text("Kansas City mesh"), Kind::Text { bytes_max: 60 },
+        "What people call it; shown on the pages.";
+    root: String = Text("msh/US"), Kind::TopicRoot,
+        "Topic root that gateways are set to (`mqtt.root` on the node). Firmware overwrites a root that \
+         starts with `msh` when the node's region is changed.";
+    region: String = Text("US"), Kind::Choice(REGIONS),
+        "LoRa region.";
+    preset: String = Text("LONG_FAST"), Kind::Choice(PRESETS),
+        "Modem preset; decides how long a packet is on the air.";
+}
+
+section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
+    hop_limit_max: u8 = Whole(1), Kind::Whole { min: 0, max: 7 },
+        "Highest hop limit of a copy toward a gateway. 0: the gateway shows it to its phone and sends nothing \
+         by radio. 1: the gateway transmits once and nobody relays.";
+    consent_no: Disposition = Text("record-only"), Kind::Choice(Disposition::WORDS),
+        "What happens to a packet whose sender declined MQTT (ok-to-MQTT bit not set).";
+    consent_unknown: Disposition = Text("record-only"), Kind::Choice(Disposition::WORDS),
+        "What happens to a packet that can be read and says neither yes nor no (firmware before 2.5).";
+    opaque: Disposition = Text("accept"), Kind::Choice(Disposition::WORDS),
+        "What happens to a packet on a key that the broker does not have, so that nobody can see what its \
+         sender agreed to.";
+    duplicate_window_s: u32 = Whole(3_600), Kind::Whole { min: 1, max: 86_400 },
+        "How long a packet is remembered to recognise further copies, in seconds.";
+    downlink_packet_max_bytes: u32 = Whole(1_024), Kind::Whole { min: 64, max: 1_024 },
+        "Largest MQTT packet sent to a gateway, in bytes, fixed header included. Firmware throws away \
+         anything over 1024.";
+}
+
+section! { History, HISTORY_LINES, "history", "What is remembered.";
+    enabled: bool = Flag(true), Kind::Flag,
+        "Whether receptions and releases are recorded. Without it, log, explain and packet pages are empty.";
+    commit_interval_ms: u32 = Whole(20), Kind::Whole { min: 1, max: 10_000 },
+        "Longest wait before records are written to disk, in milliseconds.";
+    batch_max: u32 = Whole(2_000), Kind::Whole { min: 1, max: 100_000 },
+        "Records written in one go.";
+    queue_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
+        "Records waiting for a slow disk; beyond that they are dropped and counted.";
+}
+
+section! { Log, LOG_LINES, "log", "What the program says while it runs.";
+    level: LogLevel = Text("info"), Kind::Choice(LogLevel::WORDS),
+        "Least severe line that is printed.";
+}
+
+words! {
+    /// What happens to a packet that a rule has an opinion on.
+    Disposition {
+        /// Passed on.
+        Accept = "accept",
+        /// Kept in the history and passed on to nobody.
+        RecordOnly = "record-only",
+        /// Refused: the client is told, and the refusal is kept in the history.
+        Refuse = "refuse",
+    }
+}
+
+words! {
+    /// How severe a log line is.
+    LogLevel {
+        /// Something failed.
+        Error = "error",
+        /// Something needs the operator's attention.
+        Warn = "warn",
+        /// Something noteworthy happened.
+        Info = "info",
+        /// Details for debugging.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+}
+
+/// Modem presets by their protobuf names (meshtastic.md § 2.6).
+#[rustfmt::skip]
+pub(crate) const PRESETS: &[&str] = &[
+    "LONG_FAST", "LONG_SLOW", "MEDIUM_SLOW", "MEDIUM_FAST", "SHORT_SLOW", "SHORT_FAST",
+    "LONG_MODERATE", "SHORT_TURBO", "LONG_TURBO", "LITE_FAST", "LITE_SLOW", "NARROW_FAST", "NARROW_SLOW",
+    "TINY_FAST", "TINY_SLOW", "MEDIUM_TURBO",
+];
+
+/// LoRa regions by their protobuf names (meshtastic.md § 2.6), without UNSET, which means radio silence.
+#[rustfmt::skip]
+pub(crate) const REGIONS: &[&str] = &[
+    "US", "EU_433", "EU_868", "CN", "JP", "ANZ", "KR", "TW", "RU", "IN", "NZ_865", "TH", "LORA_24", "UA_433",
+    "UA_868", "MY_433", "MY_919", "SG_923", "PH_433", "PH_868", "PH_915", "ANZ_433", "KZ_433", "KZ_863",
+    "NP_865", "BR_902", "ITU1_2M", "ITU2_2M", "EU_866", "EU_874", "EU_917", "EU_N_868", "ITU3_2M",
+    "ITU1_70CM", "ITU2_70CM", "ITU3_70CM", "ITU2_125CM",
+];

@@ -1,0 +1,296 @@
+//! From the file's text to a checked configuration, collecting everything that is wrong. Knows no single key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::channel::{self, Channel, Secrets, SystemSecrets};
+use crate::diagnostics::{Diagnostics, Problems};
+use crate::keys::{
+    HISTORY_LINES, History, LOG_LINES, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, POLICY_LINES, Policy,
+    SECTIONS, TOP_LINES, Top, WEB_LINES, Web,
+};
+use crate::kind::describe;
+use crate::near_miss::near_miss;
+use crate::rule_state::{RuleDoc, RuleState};
+use crate::table::{Section, Values};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Keys before the first table.
+    pub top: Top,
+    /// Where MQTT clients connect, and their limits.
+    pub mqtt: Mqtt,
+    /// The pages.
+    pub web: Web,
+    /// The mesh that is served.
+    pub mesh: Mesh,
+    /// Channels whose keys the operator entrusts to the broker, in the order of the file.
+    pub channels: Vec<Channel>,
+    /// Parameters of the rules.
+    pub policy: Policy,
+    /// State of every rule that the caller knows, by id.
+    pub rules: BTreeMap<&'static str, RuleState>,
+    /// What is remembered.
+    pub history: History,
+    /// What the program prints.
+    pub log: Log,
+}
+
+impl Config {
+    /// Gives the configuration of an empty file.
+    pub fn default(rules: &[RuleDoc]) -> Config {
+        Config::load(Path::new("defaults"), "", rules).expect("every default is allowed; a test holds it")
+    }
+
+    /// Reads a file's text, or says everything that is wrong with it.
+    ///
+    /// `path` is for messages, and relative `psk_file`s start at its folder. Secrets named by the file are read
+    /// from disk and the environment.
+    pub fn load(path: &Path, text: &str, rules: &[RuleDoc]) -> Result<Config, Diagnostics> {
+        Config::load_with(path, text, rules, &SystemSecrets::beside(path))
+    }
+
+    /// The same with secrets from elsewhere.
+    pub fn load_with(
+        path: &Path,
+        text: &str,
+        rules: &[RuleDoc],
+        secrets: &dyn Secrets,
+    ) -> Result<Config, Diagnostics> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut syntax = Problems::new(text);
+        for error in errors {
+            syntax.add(error.span().unwrap_or(0..0), format!("not TOML: {}", one_line(error.message())));
+        }
+        let mut problems = Problems::new(text);
+        let config = read(document.get_ref(), rules, secrets, &mut problems);
+        if !syntax.is_empty() {
+            if !syntax.broke_a_table_line() {
+                problems.forget_lines_of(&syntax);
+                syntax.append(problems);
+            }
+            return Err(syntax.into_diagnostics(path));
+        }
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems.into_diagnostics(path)),
+        }
+    }
+
+    /// The state of a rule; `None` for an id that the caller did not bring.
+    pub fn rule(&self, id: &str) -> Option<RuleState> {
+        self.rules.get(id).copied()
+    }
+}
+
+fn read(
+    document: &DeTable<'_>,
+    rules: &[RuleDoc],
+    secrets: &dyn Secrets,
+    problems: &mut Problems<'_>,
+) -> Option<Config> {
+    report_unknown(
+        document,
+        &TOP_LINES,
+        SECTIONS.iter().map(|section| section.name).chain(["channel"]),
+        problems,
+    );
+    for section in SECTIONS.iter().filter(|section| !section.name.is_empty()) {
+        if let Some(table) = table_of(document, section.name, section.name, problems) {
+            let inner = if section.name == POLICY_LINES.name { Some("rules") } else { None };
+            report_unknown(table, section, inner, problems);
+        }
+    }
+    let mut values = |section: &Section| section_values(document, section, problems);
+    let config = Config {
+        top: Top::from_values(&values(&TOP_LINES))?,
+        mqtt: Mqtt::from_values(&values(&MQTT_LINES))?,
+        web: Web::from_values(&values(&WEB_LINES))?,
+        mesh: Mesh::from_values(&values(&MESH_LINES))?,
+        policy: Policy::from_values(&values(&POLICY_LINES))?,
+        history: History::from_values(&values(&HISTORY_LINES))?,
+        log: Log::from_values(&values(&LOG_LINES))?,
+        channels: channel::read(document, secrets, problems),
+        rules: read_rules(document, rules, problems),
+    };
+    report_shared_port(document, &config, problems);
+    Some(config)
+}
+
+/// Checks a section's values. A wrong one is reported and its default stands in, so that reading goes on.
+fn section_values(document: &DeTable<'_>, section: &Section, problems: &mut Problems<'_>) -> Values {
+    let table = match section.name {
+        "" => Some(document),
+        name => document.get(name).and_then(|table| table.get_ref().as_table()),
+    };
+    let mut values = Values::new();
+    for key in section.keys {
+        let seen = table.and_then(|table| table.get(key.name));
+        let checked = seen.and_then(|seen| {
+            let value = key.kind.check(seen.get_ref());
+            if value.is_none() {
+                let path = path_of(section, key.name);
+                let meant = seen
+                    .get_ref()
+                    .as_str()
+                    .and_then(|word| near_miss(word, key.kind.words().iter().copied()));
+                problems.add(seen.span(), wrong_value(&path, &key.kind.allowed(), seen.get_ref(), meant));
+            }
+            value
+        });
+        if let Some(value) = checked.or_else(|| key.default.value()) {
+            values.insert(key.name, value);
+        }
+    }
+    values
+}
+
+fn read_rules(
+    document: &DeTable<'_>,
+    rules: &[RuleDoc],
+    problems: &mut Problems<'_>,
+) -> BTreeMap<&'static str, RuleState> {
+    let mut states: BTreeMap<_, _> = rules.iter().map(|rule| (rule.id, rule.default)).collect();
+    let policy = document.get(POLICY_LINES.name).and_then(|policy| policy.get_ref().as_table());
+    let Some(table) = policy.and_then(|policy| table_of(policy, "rules", "policy.rules", problems)) else {
+        return states;
+    };
+    for (id, seen) in table {
+        let Some(rule) = rules.iter().find(|rule| rule.id == id.get_ref().as_ref()) else {
+            let ids = || rules.iter().map(|rule| rule.id);
+            let hint = match near_miss(id.get_ref(), ids()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the rules are {}", quoted(ids())),
+            };
+            problems.add(id.span(), format!("unknown rule `{}`: {hint}", shown(id.get_ref())));
+            continue;
+        };
+        match seen.get_ref().as_str().and_then(RuleState::from_word) {
+            Some(state) => {
+                states.insert(rule.id, state);
+            }
+            None => {
+                let words = RuleState::WORDS.iter().copied();
+                let meant = seen.get_ref().as_str().and_then(|word| near_miss(word, words));
+                let path = format!("policy.rules.{}", rule.id);
+                let allowed = "\"off\", \"observe\" or \"enforce\"";
+                problems.add(seen.span(), wrong_value(&path, allowed, seen.get_ref(), meant));
+            }
+        }
+    }
+    states
+}
+
+/// Two listeners on one address would fail at start with a message about sockets.
+fn report_shared_port(document: &DeTable<'_>, config: &Config, problems: &mut Problems<'_>) {
+    if config.mqtt.listen != config.web.listen || config.mqtt.listen.port() == 0 {
+        return;
+    }
+    let place = |section: &str| -> Option<std::ops::Range<usize>> {
+        Some(document.get(section)?.get_ref().as_table()?.get("listen")?.span())
+    };
+    let at = place("web").or_else(|| place("mqtt")).unwrap_or(0..0);
+    problems
+        .add(at, format!("`mqtt.listen` and `web.listen` must differ, but both are {}", config.mqtt.listen));
+}
+
+/// Finds a table; anything else under its name is reported.
+pub(crate) fn table_of<'a, 'i>(
+    outer: &'a DeTable<'i>,
+    name: &str,
+    path: &str,
+    problems: &mut Problems<'_>,
+) -> Option<&'a DeTable<'i>> {
+    let seen = outer.get(name)?;
+    let table = seen.get_ref().as_table();
+    if table.is_none() {
+        problems.add(seen.span(), format!("`{path}` must be a table, but is {}", describe(seen.get_ref())));
+    }
+    table
+}
+
+fn report_unknown<'n>(
+    table: &DeTable<'_>,
+    section: &Section,
+    tables: impl IntoIterator<Item = &'n str>,
+    problems: &mut Problems<'_>,
+) {
+    let known: Vec<&str> =
+        section.keys.iter().map(|key| key.name).chain(tables).filter(|name| !name.is_empty()).collect();
+    for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+        let hint = hint_for(key.get_ref(), &known);
+        let path = path_of(section, &shown(key.get_ref()));
+        problems.add(key.span(), format!("unknown key `{path}`: {hint}"));
+    }
+}
+
+/// A slip of a neighbour first, then the same key in another table, then everything allowed here.
+fn hint_for(seen: &str, known: &[&str]) -> String {
+    if let Some(meant) = near_miss(seen, known.iter().copied()) {
+        return format!("did you mean `{meant}`?");
+    }
+    let elsewhere: Vec<String> = SECTIONS
+        .iter()
+        .filter(|section| section.keys.iter().any(|key| key.name == seen))
+        .map(|section| format!("`{}`", path_of(section, seen)))
+        .collect();
+    if !elsewhere.is_empty() {
+        return format!("did you mean {}?", elsewhere.join(" or "));
+    }
+    format!("allowed here are {}", quoted(known.iter().copied()))
+}
+
+pub(crate) fn wrong_value(path: &str, allowed: &str, seen: &DeValue<'_>, meant: Option<&str>) -> String {
+    let hint = meant.map_or(String::new(), |meant| format!("; did you mean \"{meant}\"?"));
+    format!("`{path}` must be {allowed}, but is {}{hint}", describe(seen))
+}
+
+/// A key as it may be shown: cut, and without line breaks or terminal codes.
+pub(crate) fn shown(key: &str) -> String {
+    key.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+pub(crate) fn quoted<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn path_of(section: &Section, key: &str) -> String {
+    match section.name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One value of the file with its place.
+pub(crate) type Seen<'a, 'i> = &'a Spanned<DeValue<'i>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Preset;
+
+    #[test]
+    fn every_default_passes_its_own_check() {
+        for section in SECTIONS {
+            for key in section.keys {
+                let text = match key.default {
+                    Preset::Text(text) | Preset::Absent(text) => format!("\"{text}\""),
+                    Preset::Whole(number) => number.to_string(),
+                    Preset::Flag(flag) => flag.to_string(),
+                };
+                let value = DeValue::parse(&text).unwrap();
+                assert!(key.kind.check(value.get_ref()).is_some(), "{}.{}", section.name, key.name);
+            }
+        }
+        assert_eq!(Config::default(&[]).mqtt.listen.port(), 1883);
+    }
+}

@@ -1,0 +1,436 @@
+//! The configuration's promises, through its public face: text in, values or diagnostics out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use config::keys::{Disposition, LogLevel};
+use config::{Config, Psk, RuleDoc, RuleState, Secrets, document, json_schema};
+use proptest::prelude::*;
+
+const RULES: &[RuleDoc] = &[
+    RuleDoc { id: "identity", default: RuleState::Enforce, doc: "The gateway must be itself." },
+    RuleDoc { id: "public-key", default: RuleState::Observe, doc: "Anyone can read it." },
+];
+
+/// Every key: some values that are allowed and some that are not, as TOML.
+const CASES: &[(&str, &[&str], &[&str])] = &[
+    ("data", &["'a'", "'/var/lib/x'"], &["''", "5", "\"a\\u0000b\""]),
+    (
+        "mqtt.listen",
+        &["'127.0.0.1:0'", "'[::1]:1883'"],
+        &["1883", "'localhost:1883'", "'0.0.0.0'", "'0.0.0.0:65536'"],
+    ),
+    (
+        "mqtt.max_packet_size",
+        &["1024", "268_435_460", "0x10000"],
+        &["1023", "268435461", "'65536'", "1e5", "99999999999999999999"],
+    ),
+    ("mqtt.max_connections", &["1", "1000000"], &["0", "1000001", "-1"]),
+    ("mqtt.connect_timeout_s", &["1", "300"], &["0", "301", "1.5"]),
+    ("mqtt.keep_alive_max_s", &["15", "65535"], &["14", "65536"]),
+    ("mqtt.session_expiry_max_s", &["0", "4294967295"], &["-1", "4294967296"]),
+    ("mqtt.receive_maximum", &["1", "65535"], &["0", "65536"]),
+    ("mqtt.queue_messages_max", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.queue_bytes_max", &["1024", "1073741824"], &["1023", "1073741825"]),
+    ("mqtt.topic_levels_max", &["8", "1024"], &["7", "1025"]),
+    ("mqtt.subscriptions_max", &["1", "100000"], &["0", "100001"]),
+    ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
+    ("web.listen", &["'127.0.0.1:0'"], &["8080", "':8080'"]),
+    (
+        "web.public_url",
+        &["'https://mesh.example.org'", "'http://10.0.0.1:8080/mesh/'"],
+        &[
+            "'mesh.example.org'",
+            "'ftp://x'",
+            "'https://'",
+            "'https:///x'",
+            "'https://u:p@x'",
+            "'https://a b'",
+            "true",
+        ],
+    ),
+    ("mesh.name", &["'KC'", "'Maße'"], &["''", "'  '", "\"a\\nb\"", "7"]),
+    (
+        "mesh.root",
+        &["'msh/US/KC'", "'kc'"],
+        &["''", "'msh/'", "'/msh'", "'msh/#'", "'a/+'", "'$SYS'", "'msh/US/MO/Kansas City/Liberty/xy'"],
+    ),
+    ("mesh.region", &["'EU_868'"], &["'UNSET'", "'us'", "1"]),
+    ("mesh.preset", &["'MEDIUM_FAST'"], &["'LongFast'", "0"]),
+    ("policy.hop_limit_max", &["0", "7"], &["8", "-1", "true"]),
+    ("policy.consent_no", &["'accept'", "'record-only'", "'refuse'"], &["'reject'", "false"]),
+    ("policy.consent_unknown", &["'accept'"], &["'yes'"]),
+    ("policy.opaque", &["'refuse'"], &["'Accept'"]),
+    ("policy.duplicate_window_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_packet_max_bytes", &["64", "1024"], &["63", "1025"]),
+    ("policy.rules.identity", &["'off'", "'observe'", "'enforce'"], &["'on'", "false", "{}"]),
+    ("policy.rules.public-key", &["'off'"], &["1"]),
+    ("history.enabled", &["true", "false"], &["1", "'true'"]),
+    ("history.commit_interval_ms", &["1", "10000"], &["0", "10001"]),
+    ("history.batch_max", &["1", "100000"], &["0", "100001"]),
+    ("history.queue_max", &["100", "10000000"], &["99", "10000001"]),
+    ("log.level", &["'error'", "'trace'"], &["'loud'", "3"]),
+];
+
+#[test]
+fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
+    for (key, good, bad) in CASES {
+        for value in *good {
+            let text = assignment(key, value);
+            assert!(load(&text).is_ok(), "{text}: {}", load(&text).unwrap_err());
+        }
+        for value in *bad {
+            let text = assignment(key, value);
+            let problems = load(&text).expect_err(&text);
+            assert_eq!(problems.len(), 1, "{text}: {problems}");
+            let shown = problems.to_string();
+            let words = format!("`{key}` must be ");
+            assert!(
+                shown.starts_with("test.toml:1:") && shown.contains(&words) && shown.contains("but is "),
+                "{shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_tested_here() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema(RULES)).unwrap();
+    let mut in_schema = BTreeSet::new();
+    collect_keys(&schema, "", &mut in_schema);
+    let tested: BTreeSet<String> = CASES.iter().map(|(key, _, _)| (*key).to_owned()).collect();
+    assert_eq!(in_schema, tested);
+}
+
+#[test]
+fn an_empty_file_gives_the_documented_defaults() {
+    let config = Config::default(RULES);
+    assert_eq!(load("").unwrap(), config);
+    assert_eq!(config.top.data, Path::new("backhaul-data"));
+    assert_eq!(config.mqtt.listen.to_string(), "0.0.0.0:1883");
+    assert_eq!(config.web.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.web.public_url, None);
+    assert_eq!(config.policy.hop_limit_max, 1);
+    assert_eq!(config.policy.consent_unknown, Disposition::RecordOnly);
+    assert_eq!(config.log.level, LogLevel::Info);
+    assert_eq!(config.rule("identity"), Some(RuleState::Enforce));
+    assert_eq!(config.rule("nothing"), None);
+    assert!(config.channels.is_empty());
+}
+
+#[test]
+fn the_example_file_says_the_defaults_and_every_key() {
+    let text = document(RULES);
+    assert_eq!(load(&text).unwrap(), Config::default(RULES));
+    for (key, _, _) in CASES {
+        let name = key.rsplit('.').next().unwrap();
+        assert!(text.contains(&format!("\n{name} = ")) || text.contains(&format!("\n# {name} = ")), "{key}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once_in_the_order_of_the_file() {
+    let text = "\
+dta = 'x'
+[mqtt]
+listen = 'banana'
+  max_packet_sise = 5
+[web]
+public_url = 7
+[policy]
+consent_no = 'refused'
+[policy.rules]
+identiy = 'off'
+public-key = 'enforced'
+nonsense-of-a-rule = 'off'
+[sky]
+blue = true
+[log]
+colour = 'blue'
+";
+    check(
+        text,
+        "\
+test.toml:1:1: unknown key `dta`: did you mean `data`?
+test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:1883\" (all), \"127.0.0.1:1883\" \
+(this machine only) or \"[::]:1883\", but is the text \"banana\"
+test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
+test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
+test.toml:8:14: `policy.consent_no` must be one of \"accept\", \"record-only\", \"refuse\", but is the text \
+\"refused\"; did you mean \"refuse\"?
+test.toml:10:1: unknown rule `identiy`: did you mean `identity`?
+test.toml:11:14: `policy.rules.public-key` must be \"off\", \"observe\" or \"enforce\", but is the text \"enforced\"; \
+did you mean \"enforce\"?
+test.toml:12:1: unknown rule `nonsense-of-a-rule`: the rules are `identity`, `public-key`
+test.toml:13:2: unknown key `sky`: allowed here are `data`, `mqtt`, `web`, `mesh`, `policy`, `history`, `log`, `channel`
+test.toml:16:1: unknown key `log.colour`: allowed here are `level`",
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_led_home() {
+    check(
+        "listen = '0.0.0.0:1'",
+        "test.toml:1:1: unknown key `listen`: did you mean `mqtt.listen` or `web.listen`?",
+    );
+    check(
+        "[web]\nretained_max = 5",
+        "test.toml:2:1: unknown key `web.retained_max`: did you mean `mqtt.retained_max`?",
+    );
+}
+
+#[test]
+fn tables_and_values_are_not_confused() {
+    check("mqtt = 5", "test.toml:1:8: `mqtt` must be a table, but is the number 5");
+    check(
+        "[policy]\nrules = 'off'",
+        "test.toml:2:9: `policy.rules` must be a table, but is the text \"off\"",
+    );
+    check("[[mesh]]\nname = 'x'", "test.toml:1:1: `mesh` must be a table, but is a list of 1");
+    check("channel = 5", "test.toml:1:11: `channel` must be written as `[[channel]]`, but is the number 5");
+    check("channel = [1]", "test.toml:1:12: `channel` must be a list of tables, but has the number 1");
+}
+
+#[test]
+fn two_listeners_need_two_addresses() {
+    check(
+        "[mqtt]\nlisten = '0.0.0.0:1883'\n[web]\nlisten = '0.0.0.0:1883'",
+        "test.toml:4:10: `mqtt.listen` and `web.listen` must differ, but both are 0.0.0.0:1883",
+    );
+    assert!(load("[mqtt]\nlisten = '0.0.0.0:0'\n[web]\nlisten = '0.0.0.0:0'").is_ok());
+}
+
+#[test]
+fn syntax_errors_have_a_place_and_do_not_hide_the_rest() {
+    let problems = load("data = \n[mqtt]\nlisten = 'banana'\nreceive_maximum = = 5\n").unwrap_err();
+    let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
+    assert!(lines.contains(&1) && lines.contains(&3) && lines.contains(&4), "{problems}");
+    assert!(problems.to_string().contains("test.toml:1:8: not TOML: "), "{problems}");
+    assert!(problems.to_string().contains("`mqtt.listen`"), "{problems}");
+}
+
+#[test]
+fn a_broken_table_line_is_reported_alone() {
+    let problems = load("[mqtt\nlisten = '0.0.0.0:1'\nreceive_maximum = 5\n").unwrap_err();
+    assert!(problems.iter().all(|problem| problem.message.starts_with("not TOML")), "{problems}");
+}
+
+#[test]
+fn a_key_given_twice_is_an_error() {
+    let problems = load("[mqtt]\nreceive_maximum = 5\nreceive_maximum = 6\n").unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems}");
+    assert!(problems.to_string().starts_with("test.toml:3:1: not TOML: duplicate key"), "{problems}");
+}
+
+#[test]
+fn columns_count_characters() {
+    check("mesh = { name = 'ä', rot = 'ü' }", "test.toml:1:22: unknown key `mesh.rot`: did you mean `root`?");
+}
+
+#[test]
+fn terminal_codes_in_a_file_are_not_passed_on() {
+    let shown =
+        load("\"a\\u001b[31m\" = \"\\u001b[0m\"\n[log]\nlevel = \"\\u001b\\n\"").unwrap_err().to_string();
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+}
+
+#[test]
+fn channels_take_their_key_from_text_file_or_environment() {
+    let secrets =
+        KnownSecrets(BTreeMap::from([("key.psk", "AQ==\n"), ("MESH_PSK", "1PG7OiApB1nwvP+rz05pAQ==")]));
+    let text = "\
+[[channel]]
+name = 'LongFast'
+psk = 'default'
+public = true
+[[channel]]
+name = 'One'
+psk_file = 'key.psk'
+[[channel]]
+name = 'Two'
+psk_env = 'MESH_PSK'
+";
+    let config = Config::load_with(Path::new("test.toml"), text, RULES, &secrets).unwrap();
+    let seen: Vec<_> =
+        config.channels.iter().map(|c| (c.name.as_str(), c.psk.as_bytes().len(), c.public)).collect();
+    assert_eq!(seen, [("LongFast", 1, true), ("One", 1, false), ("Two", 16, false)]);
+    assert!(!format!("{config:?}").contains("212"), "key bytes in debug output");
+}
+
+#[test]
+fn wrong_channels_are_reported_without_their_keys() {
+    let text = "\
+[[channel]]
+name = 'LongerThanEleven'
+psk = 'hunter2hunter2'
+pulic = 3
+[[channel]]
+psk = 'default'
+psk_env = 'X'
+[[channel]]
+name = 'a'
+[[channel]]
+name = 'b'
+psk_file = 'missing'
+[[channel]]
+name = 'c'
+psk_env = 'MISSING'
+[[channel]]
+name = 'd'
+psk = 5
+public = 'yes'
+[[channel]]
+name = 'e'
+psk = 'none'
+[[channel]]
+name = 'e'
+psk = 'none'
+[[channel]]
+name = 'f'
+psk_env = 'WRONG'
+";
+    let secrets = KnownSecrets(BTreeMap::from([("WRONG", "hunter2")]));
+    let shown = Config::load_with(Path::new("test.toml"), text, RULES, &secrets).unwrap_err().to_string();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert_eq!(
+        shown,
+        "\
+test.toml:2:8: `channel.name` must be 1 to 11 bytes without `/`, `+`, `#` or control character, but is the text \"LongerThanEleven\"
+test.toml:3:7: `channel.psk` must be base64 of 1, 16 or 32 bytes, or `default`, `simple0` to `simple254`, or `none`, but is another text of 14 characters
+test.toml:4:1: unknown key `channel.pulic`: did you mean `public`?
+test.toml:5:1: `channel.name` must be 1 to 11 bytes without `/`, `+`, `#` or control character, but is missing
+test.toml:7:11: a channel needs one of `psk`, `psk_file` and `psk_env`, but has more
+test.toml:8:1: a channel needs one of `psk`, `psk_file` and `psk_env`, but has none
+test.toml:12:12: `channel.psk_file`: `missing` cannot be read: entity not found
+test.toml:15:11: `channel.psk_env`: `MISSING` is not set
+test.toml:18:7: `channel.psk` must be text, but is of type integer
+test.toml:19:10: `channel.public` must be `true` or `false`, but is the text \"yes\"
+test.toml:24:8: `channel.name` must differ from the others, but `e` appears twice
+test.toml:28:11: `channel.psk_env` (read from `WRONG`) must be base64 of 1, 16 or 32 bytes, or `default`, `simple0` to `simple254`, or `none`, but is another text of 7 characters"
+    );
+}
+
+#[test]
+fn a_secret_file_is_found_beside_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key.psk"), "simple3\n").unwrap();
+    let text = "[[channel]]\nname = 'x'\npsk_file = 'key.psk'";
+    let config = Config::load(&dir.path().join("backhaul.toml"), text, RULES).unwrap();
+    assert_eq!(config.channels[0].psk.as_bytes(), [4]);
+}
+
+#[test]
+fn keys_are_read_as_the_meshtastic_command_line_writes_them() {
+    let bytes = |text: &str| Psk::parse(text).map(|psk| psk.as_bytes().to_vec());
+    assert_eq!(bytes("default"), Some(vec![1]));
+    assert_eq!(bytes("none"), Some(vec![0]));
+    assert_eq!(bytes("simple0"), Some(vec![1]));
+    assert_eq!(bytes("simple254"), Some(vec![255]));
+    assert_eq!(bytes("AQ=="), Some(vec![1]));
+    assert_eq!(bytes("AQ"), Some(vec![1]));
+    assert_eq!(bytes(" base64:AQ==\n"), Some(vec![1]));
+    let url_alphabet = bytes("-_-_-_-_-_-_-_-_-_-_-w==").unwrap();
+    assert_eq!(Some(url_alphabet), bytes("+/+/+/+/+/+/+/+/+/+/+w=="));
+    for bad in ["", "simple255", "simple", "simple-1", "random", "AQE=", "not base64!", "AQ==AQ=="] {
+        assert_eq!(bytes(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_schema_closes_every_table_and_names_every_rule() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema(RULES)).unwrap();
+    for path in [
+        "",
+        "/properties/mqtt",
+        "/properties/policy",
+        "/properties/policy/properties/rules",
+        "/properties/channel/items",
+    ] {
+        assert_eq!(schema.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
+    }
+    assert_eq!(schema.pointer("/properties/mqtt/properties/retained_max/default"), Some(&10_000.into()));
+    assert!(schema.pointer("/properties/policy/properties/rules/properties/public-key").is_some());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_without_panic(text in any::<String>()) {
+        check_never_panics(&text);
+    }
+
+    #[test]
+    fn anything_like_toml_is_read_or_refused_without_panic(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                Just("[mqtt]".to_owned()), Just("[[channel]]".into()), Just("[policy.rules]".into()), Just("\n".into()),
+                Just("listen".into()), Just("psk".into()), Just("name".into()), Just("identity".into()), Just("policy".into()),
+                Just(" = ".into()), Just("=".into()), Just(".".into()), Just("{".into()), Just("}".into()), Just("[".into()),
+                Just("]".into()), Just("'".into()), Just("\"\"\"".into()), Just("\\".into()), Just("'ü'".into()), Just(",".into()),
+                Just("1979-05-27".into()), Just("0x".into()), Just("99999999999999999999999".into()), Just("-0".into()), Just("nan".into()),
+                Just("true".into()), Just("#".into()), Just("\r\n".into()), Just("é".into()), any::<char>().prop_map(String::from),
+            ],
+            0..40,
+        )
+    ) {
+        check_never_panics(&pieces.concat());
+    }
+
+    #[test]
+    fn any_value_under_any_key_is_read_or_refused_without_panic(which in 0..CASES.len(), value in "[ -~]{0,20}") {
+        check_never_panics(&assignment(CASES[which].0, &value));
+        let quoted = serde_json::Value::from(value.as_str()).to_string();
+        check_never_panics(&assignment(CASES[which].0, &quoted));
+    }
+}
+
+fn check_never_panics(text: &str) {
+    if let Err(problems) = load(text) {
+        assert!(problems.len() > 0);
+        for problem in problems.iter() {
+            assert!(problem.line >= 1 && problem.line <= text.matches('\n').count() + 1);
+            assert!(problem.column >= 1 && !problem.message.is_empty());
+        }
+        assert_eq!(problems.to_string().lines().count(), problems.len());
+    }
+}
+
+fn check(text: &str, expected: &str) {
+    assert_eq!(load(text).expect_err(text).to_string(), expected);
+}
+
+fn load(text: &str) -> Result<Config, config::Diagnostics> {
+    Config::load_with(Path::new("test.toml"), text, RULES, &KnownSecrets(BTreeMap::new()))
+}
+
+fn assignment(key: &str, value: &str) -> String {
+    format!("{key} = {value}\n")
+}
+
+fn collect_keys(schema: &serde_json::Value, path: &str, keys: &mut BTreeSet<String>) {
+    let Some(properties) = schema.get("properties").and_then(|found| found.as_object()) else {
+        // Channels are a list and have tests of their own.
+        if path != "channel" {
+            keys.insert(path.to_owned());
+        }
+        return;
+    };
+    for (name, inner) in properties {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        collect_keys(inner, &path, keys);
+    }
+}
+
+struct KnownSecrets(BTreeMap<&'static str, &'static str>);
+
+impl Secrets for KnownSecrets {
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        let found = self.0.get(path.to_str().unwrap_or("")).map(|text| (*text).to_owned());
+        found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|text| (*text).to_owned())
+    }
+}

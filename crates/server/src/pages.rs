@@ -1,0 +1,117 @@
+//! The pages on a thread of their own: what they are given, and how they end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use directory_store::Store;
+use history::Health;
+use record::Record;
+use tokio::sync::{broadcast, watch};
+
+use crate::core_loop::CoreHandle;
+use crate::start::{Settings, StartError};
+
+/// What the pages are started with.
+#[derive(Debug, Clone)]
+pub struct PagesSettings {
+    /// Where they listen; port 0 picks one.
+    pub listen: SocketAddr,
+    /// Name of the mesh.
+    pub mesh_name: String,
+    /// Their address from outside.
+    pub public_url: Option<String>,
+    /// Whether a simulated city runs inside.
+    pub is_demo: bool,
+    /// Channels the operator has declared public.
+    pub public_channels: Vec<Box<str>>,
+}
+
+/// Records on their way to open pages. A page that is slow misses some and is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Live(broadcast::Sender<Record>);
+
+/// Records kept for a slow page.
+const BACKLOG: usize = 1_024;
+
+impl Default for Live {
+    fn default() -> Self {
+        Self(broadcast::channel(BACKLOG).0)
+    }
+}
+
+impl Live {
+    pub fn show(&self, record: Record) {
+        // Nobody looking is no failure.
+        let _ = self.0.send(record);
+    }
+}
+
+/// The running pages; dropping them ends live streams and the thread.
+pub(crate) struct Pages {
+    ending: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pages {
+    pub fn start(
+        settings: &Settings,
+        listener: TcpListener,
+        core: CoreHandle,
+        health: Option<Arc<Health>>,
+        live: Live,
+    ) -> Result<Self, StartError> {
+        let Some(pages) = settings.pages.clone() else {
+            return Err(StartError::System(std::io::Error::other("no pages")));
+        };
+        let history = history::Reader::open(&settings.data.join("history")).map_err(StartError::History)?;
+        let directory = Store::open(&settings.data).map_err(StartError::Directory)?;
+        let policy = Arc::new(settings.policy.clone());
+        let mode = if pages.is_demo { web::Mode::Demo } else { web::Mode::Normal };
+        let state = web::WebState {
+            info: web::Info {
+                mesh_name: pages.mesh_name,
+                public_url: pages.public_url,
+                started_ms: unix_ms(),
+                mode,
+            },
+            snapshot: Arc::new(move || core.snapshot()),
+            history_health: Arc::new(move || {
+                health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
+            }),
+            policy: Arc::new(move || policy.clone()),
+            clock: Arc::new(unix_ms),
+            history,
+            directory,
+            live: live.0,
+            keyring: settings.keyring.clone(),
+            public_channels: pages.public_channels,
+        };
+        let (ending, ends) = watch::channel(false);
+        let run = move || {
+            if let Err(error) = web::serve(listener, state, ends) {
+                tracing::error!(%error, "the pages ended with an error");
+            }
+        };
+        let thread =
+            std::thread::Builder::new().name("pages".to_owned()).spawn(run).map_err(StartError::System)?;
+        Ok(Self { ending, thread: Some(thread) })
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // An error means that the pages ended before.
+        let _ = self.ending.send(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
