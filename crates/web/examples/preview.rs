@@ -34,7 +34,7 @@ fn main() -> std::io::Result<()> {
         .map_or(0, |d| d.as_millis() as i64);
     town.set_now_ms(now_ms - HOUR_MS);
     let gateways = people(&mut town);
-    history(&mut town, &gateways);
+    history(&mut town, &gateways, now_ms);
     town.set_now_ms(now_ms);
     let code = town.setup_code();
     let at = listener.local_addr()?;
@@ -67,14 +67,16 @@ fn people(town: &mut Town) -> Vec<Client> {
     gateways
 }
 
-fn history(town: &mut Town, gateways: &[Client]) {
+fn history(town: &mut Town, gateways: &[Client], until_ms: i64) {
     let mut id = 305_419_000;
     for (node, long, short) in NODES {
         id += 1;
         town.hear(gateways[0], &node_info(node, id, long, short));
     }
-    for step in 0..170u32 {
-        town.wait_ms(i64::from(8_000 + step * 7919 % 21_000));
+    let mut step = 0u32;
+    while town.now_ms() < until_ms - 30_000 {
+        step += 1;
+        town.wait_ms(i64::from(2_000 + step * 7919 % 9_000 + 12_000 * u32::from(step % 50 < 15)));
         id += 1;
         let (node, _, _) = NODES[(step * 5 % 6) as usize];
         let copy = match step % 10 {

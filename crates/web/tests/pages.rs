@@ -173,8 +173,17 @@ async fn the_public_sees_what_was_agreed() {
     let log = get(&pages, "/log").await.body;
     assert!(log.contains("public hello") && log.contains("Ana hiking"), "{log}");
     let packet = get(&pages, "/packet/!4f2100aa/11").await;
-    for shown in ["public hello", "topic-rights", "+120 ms", "−104 dBm", "hop limit 1", "<pre", "LongFast"]
-    {
+    for shown in [
+        "public hello",
+        "topic-rights",
+        "+120 ms",
+        "−104 dBm",
+        "hop limit 1",
+        "delivered",
+        "withheld",
+        "<pre",
+        "LongFast",
+    ] {
         assert!(packet.body.contains(shown), "{shown}");
     }
     let place = get(&pages, "/packet/!4f2100aa/12").await.body;
@@ -402,6 +411,7 @@ async fn the_log_is_filtered_paged_and_explains_itself() {
     let wrong = get(&pages, "/log?verdict=maybe").await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(wrong.body.contains("record-only"));
+    assert!(get(&pages, "/log?node=bob").await.body.contains("value=\"bob\" aria-invalid=\"true\""));
 }
 
 #[tokio::test]
@@ -502,6 +512,27 @@ async fn wrong_addresses_say_what_right_ones_look_like() {
         let answer = get(&pages, address).await;
         assert!(answer.status == status && answer.body.contains(says), "{address}: {}", answer.status);
     }
+}
+
+#[test]
+fn serving_ends_when_told_although_live_pages_are_open() {
+    use std::io::{Read, Write};
+    let town = Town::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ending, ends) = tokio::sync::watch::channel(false);
+    let state = town.state();
+    let serving = std::thread::spawn(move || web::serve(listener, state, ends));
+    let mut browser = std::net::TcpStream::connect(address).unwrap();
+    browser.write_all(b"GET /live HTTP/1.1\r\nHost: mesh.local\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    browser.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    ending.send(true).unwrap();
+    let mut rest = Vec::new();
+    browser.read_to_end(&mut rest).unwrap();
+    serving.join().unwrap().unwrap();
+    assert!(std::net::TcpStream::connect(address).is_err());
 }
 
 /// A packet is heard while the pages run.

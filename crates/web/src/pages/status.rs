@@ -21,16 +21,17 @@ const QUIET_AFTER_MS: i64 = 15 * 60_000;
 
 /// `GET /`
 pub async fn page(visit: Visit) -> Response {
+    let changing = changing_part(&visit).await;
     let body = html! {
         h1 { (visit.site.info.mesh_name) }
-        div data-live-status="/live/status" { (changing_part(&visit)) }
+        div data-live-status="/live/status" { (changing) }
     };
     visit.page(Section::Status, "Status", &[&LIVE], &body).into_response()
 }
 
 /// What changes while the page is open.
-pub fn changing_part(visit: &Visit) -> Markup {
-    let Some(snapshot) = (visit.site.snapshot)() else {
+pub async fn changing_part(visit: &Visit) -> Markup {
+    let Some(snapshot) = visit.site.snapshot().await else {
         return html! { div.banner.bad { p { "The broker does not answer. Packets may not be carried at this moment." } } };
     };
     let (policy, health) = ((visit.site.policy)(), (visit.site.history_health)());

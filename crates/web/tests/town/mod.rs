@@ -292,7 +292,13 @@ impl Town {
         let text = |t: &str| [&(t.len() as u16).to_be_bytes()[..], t.as_bytes()].concat();
         let connect =
             [text("MQTT"), vec![4, 0xc2, 0, 60], text(client_id), text(user), text(password)].concat();
-        let subscribe = [vec![0, 1], text("msh/#"), vec![0]].concat();
+        let filters: &[&str] = if gateway == 0 {
+            &["msh/#"]
+        } else {
+            &["msh/US/MO/KC/2/e/LongFast/+", "msh/US/MO/KC/2/e/Works/+"]
+        };
+        let filters: Vec<u8> = filters.iter().flat_map(|filter| [text(filter), vec![0]].concat()).collect();
+        let subscribe = [vec![0, 1], filters].concat();
         let connection = self.broker.lock().unwrap().open(self.now(), address).unwrap();
         let client = Client { connection, gateway };
         self.feed(client, &control_packet(0x10, &connect));
@@ -341,7 +347,7 @@ impl Town {
             info: Info {
                 mesh_name: "Kansas City mesh".to_owned(),
                 public_url: self.public_url.clone(),
-                started_ms: START_MS - 3 * 86_400_000,
+                started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
             },
             snapshot: Arc::new(snapshot),
