@@ -415,6 +415,26 @@ async fn the_log_is_filtered_paged_and_explains_itself() {
 }
 
 #[tokio::test]
+async fn a_search_goes_back_day_by_day_and_says_when_it_stops() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=60 {
+        town.hear(one, &Copy::text(ANA, id, if id == 2 { "needle" } else { "hay" }));
+        town.wait_ms(86_400_000);
+    }
+    let pages = town.pages().await;
+    let rows = |body: &str| body.matches("<tr data-seq").count();
+    let near = get(&pages, "/log?text=hay").await.body;
+    assert!(rows(&near) > 20 && near.contains(">Older<"));
+    let far = get(&pages, "/log?text=needle").await.body;
+    assert!(rows(&far) == 0 && far.contains("stopped here"), "{far}");
+    let older = far.split_once("\">Older<").unwrap().0.rsplit('"').next().unwrap().replace("&amp;", "&");
+    assert_eq!(rows(&get(&pages, &older).await.body), 1, "{older}");
+    // A page deep in the past does not begin at the present.
+    assert_eq!(rows(&get(&pages, "/log?before=4").await.body), 3);
+}
+
+#[tokio::test]
 async fn receptions_of_a_packet_share_a_row_when_asked() {
     let town = town_with_secrets();
     let pages = town.pages().await;

@@ -123,14 +123,14 @@ fn live_bar() -> Markup {
 }
 
 fn pager(filter: &Filter, found: &LogPage) -> Markup {
-    let at = |before| Filter { before, ..filter.clone() }.address("/log");
+    let newest = Filter { before: None, ..filter.clone() }.address("/log");
     html! {
         @if found.is_cut_short {
-            p.soft { "This search looked through many receptions and stopped here. “Older” goes on looking." }
+            p.soft { "This search has looked through a lot and stopped here. “Older” goes on looking." }
         }
         nav.row aria-label="Pages of the log" {
-            @if filter.before.is_some() { a.button.plain href=(at(None)) { "Newest" } }
-            @if let Some(before) = found.older_than { a.button.plain href=(at(Some(before))) { "Older" } }
+            @if filter.before.is_some() { a.button.plain href=(newest) { "Newest" } }
+            @if let Some(next) = &found.next { a.button.plain href=(next.address("/log")) { "Older" } }
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::{log_row, moment, payload, reading};
 
 /// How far back the page looks.
 const SINCE_MS: i64 = 7 * 24 * 3_600_000;
+/// How far back names, positions and telemetry are looked for; older ones say little of the node.
+const FACTS_SINCE_MS: i64 = 30 * 24 * 3_600_000;
 /// Packets listed.
 const RECENT_ROWS: usize = 20;
 /// Telemetry of other kinds may stand before the device's own.
@@ -66,10 +68,12 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
 
 async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {
     let (archive, sight) = (&visit.site.archive, || visit.sight.clone());
+    let facts_since = visit.now_ms - FACTS_SINCE_MS;
     let wanted = Filter { node: Some(node), ..Filter::default() };
     let recent = archive.log(wanted, sight(), visit.site.keyring.clone(), RECENT_ROWS).await?.receptions;
     let activity = archive.node(node.0, visit.now_ms - SINCE_MS, sight()).await?;
-    let info = archive.latest_from(node.0, PortNum::NODEINFO, sight(), 5).await?.into_iter().next();
+    let info =
+        archive.latest_from(node.0, PortNum::NODEINFO, facts_since, sight(), 5).await?.into_iter().next();
     // A node that only ever was a destination has said nothing; there is no page about it.
     let has_spoken = activity.is_some() || recent.iter().any(|r| r.packet.is_some_and(|p| p.from == node.0));
     if !has_spoken && info.is_none() {
@@ -78,8 +82,14 @@ async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> 
     Ok(Some(About {
         activity: activity.unwrap_or_default(),
         info,
-        position: archive.latest_from(node.0, PortNum::POSITION, sight(), 5).await?.into_iter().next(),
-        telemetry: archive.latest_from(node.0, PortNum::TELEMETRY, sight(), TELEMETRY_LOOKED_AT).await?,
+        position: archive
+            .latest_from(node.0, PortNum::POSITION, facts_since, sight(), 5)
+            .await?
+            .into_iter()
+            .next(),
+        telemetry: archive
+            .latest_from(node.0, PortNum::TELEMETRY, facts_since, sight(), TELEMETRY_LOOKED_AT)
+            .await?,
         recent,
     }))
 }

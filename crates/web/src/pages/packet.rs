@@ -231,7 +231,7 @@ fn deliveries(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
         } @else {
             div.scroll.stack { table {
                 thead { tr {
-                    th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Heard by" }
+                    th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Copy of" }
                     th scope="col" { "Outcome" } th scope="col" { "Why" }
                 } }
                 tbody { @for (reception, copy) in &shown { (delivery_row(nodes, reception, copy)) } }
@@ -250,7 +250,7 @@ fn delivery_row(nodes: Nodes<'_>, reception: &Reception, copy: &ReleasedCopy) ->
                 None => bdi { (reading::printable(&copy.receiver, 64)) },
             } }
             td data-label="Kind" { span.cell { (copy.kind.word()) } }
-            td data-label="Heard by" { span.cell { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "–" } } }
+            td data-label="Copy of" { span.cell { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "–" } } }
             td.inline data-label="Outcome" { span.cell { @match copy.outcome {
                 Outcome::Delivered => span.chip.good { "delivered" },
                 Outcome::DeliveredWithHopLimit(limit) => { span.chip.good { "delivered" } " " span.nowrap { "hop limit " (limit) } },

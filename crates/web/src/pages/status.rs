@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::response::{IntoResponse, Response};
 use broker::{ClientSnapshot, MALFORMED_REASONS, Snapshot};
 use maud::{Markup, html};
-use policy::rule::{RULES, RuleState, Stage};
+use policy::rule::{RULES, RuleId, RuleState, Stage};
 use policy::settings::Settings;
 
 use crate::activity::{self, ByVerdict, GatewayHour, Minute};
@@ -242,10 +242,12 @@ fn policy_table(policy: &Settings, snapshot: &Snapshot) -> Markup {
             } }
             tbody { @for rule in RULES {
                 tr {
-                    th scope="row" { @match rule.stage {
-                        Stage::Uplink => a.mono.nowrap href={ "/log?rule=" (rule.name) } { (rule.name) },
-                        Stage::Release => span.mono.nowrap { (rule.name) },
-                    } }
+                    th scope="row" {
+                        // Of the rules about copies, only the hop limit decides on receptions too.
+                        @if rule.stage == Stage::Uplink || rule.id == RuleId::HopLimit {
+                            a.mono.nowrap href={ "/log?rule=" (rule.name) } { (rule.name) }
+                        } @else { span.mono.nowrap { (rule.name) } }
+                    }
                     td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id))) } }
                     td.n data-label="Decided" { span.cell { (number(hits.get(&rule.id).copied().unwrap_or(0))) } }
                     td.n data-label="Would have" { span.cell {
