@@ -1,6 +1,7 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod clock;
+mod decode;
 mod serve;
 
 use std::process::ExitCode;
@@ -21,12 +22,15 @@ struct Backhaul {
 enum Command {
     /// Run the broker and its pages (the default).
     Serve(serve::Arguments),
+    /// Say what publishes hold: one JSON line for each line of input.
+    Decode(decode::Arguments),
 }
 
 fn main() -> ExitCode {
     let backhaul = Backhaul::parse();
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Decode(arguments) => decode::run(arguments),
     };
     match done {
         Ok(code) => code,
