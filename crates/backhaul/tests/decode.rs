@@ -1,5 +1,7 @@
 //! `backhaul decode` as people run it: lines in, JSON lines out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
