@@ -43,11 +43,13 @@ enum KeyBytes {
     Long([u8; 32]),
 }
 
+/// Held in place, not boxed: one-byte keys are made while a packet is looked at, which must not allocate.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "keys are few and live in the keyring or on the stack")]
 pub(crate) enum Cipher {
     None,
-    Aes128(Box<Aes128>),
-    Aes256(Box<Aes256>),
+    Aes128(Aes128),
+    Aes256(Aes256),
 }
 
 impl fmt::Debug for ChannelKey {
@@ -89,12 +91,12 @@ impl ChannelKey {
         } else {
             KeyClass::Private
         };
-        let cipher = Cipher::Aes128(Box::new(Aes128::new(&key.into())));
+        let cipher = Cipher::Aes128(Aes128::new(&key.into()));
         Self { bytes: KeyBytes::Short(key), cipher, class }
     }
 
     fn long(key: [u8; 32]) -> Self {
-        let cipher = Cipher::Aes256(Box::new(Aes256::new(&key.into())));
+        let cipher = Cipher::Aes256(Aes256::new(&key.into()));
         Self { bytes: KeyBytes::Long(key), cipher, class: KeyClass::Private }
     }
 
