@@ -35,11 +35,11 @@ pub fn apply_ctr(key: &ChannelKey, from: NodeNum, id: u32, bytes: &mut [u8]) {
         Cipher::None => {}
         Cipher::Aes128(aes) => {
             let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(aes, &block);
-            ctr::Ctr32BE::<&aes::Aes128>::from_core(core).apply_keystream(bytes);
+            ctr::Ctr32BE::<&aes::Aes128Enc>::from_core(core).apply_keystream(bytes);
         }
         Cipher::Aes256(aes) => {
             let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(aes, &block);
-            ctr::Ctr32BE::<&aes::Aes256>::from_core(core).apply_keystream(bytes);
+            ctr::Ctr32BE::<&aes::Aes256Enc>::from_core(core).apply_keystream(bytes);
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The pages over a real broker and history: what they show, to whom, and what they refuse.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 mod town;
 
