@@ -32,6 +32,11 @@ impl Keyring {
         self.channels.push((name.into(), key));
     }
 
+    /// Adds all channels of another keyring, after ours.
+    pub fn extend(&mut self, other: &Self) {
+        self.channels.extend_from_slice(&other.channels);
+    }
+
     /// Names of the channels we have keys for.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.channels.iter().map(|(name, _)| &**name)

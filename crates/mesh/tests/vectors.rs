@@ -1,5 +1,7 @@
 //! Every line of the generated vectors, and every envelope that real firmware published, against `observe`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
