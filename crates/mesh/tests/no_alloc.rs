@@ -1,4 +1,4 @@
-//! The two promises of `observe` that types cannot make: it allocates nothing, and it is quick.
+//! The promise of `observe` that types cannot make: it allocates nothing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 #![allow(unsafe_code)]
 
