@@ -68,11 +68,11 @@ struct Run {
     broker_busy: f64,
 }
 
-/// Runs everything and returns the report.
-pub fn compare(programs: &Programs, durations: &Durations) -> Result<String, Failure> {
+/// Runs every scenario whose name contains `only`, and returns the report.
+pub fn compare(programs: &Programs, durations: &Durations, only: &str) -> Result<String, Failure> {
     let mut runs = Vec::new();
     for round in 0..durations.rounds {
-        for (index, scenario) in SCENARIOS.iter().enumerate() {
+        for (index, scenario) in SCENARIOS.iter().enumerate().filter(|(_, s)| s.name.contains(only)) {
             for turn in 0..scenario.brokers.len() {
                 let broker = scenario.brokers[(turn + round) % scenario.brokers.len()];
                 let run = run(programs, durations, index, broker)
@@ -81,11 +81,15 @@ pub fn compare(programs: &Programs, durations: &Durations) -> Result<String, Fai
             }
         }
     }
-    Ok(report(&runs))
+    Ok(report(&runs, only))
 }
 
 fn run(programs: &Programs, durations: &Durations, index: usize, broker: Kind) -> Result<Run, Failure> {
     let process = Process::start(programs, broker)?;
+    measure(&process, durations, index, broker).map_err(|e| format!("{e}; log: {}", process.last_words()).into())
+}
+
+fn measure(process: &Process, durations: &Durations, index: usize, broker: Kind) -> Result<Run, Failure> {
     let mut load = Load::connect(SCENARIOS[index].plan(), process.address)?;
     load.run_for(durations.warm_up)?;
 
@@ -150,12 +154,12 @@ impl Scenario {
     }
 }
 
-fn report(runs: &[Run]) -> String {
+fn report(runs: &[Run], only: &str) -> String {
     let mut text = String::from(
         "| work | broker | delivered msg/s | CPU s per 10⁶ messages in+out | RSS MB | lost | broker busy | \
          generator busy | throughput ÷ mosquitto | CPU ÷ mosquitto |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
-    for (index, scenario) in SCENARIOS.iter().enumerate() {
+    for (index, scenario) in SCENARIOS.iter().enumerate().filter(|(_, s)| s.name.contains(only)) {
         for broker in scenario.brokers {
             let of = |kind: Kind| runs.iter().filter(move |r| r.scenario == index && r.broker == kind);
             let spread = |value: fn(&Run) -> f64| Spread::of(of(*broker).map(value).collect());

@@ -28,6 +28,9 @@ struct Arguments {
     /// Under a minute: shorter runs, fewer receptions
     #[arg(long)]
     quick: bool,
+    /// Only the end-to-end work whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     println!("End to end, {} rounds of {:.1} s, {}-byte payloads, MQTT 3.1.1 on loopback, median (min–max):\n",
         durations.rounds, durations.measured.as_secs_f64(), load::PAYLOAD_BYTES);
-    println!("{}", compare::compare(&programs, &durations)?);
+    println!("{}", compare::compare(&programs, &durations, &arguments.only)?);
     println!("Took {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
 }

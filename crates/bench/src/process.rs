@@ -1,9 +1,10 @@
 //! The brokers as processes: started on a free loopback port, looked at through `/proc`, ended.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -67,12 +68,17 @@ impl Programs {
     }
 }
 
+/// Where Backhaul's log lines go, in its data folder.
+const LOG: &str = "stderr.log";
+
 /// A running broker. Dropping it ends the process.
 pub struct Process {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
     data: TempDir,
+    /// Kept open: a program that cannot print ends.
+    said: Option<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -100,7 +106,7 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let process = Self { child, address, data };
+        let process = Self { child, address, data, said: None };
         let deadline = Instant::now() + Duration::from_secs(5);
         while TcpStream::connect(address).is_err() {
             if Instant::now() > deadline {
@@ -117,17 +123,20 @@ impl Process {
             .arg(data.path())
             .args(options)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(data.path().join(LOG))?)
             .spawn()?;
-        let said = BufReader::new(child.stdout.take().ok_or("backhaul has no standard output")?);
-        let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), data };
-        for line in said.lines() {
-            if let Some(address) = line?.trim().strip_prefix("MQTT ") {
+        let mut said = BufReader::new(child.stdout.take().ok_or("backhaul has no standard output")?);
+        let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), data, said: None };
+        let mut line = String::new();
+        while said.read_line(&mut line)? > 0 {
+            if let Some(address) = line.trim().strip_prefix("MQTT ") {
                 process.address = address.trim().parse()?;
+                process.said = Some(said);
                 return Ok(process);
             }
+            line.clear();
         }
-        Err("backhaul ended without saying where it listens".into())
+        Err(format!("backhaul does not start: {}", process.last_words()).into())
     }
 
     /// CPU time of all its threads, user and system.
@@ -154,6 +163,12 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    }
+
+    /// The last line of its log; nothing for a broker that keeps none.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.data.path().join(LOG)).unwrap_or_default();
+        log.lines().last().unwrap_or_default().to_owned()
     }
 
     /// Receptions that its history holds; nothing for a broker without one.
