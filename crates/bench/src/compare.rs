@@ -15,6 +15,8 @@ pub struct Scenario {
     shape: Shape,
     qos: u8,
     window: u64,
+    /// Messages published per second; `None` for as many as the windows allow.
+    rate: Option<u64>,
     brokers: &'static [Kind],
 }
 
@@ -35,11 +37,14 @@ const ALL: &[Kind] = &[Kind::Mosquitto, Kind::Lab, Kind::Full];
 
 /// The work, in the order of the report. Windows keep every queue below both brokers' default limit of 1,000 messages.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "fan-in 50 → 2, QoS 0", shape: Shape::FanIn(50), qos: 0, window: 10, brokers: PLAIN },
-    Scenario { name: "fan-in 50 → 2, QoS 1", shape: Shape::FanIn(50), qos: 1, window: 10, brokers: PLAIN },
-    Scenario { name: "fan-out 1 → 200, QoS 0", shape: Shape::FanOut(200), qos: 0, window: 20, brokers: PLAIN },
-    Scenario { name: "50 pairs, QoS 0", shape: Shape::Pairs(50), qos: 0, window: 10, brokers: PLAIN },
-    Scenario { name: "envelopes 50 → 2, QoS 0", shape: Shape::Mesh(50), qos: 0, window: 10, brokers: ALL },
+    Scenario { name: "fan-in 50 → 2, QoS 0", shape: Shape::FanIn(50), qos: 0, window: 10, rate: None, brokers: PLAIN },
+    Scenario { name: "fan-in 50 → 2, QoS 1", shape: Shape::FanIn(50), qos: 1, window: 10, rate: None, brokers: PLAIN },
+    Scenario { name: "fan-out 1 → 200, QoS 0", shape: Shape::FanOut(200), qos: 0, window: 20, rate: None, brokers: PLAIN },
+    Scenario { name: "50 pairs, QoS 0", shape: Shape::Pairs(50), qos: 0, window: 10, rate: None, brokers: PLAIN },
+    Scenario { name: "50 pairs, one message at a time", shape: Shape::Pairs(50), qos: 0, window: 1, rate: None, brokers: PLAIN },
+    Scenario { name: "envelopes 50 → 2, QoS 0", shape: Shape::Mesh(50), qos: 0, window: 10, rate: None, brokers: ALL },
+    Scenario { name: "envelopes 50 → 2, QoS 1", shape: Shape::Mesh(50), qos: 1, window: 10, rate: None, brokers: ALL },
+    Scenario { name: "envelopes, 5,000/s offered", shape: Shape::Mesh(50), qos: 0, window: 10, rate: Some(5_000), brokers: ALL },
 ];
 
 /// How long.
@@ -60,8 +65,8 @@ struct Run {
     cpu_s_per_million: f64,
     rss_mb: f64,
     lost: u64,
-    /// Receptions that should be in the history and are not.
-    not_stored: u64,
+    /// Share of the publishes that the history holds.
+    stored: Option<f64>,
     /// Share of the time that the load generator was on a processor.
     generator_busy: f64,
     /// The same of the broker.
@@ -103,9 +108,9 @@ fn measure(process: &Process, durations: &Durations, index: usize, broker: Kind)
     let rss_mb = process.rss_bytes()? as f64 / 1e6;
     let cpu_s = (process.cpu_when_quiet()? - cpu).as_secs_f64();
     let messages = (load.published - published) + (load.delivered - delivered);
-    let not_stored = match broker {
-        Kind::Full => load.published.saturating_sub(process.stored()?),
-        Kind::Mosquitto | Kind::Lab => 0,
+    let stored = match broker {
+        Kind::Full => Some(process.stored()? as f64 / load.published as f64),
+        Kind::Mosquitto | Kind::Lab => None,
     };
     Ok(Run {
         scenario: index,
@@ -114,7 +119,7 @@ fn measure(process: &Process, durations: &Durations, index: usize, broker: Kind)
         cpu_s_per_million: cpu_s / messages as f64 * 1e6,
         rss_mb,
         lost: load.lost(),
-        not_stored,
+        stored,
         generator_busy,
         broker_busy,
     })
@@ -135,7 +140,7 @@ impl Scenario {
         };
         let (publishers, subscribers, copies) = match self.shape {
             Shape::FanIn(count) => ((0..count).map(publisher).collect(), everything(2, "bench/#"), 2),
-            Shape::FanOut(count) => (vec![publisher(0)], everything(count, "bench/#"), count as u64),
+            Shape::FanOut(count) => (vec![publisher(0)], everything(count, "bench/#"), count),
             Shape::Pairs(count) => {
                 let own = (0..count).map(|index| subscriber(index, format!("bench/{index:08x}")));
                 ((0..count).map(publisher).collect(), own.collect(), 1)
@@ -150,14 +155,14 @@ impl Scenario {
                 (gateways.collect(), everything(2, "msh/#"), 2)
             }
         };
-        Plan { publishers, subscribers, copies, qos, window }
+        Plan { publishers, subscribers, copies, qos, window, rate: self.rate }
     }
 }
 
 fn report(runs: &[Run], only: &str) -> String {
     let mut text = String::from(
-        "| work | broker | delivered msg/s | CPU s per 10⁶ messages in+out | RSS MB | lost | broker busy | \
-         generator busy | throughput ÷ mosquitto | CPU ÷ mosquitto |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| work | broker | delivered msg/s | CPU s per 10⁶ messages in+out | RSS MB | lost | stored | broker busy | \
+         generator busy | throughput ÷ mosquitto | CPU ÷ mosquitto |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (index, scenario) in SCENARIOS.iter().enumerate().filter(|(_, s)| s.name.contains(only)) {
         for broker in scenario.brokers {
@@ -169,10 +174,10 @@ fn report(runs: &[Run], only: &str) -> String {
                 Spread::of(pairs.map(|(ours, theirs)| value(ours) / value(theirs)).collect())
             };
             let lost: u64 = of(*broker).map(|r| r.lost).sum();
-            let not_stored: u64 = of(*broker).map(|r| r.not_stored).sum();
-            let lost = if not_stored > 0 { format!("{lost}; {not_stored} not stored") } else { lost.to_string() };
+            let shares: Vec<f64> = of(*broker).filter_map(|r| r.stored.map(|share| share * 100.0)).collect();
+            let stored = if shares.is_empty() { "–".to_owned() } else { format!("{:.1} %", Spread::of(shares)) };
             text += &format!(
-                "| {} | {} | {:.0} | {:.2} | {:.1} | {lost} | {:.0} % | {:.0} % | {:.2} | {:.2} |\n",
+                "| {} | {} | {:.0} | {:.2} | {:.1} | {lost} | {stored} | {:.0} % | {:.0} % | {:.2} | {:.2} |\n",
                 scenario.name,
                 broker.word(),
                 spread(|r| r.delivered_per_s),

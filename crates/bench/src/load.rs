@@ -54,12 +54,14 @@ pub struct Plan {
     pub publishers: Vec<PublisherPlan>,
     /// Subscribers.
     pub subscribers: Vec<SubscriberPlan>,
-    /// Subscribers that get each message.
-    pub copies: u64,
+    /// Subscribers that get each message: all of them, or one each.
+    pub copies: usize,
     /// QoS of publishes and subscriptions, 0 or 1.
     pub qos: u8,
     /// Messages on the way per publisher.
     pub window: u64,
+    /// Messages per second of all publishers together; as many as the windows allow when `None`.
+    pub rate: Option<u64>,
 }
 
 /// Bytes of an opaque payload; envelopes are as long.
@@ -67,6 +69,9 @@ pub const PAYLOAD_BYTES: usize = 200;
 const ENVELOPE_TEXT: usize = 116;
 /// Without a delivery for so long, what is missing is lost.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// With a rate, how often it is looked whether something is due.
+const PACE: Duration = Duration::from_millis(1);
 
 /// All clients of a run, connected.
 pub struct Load {
@@ -77,6 +82,9 @@ pub struct Load {
     copies: u64,
     qos: u8,
     window: u64,
+    rate: Option<u64>,
+    began: Instant,
+    next: usize,
     composer: Composer,
     packets: u32,
     read_buffer: Box<[u8]>,
@@ -97,8 +105,30 @@ struct Publisher {
     topic: String,
     payload: Payload,
     sent: u64,
-    delivered: u64,
     acknowledged: u64,
+    /// Messages that each of its receivers has.
+    had_by: Vec<u64>,
+    /// Messages that every receiver has.
+    done: u64,
+    /// Receivers that have more than `done`.
+    ahead: usize,
+}
+
+impl Publisher {
+    fn delivered_to(&mut self, receiver: usize) {
+        self.had_by[receiver] += 1;
+        if self.had_by[receiver] == self.done + 1 {
+            self.ahead += 1;
+        }
+        while self.ahead == self.had_by.len() {
+            self.done += 1;
+            self.ahead = self.had_by.iter().filter(|had| **had > self.done).count();
+        }
+    }
+
+    fn on_the_way(&self, qos: u8) -> u64 {
+        self.sent - if qos == 0 { self.done } else { self.done.min(self.acknowledged) }
+    }
 }
 
 impl Load {
@@ -118,17 +148,22 @@ impl Load {
             topic: p.topic,
             payload: p.payload,
             sent: 0,
-            delivered: 0,
             acknowledged: 0,
+            had_by: vec![0; plan.copies],
+            done: 0,
+            ahead: 0,
         });
         Ok(Self {
             poll,
             events: Events::with_capacity(1024),
             clients,
             publishers: publishers.collect(),
-            copies: plan.copies,
+            copies: plan.copies as u64,
             qos: plan.qos,
             window: plan.window,
+            rate: plan.rate,
+            began: Instant::now(),
+            next: 0,
             composer: Composer::new(),
             packets: 0,
             read_buffer: vec![0; 65_536].into(),
@@ -171,44 +206,66 @@ impl Load {
     }
 
     fn publish(&mut self) -> Result<(), Failure> {
-        let opaque = [b'x'; PAYLOAD_BYTES];
-        for (publisher, client) in self.publishers.iter_mut().zip(&mut self.clients) {
-            let received = publisher.delivered / self.copies;
-            let done = if self.qos == 0 { received } else { received.min(publisher.acknowledged) };
-            let free = self.window.saturating_sub(publisher.sent - done);
-            for _ in 0..free {
-                publisher.sent += 1;
-                let payload = match publisher.payload {
-                    Payload::Opaque => &opaque[..],
-                    Payload::Envelopes(gateway) => {
-                        self.packets += 1;
-                        // An odd factor: every packet gets an id of its own.
-                        let id = self.packets.wrapping_mul(2_654_435_761);
-                        let from = 0x1000_0000 + self.packets % 1000;
-                        let uplink =
-                            Uplink { gateway, from, id, rx_time: 1_790_000_000, text_len: ENVELOPE_TEXT };
-                        self.composer.compose(&uplink);
-                        &self.composer.envelope
-                    }
-                };
-                let packet_id = if self.qos > 0 { (publisher.sent % 65_535) as u16 + 1 } else { 0 };
-                let out =
-                    PublishOut { qos: self.qos, topic: &publisher.topic, packet_id, payload, ..Default::default() };
-                out.encode(&mut client.unsent, Version::V311);
+        let Some(rate) = self.rate else {
+            for index in 0..self.publishers.len() {
+                let free = self.window.saturating_sub(self.publishers[index].on_the_way(self.qos));
+                self.publish_by(index, free)?;
             }
-            self.published += free;
-            client.flush()?;
+            return Ok(());
+        };
+        let due = (self.began.elapsed().as_secs_f64() * rate as f64) as u64;
+        for _ in 0..self.publishers.len() {
+            if self.published >= due {
+                break;
+            }
+            let index = self.next % self.publishers.len();
+            self.next += 1;
+            let has_room = self.publishers[index].on_the_way(self.qos) < self.window;
+            self.publish_by(index, u64::from(has_room))?;
         }
         Ok(())
     }
 
+    fn publish_by(&mut self, index: usize, count: u64) -> Result<(), Failure> {
+        let opaque = [b'x'; PAYLOAD_BYTES];
+        let (publisher, client) = (&mut self.publishers[index], &mut self.clients[index]);
+        for _ in 0..count {
+            publisher.sent += 1;
+            let payload = match publisher.payload {
+                Payload::Opaque => &opaque[..],
+                Payload::Envelopes(gateway) => {
+                    self.packets += 1;
+                    // An odd factor: every packet gets an id of its own.
+                    let id = self.packets.wrapping_mul(2_654_435_761);
+                    let from = 0x1000_0000 + self.packets % 1000;
+                    self.composer.compose(&Uplink {
+                        gateway,
+                        from,
+                        id,
+                        rx_time: 1_790_000_000,
+                        text_len: ENVELOPE_TEXT,
+                    });
+                    &self.composer.envelope
+                }
+            };
+            let packet_id = if self.qos > 0 { (publisher.sent % 65_535) as u16 + 1 } else { 0 };
+            let topic = &publisher.topic;
+            PublishOut { qos: self.qos, topic, packet_id, payload, ..Default::default() }
+                .encode(&mut client.unsent, Version::V311);
+        }
+        self.published += count;
+        client.flush()
+    }
+
     fn receive(&mut self) -> Result<(), Failure> {
-        self.poll.poll(&mut self.events, Some(Duration::from_millis(20)))?;
+        self.poll.poll(&mut self.events, Some(if self.rate.is_some() { PACE } else { PATIENCE / 100 }))?;
         for event in &self.events {
             let index = event.token().0;
             let client = &mut self.clients[index];
             if event.is_readable() {
-                let mut inbox = Inbox { publishers: &mut self.publishers, delivered: &mut self.delivered, index };
+                let receiver = index.saturating_sub(self.publishers.len()) % self.copies as usize;
+                let (publishers, delivered) = (&mut self.publishers, &mut self.delivered);
+                let mut inbox = Inbox { publishers, delivered, index, receiver };
                 client.read(&mut self.read_buffer, &mut inbox)?;
             }
             client.flush()?;
@@ -223,6 +280,8 @@ struct Inbox<'a> {
     delivered: &'a mut u64,
     /// The client.
     index: usize,
+    /// Its number among the receivers of a publisher.
+    receiver: usize,
 }
 
 impl Inbox<'_> {
@@ -230,7 +289,7 @@ impl Inbox<'_> {
         match packet {
             ServerPacket::Publish(publish) => {
                 let publisher = publisher_of(publish.topic).and_then(|p| self.publishers.get_mut(p));
-                publisher.ok_or("a message on a topic that nobody published to")?.delivered += 1;
+                publisher.ok_or("a message on a topic that nobody published to")?.delivered_to(self.receiver);
                 *self.delivered += 1;
                 if publish.qos == 1 {
                     let reason = mqtt::ReasonCode::Success;
