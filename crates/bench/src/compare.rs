@@ -37,14 +37,70 @@ const ALL: &[Kind] = &[Kind::Mosquitto, Kind::Lab, Kind::Full];
 
 /// The work, in the order of the report. Windows keep every queue below both brokers' default limit of 1,000 messages.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "fan-in 50 → 2, QoS 0", shape: Shape::FanIn(50), qos: 0, window: 10, rate: None, brokers: PLAIN },
-    Scenario { name: "fan-in 50 → 2, QoS 1", shape: Shape::FanIn(50), qos: 1, window: 10, rate: None, brokers: PLAIN },
-    Scenario { name: "fan-out 1 → 200, QoS 0", shape: Shape::FanOut(200), qos: 0, window: 20, rate: None, brokers: PLAIN },
-    Scenario { name: "50 pairs, QoS 0", shape: Shape::Pairs(50), qos: 0, window: 10, rate: None, brokers: PLAIN },
-    Scenario { name: "50 pairs, one message at a time", shape: Shape::Pairs(50), qos: 0, window: 1, rate: None, brokers: PLAIN },
-    Scenario { name: "envelopes 50 → 2, QoS 0", shape: Shape::Mesh(50), qos: 0, window: 10, rate: None, brokers: ALL },
-    Scenario { name: "envelopes 50 → 2, QoS 1", shape: Shape::Mesh(50), qos: 1, window: 10, rate: None, brokers: ALL },
-    Scenario { name: "envelopes, 5,000/s offered", shape: Shape::Mesh(50), qos: 0, window: 10, rate: Some(5_000), brokers: ALL },
+    Scenario {
+        name: "fan-in 50 → 2, QoS 0",
+        shape: Shape::FanIn(50),
+        qos: 0,
+        window: 10,
+        rate: None,
+        brokers: PLAIN,
+    },
+    Scenario {
+        name: "fan-in 50 → 2, QoS 1",
+        shape: Shape::FanIn(50),
+        qos: 1,
+        window: 10,
+        rate: None,
+        brokers: PLAIN,
+    },
+    Scenario {
+        name: "fan-out 1 → 200, QoS 0",
+        shape: Shape::FanOut(200),
+        qos: 0,
+        window: 20,
+        rate: None,
+        brokers: PLAIN,
+    },
+    Scenario {
+        name: "50 pairs, QoS 0",
+        shape: Shape::Pairs(50),
+        qos: 0,
+        window: 10,
+        rate: None,
+        brokers: PLAIN,
+    },
+    Scenario {
+        name: "50 pairs, one message at a time",
+        shape: Shape::Pairs(50),
+        qos: 0,
+        window: 1,
+        rate: None,
+        brokers: PLAIN,
+    },
+    Scenario {
+        name: "envelopes 50 → 2, QoS 0",
+        shape: Shape::Mesh(50),
+        qos: 0,
+        window: 10,
+        rate: None,
+        brokers: ALL,
+    },
+    Scenario {
+        name: "envelopes 50 → 2, QoS 1",
+        shape: Shape::Mesh(50),
+        qos: 1,
+        window: 10,
+        rate: None,
+        brokers: ALL,
+    },
+    Scenario {
+        name: "envelopes, 5,000/s offered",
+        shape: Shape::Mesh(50),
+        qos: 0,
+        window: 10,
+        rate: Some(5_000),
+        brokers: ALL,
+    },
 ];
 
 /// How long.
@@ -91,7 +147,8 @@ pub fn compare(programs: &Programs, durations: &Durations, only: &str) -> Result
 
 fn run(programs: &Programs, durations: &Durations, index: usize, broker: Kind) -> Result<Run, Failure> {
     let process = Process::start(programs, broker)?;
-    measure(&process, durations, index, broker).map_err(|e| format!("{e}; log: {}", process.last_words()).into())
+    measure(&process, durations, index, broker)
+        .map_err(|e| format!("{e}; log: {}", process.last_words()).into())
 }
 
 fn measure(process: &Process, durations: &Durations, index: usize, broker: Kind) -> Result<Run, Failure> {
@@ -133,8 +190,10 @@ impl Scenario {
             topic: format!("bench/{index:08x}"),
             payload: Payload::Opaque,
         };
-        let subscriber =
-            |index: usize, filter: String| SubscriberPlan { client_id: format!("subscriber-{index}"), filter };
+        let subscriber = |index: usize, filter: String| SubscriberPlan {
+            client_id: format!("subscriber-{index}"),
+            filter,
+        };
         let everything = |count: usize, filter: &str| {
             (0..count).map(|index| subscriber(index, filter.to_owned())).collect::<Vec<_>>()
         };
@@ -175,7 +234,8 @@ fn report(runs: &[Run], only: &str) -> String {
             };
             let lost: u64 = of(*broker).map(|r| r.lost).sum();
             let shares: Vec<f64> = of(*broker).filter_map(|r| r.stored.map(|share| share * 100.0)).collect();
-            let stored = if shares.is_empty() { "–".to_owned() } else { format!("{:.1} %", Spread::of(shares)) };
+            let stored =
+                if shares.is_empty() { "–".to_owned() } else { format!("{:.1} %", Spread::of(shares)) };
             text += &format!(
                 "| {} | {} | {:.0} | {:.2} | {:.1} | {lost} | {stored} | {:.0} % | {:.0} % | {:.2} | {:.2} |\n",
                 scenario.name,

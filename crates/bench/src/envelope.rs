@@ -86,7 +86,13 @@ mod tests {
     #[test]
     fn what_is_composed_is_read_as_a_packet_with_consent() {
         let mut composer = Composer::new();
-        composer.compose(&Uplink { gateway: 0xa500_0001, from: 0x1000_0002, id: 7, rx_time: 1, text_len: 116 });
+        composer.compose(&Uplink {
+            gateway: 0xa500_0001,
+            from: 0x1000_0002,
+            id: 7,
+            rx_time: 1,
+            text_len: 116,
+        });
         let mut keyring = Keyring::default();
         keyring.add("LongFast", ChannelKey::default_key());
         let mut scratch = Scratch::default();

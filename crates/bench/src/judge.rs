@@ -102,7 +102,9 @@ fn load(root: &Path) -> Result<(Vec<Vector>, Keyring), Failure> {
                 continue;
             }
             let payload = unhex(line[field].as_str().unwrap_or_default())?;
-            if let (Some(name), Some(key)) = (line["decoded"]["channel_id"].as_str(), line["key_b64"].as_str()) {
+            if let (Some(name), Some(key)) =
+                (line["decoded"]["channel_id"].as_str(), line["key_b64"].as_str())
+            {
                 keys.insert((name.to_owned(), key.to_owned()));
             }
             let gateway = topic.rsplit('/').next().and_then(mesh::node::NodeNum::parse).map(|n| n.0);

@@ -357,7 +357,12 @@ fn publisher_of(topic: &str) -> Option<usize> {
 }
 
 /// Connects and subscribes, step by step; the connection does not block from then on.
-fn sign_in(address: SocketAddr, client_id: &str, filter: Option<&str>, qos: u8) -> Result<TcpStream, Failure> {
+fn sign_in(
+    address: SocketAddr,
+    client_id: &str,
+    filter: Option<&str>,
+    qos: u8,
+) -> Result<TcpStream, Failure> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;

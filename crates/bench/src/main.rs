@@ -53,7 +53,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     println!("Compared with: {}\n", programs.mosquitto_version()?);
 
     let judged = judge::measure(root, Duration::from_secs(if quick { 1 } else { 4 }))?;
-    println!("Observe and judge, {} envelopes of the test vectors, {} passed on:", judged.envelopes, judged.passed);
+    println!(
+        "Observe and judge, {} envelopes of the test vectors, {} passed on:",
+        judged.envelopes, judged.passed
+    );
     println!("  {:.0} ns per envelope, of which observing {:.0} ns", judged.both_ns, judged.observe_ns);
     println!(
         "  {:.2} heap allocations per envelope; {:.2} per envelope passed on\n",
@@ -81,8 +84,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         measured: Duration::from_millis(if quick { 400 } else { 3_000 }),
         rounds: 3,
     };
-    println!("End to end, {} rounds of {:.1} s, {}-byte payloads, MQTT 3.1.1 on loopback, median (min–max):\n",
-        durations.rounds, durations.measured.as_secs_f64(), load::PAYLOAD_BYTES);
+    println!(
+        "End to end, {} rounds of {:.1} s, {}-byte payloads, MQTT 3.1.1 on loopback, median (min–max):\n",
+        durations.rounds,
+        durations.measured.as_secs_f64(),
+        load::PAYLOAD_BYTES
+    );
     println!("{}", compare::compare(&programs, &durations, &arguments.only)?);
     println!("Took {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
