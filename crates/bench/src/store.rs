@@ -87,6 +87,7 @@ struct Maker {
     settings: Settings,
     seen: SeenPackets,
     /// What a broker shares between the receptions of a gateway.
+    #[allow(clippy::type_complexity, reason = "number, client identifier, user name and topic of a gateway")]
     gateways: Vec<(u32, Arc<str>, Arc<str>, Arc<str>)>,
     channel: Arc<str>,
 }

@@ -1,5 +1,6 @@
 //! Packets and their outcomes, one a line, in `packets/*.txt`: the table is the test. Knows nothing of how they are
 //! decoded.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::connect::Connect;
@@ -196,7 +197,7 @@ struct Case {
 fn cases(name: &str) -> Vec<Case> {
     let text = read(name);
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let cases: Vec<_> = lines.map(|line| case(line)).collect();
+    let cases: Vec<_> = lines.map(case).collect();
     assert!(cases.len() > 50, "{name} is a table");
     cases
 }
