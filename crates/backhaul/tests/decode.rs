@@ -133,7 +133,8 @@ fn keys_come_from_the_line_or_from_the_option() {
     vector.as_object_mut().unwrap().remove("key_b64");
     assert_eq!(payload(&vector, &[]), "opaque");
     assert_eq!(payload(&vector, &["--key", &format!("CityPriv={key}")]), "decrypted");
-    assert_eq!(payload(&vector, &["--key", &format!("Another={key}")]), "opaque");
+    // A channel may have been renamed: every key is tried whose hash fits.
+    assert_eq!(payload(&vector, &["--key", &format!("Another={key}")]), "decrypted");
 }
 
 #[test]
