@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::Version;
 use crate::error::DecodeError;
-use crate::property::{Properties, Value, place, put_section};
+use crate::property::{Properties, Value, id, place, put_section};
 use crate::reason_code::ReasonCode;
 use crate::wire::{Reader, put_binary, put_packet, put_u16};
 
@@ -82,6 +82,10 @@ impl<'a> Connect<'a> {
             Version::V5 => Properties::read(&mut r, place::CONNECT)?,
             Version::V311 => Properties::default(),
         };
+        let has_method = properties.get(id::AUTHENTICATION_METHOD).is_some();
+        if properties.get(id::AUTHENTICATION_DATA).is_some() && !has_method {
+            return Err(DecodeError::protocol("Authentication Data without a method")); // § 3.1.2.11.10
+        }
         let client_id = r.string("Client Identifier")?;
         let will = Self::decode_will(&mut r, flags, version)?;
         let (has_username, has_password) = (flags & 0x80 != 0, flags & 0x40 != 0);
@@ -116,6 +120,10 @@ impl<'a> Connect<'a> {
             Version::V5 => Properties::read(r, place::WILL)?,
             Version::V311 => Properties::default(),
         };
+        let response = properties.text(id::RESPONSE_TOPIC);
+        if response.is_some_and(|t| !crate::topic::is_valid_name(t, usize::MAX)) {
+            return Err(DecodeError::protocol("Response Topic is not a Topic Name")); // [MQTT-3.3.2-14]
+        }
         let topic = r.string("Will Topic")?;
         if !crate::topic::is_valid_name(topic, usize::MAX) {
             return Err(DecodeError::with(ReasonCode::TopicNameInvalid, "Will Topic is not a Topic Name"));
@@ -181,6 +189,18 @@ impl<'a> Connack<'a> {
             Version::V311 => Properties::default(),
         };
         r.end()?;
+        let is_known = match version {
+            Version::V5 => {
+                ReasonCode::from_code(code).is_some_and(|r| r.is_error() || r == ReasonCode::Success)
+            }
+            Version::V311 => code <= 5,
+        };
+        if !is_known {
+            return Err(DecodeError::protocol("a Reason Code that CONNACK may not carry")); // [MQTT-3.2.2-8]
+        }
+        if flags == 1 && code != 0 {
+            return Err(DecodeError::protocol("Session Present in a refusal")); // [MQTT-3.2.2-6]
+        }
         Ok(Self { session_present: flags == 1, code, properties })
     }
 }

@@ -34,6 +34,8 @@ impl Frame<'_> {
 pub fn split(bytes: &[u8], packet_bytes_max: u32) -> Result<Option<Frame<'_>>, DecodeError> {
     let Some((header, rest)) = bytes.split_first() else { return Ok(None) };
     let mut remaining = 0usize;
+    // [MQTT-1.5.5-1] not kept: 3.1.1 allows a Remaining Length in more bytes than it needs, and the version is known
+    // only from what is inside the first packet.
     for (index, byte) in rest.iter().take(4).enumerate() {
         remaining |= usize::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 != 0 {

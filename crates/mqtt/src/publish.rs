@@ -45,8 +45,11 @@ impl<'a> Publish<'a> {
             Version::V5 => Properties::read(&mut r, place::PUBLISH)?,
             Version::V311 => Properties::default(),
         };
-        let has_alias = properties.number(id::TOPIC_ALIAS).is_some();
-        if topic.is_empty() && !has_alias {
+        let alias = properties.number(id::TOPIC_ALIAS);
+        if alias == Some(0) {
+            return Err(DecodeError::with(ReasonCode::TopicAliasInvalid, "Topic Alias is 0")); // [MQTT-3.3.2-8]
+        }
+        if topic.is_empty() && alias.is_none() {
             return Err(DecodeError::protocol("Topic Name is empty and there is no Topic Alias"));
         }
         if !topic.is_empty() && !crate::topic::is_valid_name(topic, usize::MAX) {
@@ -90,7 +93,10 @@ impl PublishOut<'_> {
     }
 
     fn body_len(&self, version: Version) -> usize {
-        let fixed = 2 + self.topic.len() + if self.qos > 0 { 2 } else { 0 } + self.payload.len();
+        let fixed = 2
+            + self.topic.len().min(usize::from(u16::MAX))
+            + if self.qos > 0 { 2 } else { 0 }
+            + self.payload.len();
         match version {
             Version::V311 => fixed,
             Version::V5 => {

@@ -1,7 +1,7 @@
 //! What a server sends: encoders for the broker, and the decoder that clients, simulators and tests need.
 
 use crate::Version;
-use crate::client_packet::Disconnect;
+use crate::client_packet::{Disconnect, Side, check_auth, check_flags};
 use crate::connect::Connack;
 use crate::error::DecodeError;
 use crate::frame::Frame;
@@ -37,6 +37,7 @@ pub enum ServerPacket<'a> {
 /// When the packet is malformed, breaks a rule, or is one that only clients send.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a>, DecodeError> {
     let (body, flags) = (frame.body, frame.flags());
+    check_flags(frame)?;
     Ok(match frame.packet_type() {
         2 => ServerPacket::Connack(Connack::decode(body, version)?),
         3 => ServerPacket::Publish(Publish::decode(flags, body, version)?),
@@ -46,18 +47,29 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a
         7 => ServerPacket::Ack(Ack::decode(AckKind::Pubcomp, body, version)?),
         9 => {
             let (packet_id, codes) = decode_codes(body, version)?;
+            if version == Version::V311 && codes.iter().any(|code| !matches!(code, 0..=2 | 0x80)) {
+                return Err(DecodeError::malformed("SUBACK return code")); // [MQTT-3.9.3-2] of 3.1.1
+            }
             ServerPacket::Suback(packet_id, codes)
         }
         11 => {
             let (packet_id, codes) = decode_codes(body, version)?;
+            if version == Version::V311 {
+                Reader::new(codes).end()?;
+            }
             ServerPacket::Unsuback(packet_id, codes)
         }
         13 => {
             Reader::new(body).end()?;
             ServerPacket::Pingresp
         }
-        14 if version == Version::V5 => ServerPacket::Disconnect(Disconnect::decode(body, version)?),
-        15 if version == Version::V5 => ServerPacket::Auth,
+        14 if version == Version::V5 => {
+            ServerPacket::Disconnect(Disconnect::decode_from(body, version, Side::Server)?)
+        }
+        15 if version == Version::V5 => {
+            check_auth(body)?;
+            ServerPacket::Auth
+        }
         _ => return Err(DecodeError::protocol("a packet that a server may not send")),
     })
 }

@@ -21,8 +21,17 @@ pub struct Options {
 impl Options {
     fn decode(byte: u8, version: Version) -> Result<Self, DecodeError> {
         let reserved = if version == Version::V5 { 0xc0 } else { 0xfc };
-        if byte & reserved != 0 || byte & 3 == 3 || (byte >> 4) & 3 == 3 {
-            return Err(DecodeError::malformed("Subscription Options are not valid")); // [MQTT-3.8.3-5]
+        if byte & reserved != 0 {
+            return Err(DecodeError::malformed("reserved bits of the Subscription Options are set")); // [MQTT-3.8.3-5]
+        }
+        if byte & 3 == 3 {
+            return Err(match version {
+                Version::V5 => DecodeError::protocol("Maximum QoS is 3"), // § 3.8.3.1
+                Version::V311 => DecodeError::malformed("requested QoS is 3"), // [MQTT-3-8.3-4] of 3.1.1
+            });
+        }
+        if (byte >> 4) & 3 == 3 {
+            return Err(DecodeError::protocol("Retain Handling is 3")); // § 3.8.3.1
         }
         Ok(Self {
             qos: byte & 3,
