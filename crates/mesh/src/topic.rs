@@ -57,7 +57,8 @@ impl<'a> MeshTopic<'a> {
             ends.find_map(|end| Some((before(&rest[..end], marker)?, kind, &rest[end..])))
         });
         let (root, kind, channel) = found.max_by_key(|(root, _, _)| root.len())?;
-        let is_command = kind == TopicKind::Json && channel.eq_ignore_ascii_case("mqtt");
+        let first_level = channel.split('/').next().unwrap_or_default();
+        let is_command = kind == TopicKind::Json && first_level.eq_ignore_ascii_case("mqtt");
         make(root, if is_command { TopicKind::JsonCommand } else { kind }, Some(channel), Some(last))
     }
 
@@ -101,6 +102,7 @@ mod tests {
             ("msh/US/2/json/LongFast/!a5000001", Some((Json, "msh/US", Some("LongFast")))),
             ("msh/US/2/json/mqtt/!a5000001", Some((JsonCommand, "msh/US", Some("mqtt")))),
             ("msh/US/2/json/MQTT/anything", Some((JsonCommand, "msh/US", Some("MQTT")))),
+            ("msh/US/2/json/mqtt/any/thing", Some((JsonCommand, "msh/US", Some("mqtt/any")))),
             ("msh/US/2/stat/!a5000001", Some((Stat, "msh/US", None))),
             ("msh/2/e/KC/MO/!a5000001", Some((Envelope, "msh", Some("KC/MO")))),
             ("msh/2/e/2/e/LongFast/!a5000001", Some((Envelope, "msh/2/e", Some("LongFast")))),
