@@ -284,3 +284,41 @@ impl Into<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use record::{ConnectionEvent, ConnectionWhat};
+
+    use super::*;
+
+    fn event(size: usize) -> Record {
+        Record::Connection(Arc::new(ConnectionEvent {
+            at_ms: 0,
+            client_id: "x".repeat(size).into(),
+            username: None,
+            gateway: None,
+            address: "127.0.0.1".into(),
+            what: ConnectionWhat::Connected("5.0"),
+        }))
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_the_same_batch_is_stored_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut writer = Writer::open(folder.path()).expect("a fresh folder opens");
+        writer.append(&[event(1)]).expect("there is room");
+        writer.limit_pages(0, 20);
+        let batch = [event(100_000)];
+        let error = writer.append(&batch).expect_err("there is no room");
+        assert!(error.is_out_of_space() && error.to_string().contains("full"), "{error}");
+        // The limit belongs to the connection that was given up, as room belongs to a disk that was tidied.
+        writer.append(&batch).expect("there is room again");
+        let file = files::path_of(folder.path(), 0);
+        let connection = Connection::open(file).expect("the file opens");
+        let count: i64 =
+            connection.query_row("SELECT count(*) FROM connection", [], |r| r.get(0)).expect("a count");
+        assert_eq!(count, 2);
+    }
+}

@@ -7,6 +7,9 @@
     reason = "shared by tests and the preview, each of which uses a part"
 )]
 
+pub mod browser;
+pub mod secrets;
+
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +26,17 @@ use record::Record;
 use tokio::sync::{broadcast, watch};
 use web::{HistoryHealth, Info, Mode, Pages, WebState};
 
+/// A gateway.
+pub const ROUTER_1: u32 = 0x7c5a_0a01;
+
+/// Another gateway.
+pub const ROUTER_2: u32 = 0x7c5a_0a02;
+
+/// A node whose owner agreed to MQTT.
+pub const ANA: u32 = 0x4f21_00aa;
+
+/// A node whose owner did not.
+pub const HERMIT: u32 = 0x4f21_00ee;
 /// When the town's clock starts: 2026-08-20T13:45:09Z.
 pub const START_MS: i64 = 1_787_233_509_000;
 
