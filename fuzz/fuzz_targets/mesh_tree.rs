@@ -17,8 +17,14 @@ fuzz_target!(|bytes: &[u8]| {
         Tree::Text(text) => assert_eq!(text.as_bytes(), payload),
         Tree::Bytes(kept) => assert_eq!(kept, payload),
     }
-    if schema::is_valid(port, payload) && matches!(schema::payload_of(port), schema::Payload::Text) {
-        assert!(matches!(tree, Tree::Text(_)), "valid text reads as text");
+    if schema::is_valid(port, payload) {
+        match schema::payload_of(port) {
+            schema::Payload::Text => assert!(matches!(tree, Tree::Text(_)), "valid text reads as text"),
+            schema::Payload::Message(_) => {
+                assert!(matches!(tree, Tree::Message(..)), "valid messages are read")
+            }
+            schema::Payload::Opaque => {}
+        }
     }
 });
 
