@@ -67,18 +67,19 @@ fn ask(folder: &std::path::Path, maker: &mut Maker) -> Result<(), Box<dyn std::e
     let packet = known.first().and_then(|r| r.packet).ok_or("nothing is stored")?;
     timed("one packet", || reader.packet(packet.from, packet.id).map(|rows| rows.len()))?;
     timed("totals of an hour", || reader.totals(since_ms, until_ms, 60).map(|t| t.buckets.len()))?;
-    timed("totals of the day", || reader.totals(since_ms - 82_800_000, until_ms, 60).map(|t| t.buckets.len()))?;
+    timed("totals of the day", || {
+        reader.totals(since_ms - 82_800_000, until_ms, 60).map(|t| t.buckets.len())
+    })?;
     timed("gateways of an hour", || reader.gateways(since_ms).map(|found| found.len()))?;
     timed("gateways of the day", || reader.gateways(since_ms - 82_800_000).map(|found| found.len()))?;
-    timed("a node's day", || reader.node(made_up::node(77), 0, false).map(|n| n.map_or(0, |n| n.heard_by.len())))?;
+    timed("a node's day", || {
+        reader.node(made_up::node(77), 0, false).map(|n| n.map_or(0, |n| n.heard_by.len()))
+    })?;
     timed("names of all nodes", || reader.latest_by_node(4, 0, false).map(|found| found.len()))?;
     Ok(())
 }
 
-fn timed(
-    what: &str,
-    ask: impl Fn() -> Result<usize, history::Error>,
-) -> Result<(), history::Error> {
+fn timed(what: &str, ask: impl Fn() -> Result<usize, history::Error>) -> Result<(), history::Error> {
     ask()?;
     let started = Instant::now();
     let count = ask()?;

@@ -92,7 +92,8 @@ impl Writer {
         days.sort_unstable();
         days.dedup();
         for day in days {
-            let of_day = batch.iter().zip(&day_of_each).filter(|(_, of)| **of == day).map(|(record, _)| record);
+            let of_day =
+                batch.iter().zip(&day_of_each).filter(|(_, of)| **of == day).map(|(record, _)| record);
             let stored = self.open_day(day)?.append(of_day);
             if stored.is_err() {
                 // Ids in memory may belong to rows that were rolled back.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use policy::decision::{Decision, Outcome, Verdict};
 use policy::rule::{RULES, RuleId, RuleSet, Stage};
 use record::{
-    ConnectionEvent, ConnectionWhat, Consent, KeyClass, PacketSummary, ReceiverKind, Reception, Record, Release,
-    ReleasedCopy,
+    ConnectionEvent, ConnectionWhat, Consent, KeyClass, PacketSummary, ReceiverKind, Reception, Record,
+    Release, ReleasedCopy,
 };
 
 /// 2026-11-23 12:00 UTC.
