@@ -8,9 +8,9 @@ use directory::{Credential, Role};
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::clock::utc;
 use crate::credential_edit::find;
 use crate::data_folder::Installation;
-use crate::utc_text::utc_text;
 
 /// Options of `list`.
 #[derive(Args, Clone)]
@@ -51,7 +51,7 @@ pub fn list(listed: &Listed, role: &str) -> Outcome {
     } else if credentials.is_empty() {
         writeln!(out, "No {role} yet: see `backhaul {role} add --help`.")?;
     } else {
-        let heading = ["NAME", "IS", "STATE", "OWNER", "SINCE", "NOTE"].map(str::to_owned);
+        let heading = ["NAME", "IS", "STATE", "OWNER", "SINCE (UTC)", "NOTE"].map(str::to_owned);
         let rows = credentials.iter().map(|credential| row(credential));
         write_table(&mut out, &std::iter::once(heading).chain(rows).collect::<Vec<_>>())?;
     }
@@ -77,7 +77,7 @@ pub fn show(shown: &Shown, role: &str) -> Outcome {
         ("state", state(credential)),
         ("owner", owner.map_or("-", |owner| &owner.name).to_owned()),
         ("contact", contact.unwrap_or("-").to_owned()),
-        ("since", utc_text(credential.created_ms)),
+        ("since", moment(credential.created_ms) + " UTC"),
         ("note", if credential.note.is_empty() { "-".to_owned() } else { credential.note.clone() }),
     ];
     for (name, value) in lines {
@@ -92,7 +92,7 @@ fn row(credential: &Credential) -> [String; 6] {
         is_what(&credential.role),
         state(credential),
         credential.owner.as_ref().map_or("-".to_owned(), |owner| owner.name.clone()),
-        utc_text(credential.created_ms),
+        moment(credential.created_ms),
         credential.note.clone(),
     ]
 }
@@ -108,8 +108,12 @@ fn is_what(role: &Role) -> String {
 fn state(credential: &Credential) -> String {
     match credential.disabled_ms {
         None => "enabled".to_owned(),
-        Some(since) => format!("disabled {}", utc_text(since)),
+        Some(since) => format!("disabled {}", moment(since)),
     }
+}
+
+fn moment(unix_ms: u64) -> String {
+    i64::try_from(unix_ms).map_or("-".to_owned(), utc)
 }
 
 fn as_json(credential: &Credential) -> Value {

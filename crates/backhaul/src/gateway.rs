@@ -77,7 +77,7 @@ fn run_add(arguments: Add) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     write_credential(&mut out, &applied, &token)?;
-    writeln!(out, "To set the node up, connect it to a computer by USB and paste:\n")?;
+    writeln!(out, "\nTo set the node up, connect it to a computer by USB and paste:\n")?;
     for command in setup.commands() {
         writeln!(out, "{command}")?;
     }

@@ -37,7 +37,7 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
     queue_messages_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 1_000_000 },
         "Messages kept for one slow or absent client; beyond that new ones are dropped and counted.";
     queue_bytes_max: u32 = Whole(1_048_576), Kind::Whole { min: 1_024, max: 1_073_741_824 },
-        "The same limit in bytes.";
+        "The same limit in bytes; at least `max_packet_size`.";
     topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },
         "Levels that a topic or filter may have.";
     subscriptions_max: u32 = Whole(200), Kind::Whole { min: 1, max: 100_000 },

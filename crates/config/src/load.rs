@@ -118,6 +118,7 @@ fn read(
         rules: read_rules(document, rules, problems),
     };
     report_shared_port(document, &config, problems);
+    report_small_queue(document, &config, problems);
     Some(config)
 }
 
@@ -190,12 +191,28 @@ fn report_shared_port(document: &DeTable<'_>, config: &Config, problems: &mut Pr
     if config.mqtt.listen != config.web.listen || config.mqtt.listen.port() == 0 {
         return;
     }
-    let place = |section: &str| -> Option<std::ops::Range<usize>> {
-        Some(document.get(section)?.get_ref().as_table()?.get("listen")?.span())
-    };
+    let place = |section: &str| place_of(document, section, "listen");
     let at = place("web").or_else(|| place("mqtt")).unwrap_or(0..0);
     problems
         .add(at, format!("`mqtt.listen` and `web.listen` must differ, but both are {}", config.mqtt.listen));
+}
+
+/// A message that fits no queue would be taken from its sender and silently lost for every receiver.
+fn report_small_queue(document: &DeTable<'_>, config: &Config, problems: &mut Problems<'_>) {
+    let (queue, packet) = (config.mqtt.queue_bytes_max, config.mqtt.max_packet_size);
+    if queue >= packet {
+        return;
+    }
+    let place = |key: &str| place_of(document, "mqtt", key);
+    let at = place("queue_bytes_max").or_else(|| place("max_packet_size")).unwrap_or(0..0);
+    problems.add(
+        at,
+        format!("`mqtt.queue_bytes_max` must be at least `mqtt.max_packet_size`, but they are {queue} and {packet}"),
+    );
+}
+
+fn place_of(document: &DeTable<'_>, section: &str, key: &str) -> Option<std::ops::Range<usize>> {
+    Some(document.get(section)?.get_ref().as_table()?.get(key)?.span())
 }
 
 /// Finds a table; anything else under its name is reported.

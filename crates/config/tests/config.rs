@@ -1,4 +1,5 @@
 //! The configuration's promises, through its public face: text in, values or diagnostics out.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,7 +77,13 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
 fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
     for (key, good, bad) in CASES {
         for value in *good {
-            let text = assignment(key, value);
+            // The queue must hold a packet, so the two keys move together.
+            let beside = match *key {
+                "mqtt.max_packet_size" => "mqtt.queue_bytes_max = 1_073_741_824",
+                "mqtt.queue_bytes_max" => "mqtt.max_packet_size = 1024",
+                _ => "",
+            };
+            let text = assignment(key, value) + beside;
             assert!(load(&text).is_ok(), "{text}: {}", load(&text).unwrap_err());
         }
         for value in *bad {
@@ -199,6 +206,14 @@ fn two_listeners_need_two_addresses() {
         "test.toml:4:10: `mqtt.listen` and `web.listen` must differ, but both are 0.0.0.0:1883",
     );
     assert!(load("[mqtt]\nlisten = '0.0.0.0:0'\n[web]\nlisten = '0.0.0.0:0'").is_ok());
+}
+
+#[test]
+fn a_queue_holds_at_least_one_packet() {
+    check(
+        "[mqtt]\nmax_packet_size = 2_000_000",
+        "test.toml:2:19: `mqtt.queue_bytes_max` must be at least `mqtt.max_packet_size`, but they are 1048576 and 2000000",
+    );
 }
 
 #[test]

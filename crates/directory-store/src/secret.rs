@@ -95,5 +95,8 @@ fn make_key(path: &Path) -> Result<TokenKey, StoreError> {
     file.write_all(&bytes).map_err(error)?;
     file.sync_all().map_err(error)?;
     std::fs::rename(&unfinished, path).map_err(error)?;
+    // The name must be on disk before the first password that depends on it.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(error)?;
     Ok(TokenKey::new(bytes))
 }
