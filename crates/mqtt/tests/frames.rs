@@ -1,5 +1,6 @@
 //! What real firmware and its broker said to each other: every captured control packet decodes, and our encoders write
 //! the same bytes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

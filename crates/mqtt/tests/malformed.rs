@@ -2,6 +2,7 @@
 //!
 //! A line: who sends it (`c` client, `s` server) and the version; the reason; the bytes in hexadecimal, where `_` stands
 //! for the right Remaining Length; what is wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 
