@@ -71,7 +71,7 @@ fn check_file(name: &str, outcome: impl Fn(&[u8], Version) -> String) {
         }
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(path(name), text).unwrap();
+        std::fs::write(path(name), text).expect("the table can be written");
     } else {
         assert!(wrong.is_empty(), "{} of {name}:\n{}", wrong.len(), wrong.join("\n"));
     }
@@ -196,7 +196,7 @@ struct Case {
 fn cases(name: &str) -> Vec<Case> {
     let text = read(name);
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let cases: Vec<_> = lines.map(|line| case(line)).collect();
+    let cases: Vec<_> = lines.map(case).collect();
     assert!(cases.len() > 50, "{name} is a table");
     cases
 }
@@ -246,7 +246,7 @@ fn parse_group(rest: &mut &str) -> Vec<u8> {
 }
 
 fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
+    std::fs::read_to_string(path(name)).expect("the table is there")
 }
 
 fn path(name: &str) -> std::path::PathBuf {
