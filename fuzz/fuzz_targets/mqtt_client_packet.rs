@@ -26,7 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!(lent < frame.len);
             }
             Ok(ClientPacket::Unsubscribe(unsubscribe)) => assert!(unsubscribe.filters().count() > 0),
-            Ok(ClientPacket::Ack(ack)) => assert!(ack.packet_id > 0),
+            Ok(ClientPacket::Ack(ack)) => {
+                let mut out = Vec::new();
+                ack.encode(&mut out, version);
+                let again = frame::split(&out, 1 << 16).ok().flatten().expect("our own packet");
+                assert!(matches!(decode(&again, version), Ok(ClientPacket::Ack(same)) if same == ack));
+            }
             Ok(ClientPacket::Pingreq | ClientPacket::Disconnect(_) | ClientPacket::Auth) => {}
             Err(error) => assert!(error.reason.is_error()),
         }

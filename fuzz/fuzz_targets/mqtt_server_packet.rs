@@ -9,7 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((first, mut rest)) = bytes.split_first() else { return };
     let version = if first & 1 == 0 { Version::V311 } else { Version::V5 };
     while let Ok(Some(frame)) = frame::split(rest, 1 << 16) {
-        match decode(&frame, version) {
+        let packet = decode(&frame, version);
+        let _ = format!("{packet:?}");
+        match packet {
             Ok(ServerPacket::Connack(connack)) => assert!(connack.code == 0 || !connack.session_present),
             Ok(ServerPacket::Publish(publish)) => {
                 assert!(publish.qos < 3 && !publish.topic.contains(['+', '#', '\0']));

@@ -1,5 +1,6 @@
 //! Packets and their outcomes, one a line, in `packets/*.txt`: the table is the test. Knows nothing of how they are
 //! decoded.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::connect::Connect;

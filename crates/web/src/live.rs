@@ -101,7 +101,7 @@ async fn next_status(visit: &Visit, ticks: &mut Interval, seat: &mut Seat) -> Op
         () = seat.ended() => return None,
     }
     let visit = Visit { now_ms: visit.site.now_ms(), ..visit.clone() };
-    Some(Event::default().event("status").data(status::changing_part(&visit).into_string()))
+    Some(Event::default().event("status").data(status::changing_part(&visit).await.into_string()))
 }
 
 fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {

@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
 use record::Record;
@@ -26,12 +27,13 @@ use crate::{Info, WebState};
 /// Live streams open at the same time; each costs a task and, at worst, its share of the broadcast's backlog.
 pub const STREAMS_MAX: usize = 256;
 
+/// How long what the broker said is good for.
+const SNAPSHOT_KEPT_MS: i64 = 1_000;
+
 /// What all pages share.
 pub struct Site {
     /// What does not change.
     pub info: Info,
-    /// Asks the broker what is going on.
-    pub snapshot: crate::SnapshotFn,
     /// Asks the recorder how it keeps up.
     pub history_health: crate::HealthFn,
     /// The policy in force.
@@ -52,6 +54,8 @@ pub struct Site {
     pub streams: Arc<Semaphore>,
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
+    ask_snapshot: crate::SnapshotFn,
+    snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
 }
@@ -61,7 +65,8 @@ impl Site {
     pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
         let is_https = state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
         Self {
-            snapshot: state.snapshot,
+            ask_snapshot: state.snapshot,
+            snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
             keyring: Arc::new(state.keyring),
@@ -81,6 +86,22 @@ impl Site {
     /// The present, Unix ms.
     pub fn now_ms(&self) -> i64 {
         (self.clock)()
+    }
+
+    /// What is going on at the broker; `None` when it does not answer. However many pages are open, it is asked at most
+    /// once in a while, and on a thread that may wait.
+    pub async fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let mut kept = self.snapshot.lock().await;
+        let now_ms = self.now_ms();
+        if let Some((at_ms, snapshot)) = &*kept
+            && (0..SNAPSHOT_KEPT_MS).contains(&(now_ms - at_ms))
+        {
+            return Some(snapshot.clone());
+        }
+        let ask = self.ask_snapshot.clone();
+        let snapshot = tokio::task::spawn_blocking(move || ask()).await.ok().flatten().map(Arc::new)?;
+        *kept = Some((now_ms, snapshot.clone()));
+        Some(snapshot)
     }
 
     /// What a visitor may see.
