@@ -90,6 +90,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,
             commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
+            ..RecorderOptions::default()
         }),
         pages: Some(PagesSettings {
             listen: arguments.web_listen.unwrap_or(config.web.listen),

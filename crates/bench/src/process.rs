@@ -211,11 +211,14 @@ fn cpu_of(process: &str) -> Result<Duration, Failure> {
     Ok(Duration::from_millis((user + system) * 10))
 }
 
-/// The machine, in one line: processor, cores, kernel.
+/// The machine, in one line: processor, cores, kernel, and how busy it is with other things.
 pub fn machine() -> Result<String, Failure> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or(": unknown processor");
+    let model = model.trim_start_matches([' ', '\t', ':']);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let cores = std::thread::available_parallelism()?;
-    Ok(format!("{}, {cores} cores, Linux {}", model.trim_start_matches([' ', '\t', ':']), kernel.trim()))
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
+    Ok(format!("{model}, {cores} cores, Linux {}, load average {load}", kernel.trim()))
 }

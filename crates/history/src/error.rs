@@ -10,6 +10,8 @@ pub enum Error {
     Io(PathBuf, std::io::Error),
     /// SQLite says no.
     Sqlite(PathBuf, rusqlite::Error),
+    /// The file is a database, but not of ours.
+    Foreign(PathBuf),
     /// The file was written by a newer Backhaul.
     Newer {
         /// The file.
@@ -33,7 +35,7 @@ impl Error {
         match self {
             Self::Sqlite(_, error) => matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure)),
             Self::Io(_, error) => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Newer { .. } => false,
+            Self::Newer { .. } | Self::Foreign(_) => false,
         }
     }
 }
@@ -57,6 +59,11 @@ impl fmt::Display for Error {
                 ),
                 _ => write!(f, "`{}`: {error}", file.display()),
             },
+            Self::Foreign(file) => write!(
+                f,
+                "`{}` is a database of another program; move it out of the history's folder",
+                file.display()
+            ),
             Self::Newer { file, found, known } => write!(
                 f,
                 "`{}` was written by a newer Backhaul (schema {found}, this program knows up to {known}); \

@@ -19,6 +19,15 @@ pub fn start_of(day: Day) -> i64 {
     day * DAY_MS
 }
 
+/// How far a clock may be put back around midnight without a change of file, ms: more than time servers correct in a
+/// running system.
+const PUT_BACK_MS: i64 = 1_800_000;
+
+/// First moment that can stand in a day's file, Unix ms: before its start when the clock was put back around midnight.
+pub fn starts_taking(day: Day) -> i64 {
+    start_of(day) - PUT_BACK_MS
+}
+
 /// The file of a day: `2026-11-23.db`.
 pub fn path_of(folder: &Path, day: Day) -> PathBuf {
     let (year, month, day) = civil(day);

@@ -8,6 +8,7 @@ mod copies;
 mod error;
 mod files;
 mod filter;
+mod queue;
 mod reader;
 mod recorder;
 mod schema;

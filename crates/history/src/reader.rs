@@ -75,13 +75,15 @@ impl Reader {
         receptions.into_iter().map(|r| self.release_of(&r).map(|release| (r, release))).collect()
     }
 
-    /// What became of the copies of a reception. Around midnight that stands in the next day's file.
+    /// What became of the copies of a reception.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn release_of(&self, reception: &Reception) -> Result<Option<Release>, Error> {
         let day = files::day_of(reception.at_ms);
-        for day in [day, day + 1] {
+        // It stands with its reception, which may stand in the next day's file when the clock was put back.
+        let is_in_next = reception.at_ms >= files::starts_taking(day + 1);
+        for day in day..=day + i64::from(is_in_next) {
             let Some(connection) = self.day(day)? else { continue };
             let found = release(&connection, reception.seq).map_err(self.in_file(day))?;
             if found.is_some() {
@@ -245,7 +247,7 @@ impl Reader {
     fn days_between(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Result<Vec<Day>, Error> {
         let mut days = files::days_in(&self.folder)?;
         days.retain(|day| since_ms.is_none_or(|since| files::start_of(day + 1) > since));
-        days.retain(|day| until_ms.is_none_or(|until| files::start_of(*day) < until));
+        days.retain(|day| until_ms.is_none_or(|until| files::starts_taking(*day) < until));
         Ok(days)
     }
 

@@ -1,18 +1,18 @@
 //! The thread that writes: takes records off a bounded queue, stores them in batches, and says what is durable.
 //!
-//! Giving it a record never blocks. While the disk stalls, the batch in hand is kept and tried again; records that find
-//! the queue full are shed and counted.
+//! Giving it a record never waits for the disk. While the disk stalls, the batch in hand is kept and tried again;
+//! records that find the queue full are shed and counted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use record::Record;
 
 use crate::error::Error;
+use crate::queue::{Bounds, Queue};
 use crate::writer::Writer;
 
 /// How the recorder batches.
@@ -20,6 +20,8 @@ use crate::writer::Writer;
 pub struct RecorderOptions {
     /// Records that wait at most; more are shed.
     pub queue_max: usize,
+    /// Bytes of records that wait at most; more are shed.
+    pub queue_bytes_max: usize,
     /// Records in one transaction at most.
     pub batch_max: usize,
     /// How long a record waits for others to share its transaction.
@@ -28,7 +30,12 @@ pub struct RecorderOptions {
 
 impl Default for RecorderOptions {
     fn default() -> Self {
-        Self { queue_max: 100_000, batch_max: 2_000, commit_interval: Duration::from_millis(20) }
+        Self {
+            queue_max: 100_000,
+            queue_bytes_max: 64 << 20,
+            batch_max: 2_000,
+            commit_interval: Duration::from_millis(20),
+        }
     }
 }
 
@@ -37,33 +44,51 @@ impl Default for RecorderOptions {
 pub struct Health {
     /// Records stored.
     pub stored: AtomicU64,
-    /// Records shed because the queue was full.
+    /// Records shed: the queue was full, or the program stopped while the disk took nothing.
     pub shed: AtomicU64,
-    /// Records waiting.
+    /// Records waiting, those in hand included.
     pub queued: AtomicU64,
     /// Whether the last attempt to store failed.
     pub is_stalled: AtomicBool,
-    last_error: Mutex<Option<String>>,
+    stall: Mutex<Option<Stall>>,
+}
+
+#[derive(Debug)]
+struct Stall {
+    since: Instant,
+    error: String,
 }
 
 impl Health {
     /// Why the last attempt failed; `None` when it did not.
     pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().map_or(None, |error| error.clone())
+        self.stall.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|stall| stall.error.clone())
     }
 
-    fn set_error(&self, error: Option<String>) {
-        self.is_stalled.store(error.is_some(), Ordering::Relaxed);
-        if let Ok(mut last) = self.last_error.lock() {
-            *last = error;
+    /// How long nothing could be stored; `None` when the last attempt did not fail.
+    pub fn stalled_for(&self) -> Option<Duration> {
+        self.stall.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|stall| stall.since.elapsed())
+    }
+
+    fn stalls(&self, error: &Error) {
+        let error = error.to_string();
+        let mut stall = self.stall.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = stall.as_ref().map_or_else(Instant::now, |stall| stall.since);
+        *stall = Some(Stall { since, error });
+        self.is_stalled.store(true, Ordering::Relaxed);
+    }
+
+    fn stores(&self) {
+        if self.is_stalled.swap(false, Ordering::Relaxed) {
+            *self.stall.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 }
 
-/// A running recorder. Dropping it stores what is queued and ends the thread.
+/// A running recorder. Dropping it stores what is queued and ends the thread; senders that are left shed everything.
 #[derive(Debug)]
 pub struct Recorder {
-    queue: Option<SyncSender<Record>>,
+    queue: Arc<Queue>,
     health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
     last_seq: u64,
@@ -71,7 +96,9 @@ pub struct Recorder {
 
 /// Pause between attempts while the disk does not take a batch.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// At a stop, how long a batch that the disk does not take is tried again.
+/// Pause between attempts at a stop.
+const RETRY_PAUSE_AT_STOP: Duration = Duration::from_millis(100);
+/// At a stop, how long the disk may take nothing before the rest is given up.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Recorder {
@@ -87,13 +114,18 @@ impl Recorder {
         let writer = Writer::open(folder)?;
         let last_seq = writer.last_seq();
         let health = Arc::new(Health::default());
-        let (queue, records) = sync_channel(options.queue_max);
-        let shared = health.clone();
+        let queue = Arc::new(Queue::new(Bounds {
+            count_max: options.queue_max,
+            bytes_max: options.queue_bytes_max,
+            batch_max: options.batch_max,
+            batch_wait: options.commit_interval,
+        }));
+        let work = Work { writer, queue: queue.clone(), health: health.clone(), told, give_up_at: None };
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || Work { writer, options, records, health: shared, told }.run())
+            .spawn(move || work.run())
             .map_err(|e| Error::Io(folder.to_path_buf(), e))?;
-        Ok(Self { queue: Some(queue), health, thread: Some(thread), last_seq })
+        Ok(Self { queue, health, thread: Some(thread), last_seq })
     }
 
     /// Number of the last reception that was stored before the start.
@@ -110,23 +142,21 @@ impl Recorder {
     pub fn sender(&self) -> impl FnMut(Record) -> bool + Send + use<> {
         let (queue, health) = (self.queue.clone(), self.health.clone());
         move |record| {
-            let Some(queue) = &queue else { return false };
+            // Before it is in, so that the thread never takes off more than stands there.
             health.queued.fetch_add(1, Ordering::Relaxed);
-            match queue.try_send(record) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                    health.queued.fetch_sub(1, Ordering::Relaxed);
-                    health.shed.fetch_add(1, Ordering::Relaxed);
-                    false
-                }
+            let is_in = queue.put(record);
+            if !is_in {
+                health.queued.fetch_sub(1, Ordering::Relaxed);
+                health.shed.fetch_add(1, Ordering::Relaxed);
             }
+            is_in
         }
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the thread itself.
             let _ = thread.join();
@@ -136,54 +166,53 @@ impl Drop for Recorder {
 
 struct Work<T> {
     writer: Writer,
-    options: RecorderOptions,
-    records: Receiver<Record>,
+    queue: Arc<Queue>,
     health: Arc<Health>,
     told: T,
+    /// When the rest is given up; set once the program stops while the disk takes nothing.
+    give_up_at: Option<Instant>,
 }
 
 impl<T: FnMut(Vec<Record>)> Work<T> {
     fn run(mut self) {
-        while let Ok(first) = self.records.recv() {
-            let (batch, is_last) = self.collect(first);
-            if self.store(&batch, is_last) {
+        let queue = self.queue.clone();
+        let _close = CloseOnDrop(&queue);
+        while let Some(batch) = queue.take_batch() {
+            let count = batch.len() as u64;
+            let is_stored = self.store(&batch);
+            self.health.queued.fetch_sub(count, Ordering::Relaxed);
+            if is_stored {
+                self.health.stored.fetch_add(count, Ordering::Relaxed);
                 (self.told)(batch);
+            } else {
+                self.health.shed.fetch_add(count, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Waits for others to share the transaction; says whether the senders are gone.
-    fn collect(&self, first: Record) -> (Vec<Record>, bool) {
-        let mut batch = vec![first];
-        let until = Instant::now() + self.options.commit_interval;
-        let mut is_last = false;
-        while batch.len() < self.options.batch_max {
-            match self.records.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(record) => batch.push(record),
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => {
-                    is_last = true;
-                    break;
-                }
-            }
-        }
-        (batch, is_last)
     }
 
     /// Returns false when the program stops and the disk does not take the batch.
-    fn store(&mut self, batch: &[Record], is_last: bool) -> bool {
-        let began = Instant::now();
+    fn store(&mut self, batch: &[Record]) -> bool {
         while let Err(error) = self.writer.append(batch) {
-            self.health.set_error(Some(error.to_string()));
-            if is_last && began.elapsed() > STOP_PATIENCE {
-                self.health.shed.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                return false;
+            self.health.stalls(&error);
+            if self.queue.wait_closed(RETRY_PAUSE) {
+                let give_up_at = *self.give_up_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+                if Instant::now() >= give_up_at {
+                    return false;
+                }
+                std::thread::sleep(RETRY_PAUSE_AT_STOP);
             }
-            std::thread::sleep(RETRY_PAUSE);
         }
-        self.health.set_error(None);
-        self.health.stored.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.health.queued.fetch_sub(batch.len() as u64, Ordering::Relaxed);
+        self.health.stores();
+        self.give_up_at = None;
         true
+    }
+}
+
+/// Should the thread panic, senders must learn that nobody stores what they give.
+struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

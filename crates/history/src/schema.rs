@@ -3,7 +3,8 @@
 //! Invariants:
 //! - a reception's payload is `shell` with the body's content put in at `cut`, byte for byte;
 //! - words (topics, names, sentences) are stored once per file;
-//! - a release has the number of its reception.
+//! - a release has the number of its reception, and stands in the same file;
+//! - storing a row a second time changes nothing, since a batch may be given again after a failure.
 
 use std::path::Path;
 
@@ -59,59 +60,66 @@ const CREATE: &str = "
     CREATE INDEX reception_gateway ON reception (gateway);
     CREATE TABLE release (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, copies BLOB NOT NULL) STRICT;
     CREATE TABLE connection (
-        id INTEGER PRIMARY KEY,
         at_ms INTEGER NOT NULL,
         client INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        address INTEGER NOT NULL,
         username INTEGER,
         gateway INTEGER,
-        address INTEGER NOT NULL,
-        kind INTEGER NOT NULL,
-        detail INTEGER NOT NULL
-    ) STRICT;
+        detail INTEGER NOT NULL,
+        PRIMARY KEY (at_ms, client, kind, address)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens a day file for writing, making it if need be. Synchronous writes with a write-ahead log: what is committed
-/// survives `kill -9` and a power cut.
+/// survives `kill -9` and a power cut. One commit for a batch of receptions makes that affordable.
 pub fn open_for_writing(file: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(file).map_err(Error::sqlite(file))?;
-    let set_up = || -> rusqlite::Result<i64> {
+    let failed = |error| Error::sqlite(file)(error);
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+    // Before anything is changed: the file may be a newer program's, or somebody else's.
+    let is_new = !has_tables(file, &connection)?;
+    let set_up = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -16_000)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let version = version(&connection)?;
-        if version == 0 {
+        connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_KEPT)?;
+        if is_new {
             connection.execute_batch(&format!("BEGIN; {CREATE} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-            return Ok(VERSION);
         }
-        Ok(version)
+        Ok(())
     };
-    let version = set_up().map_err(Error::sqlite(file))?;
-    known(file, version)?;
+    set_up().map_err(failed)?;
     Ok(connection)
 }
+
+/// The journal may grow while somebody reads for long; it is cut back to this afterwards.
+const JOURNAL_BYTES_KEPT: i64 = 64 << 20;
 
 /// Opens a day file read-only; `None` when it has no tables, because its writer has just made it.
 pub fn open_for_reading(file: &Path) -> Result<Option<Connection>, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(Error::sqlite(file))?;
-    let prepare = || -> rusqlite::Result<i64> {
-        connection.busy_timeout(std::time::Duration::from_secs(2))?;
-        version(&connection)
+    connection.busy_timeout(std::time::Duration::from_secs(2)).map_err(Error::sqlite(file))?;
+    Ok(has_tables(file, &connection)?.then_some(connection))
+}
+
+/// Whether the file has this version's tables; false when it has none at all.
+fn has_tables(file: &Path, connection: &Connection) -> Result<bool, Error> {
+    let look = || -> rusqlite::Result<(i64, i64)> {
+        // One transaction: a writer may be making the tables in this moment.
+        let both = connection.unchecked_transaction()?;
+        let version = both.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let tables = both.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        both.finish()?;
+        Ok((version, tables))
     };
-    match prepare().map_err(Error::sqlite(file))? {
-        0 => Ok(None),
-        version => known(file, version).map(|()| Some(connection)),
+    match look().map_err(Error::sqlite(file))? {
+        (0, 0) => Ok(false),
+        (VERSION, 1..) => Ok(true),
+        (found, _) if found > VERSION => {
+            Err(Error::Newer { file: file.to_path_buf(), found, known: VERSION })
+        }
+        _ => Err(Error::Foreign(file.to_path_buf())),
     }
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-fn known(file: &Path, found: i64) -> Result<(), Error> {
-    if found > VERSION {
-        return Err(Error::Newer { file: file.to_path_buf(), found, known: VERSION });
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Appending records: a batch is one transaction, so it is there as a whole or not at all.
+//! Appending records: what a batch has for one day is one transaction, so it is there as a whole or not at all.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,19 @@ use crate::{schema, shell};
 pub struct Writer {
     folder: PathBuf,
     last_seq: u64,
+    days: Days,
     open: Option<OpenDay>,
 }
+
+/// Which file a record goes to: by its time; a release with its reception.
+#[derive(Debug, Default)]
+struct Days {
+    /// First reception of each run of receptions of one day, in the order of their numbers.
+    runs: VecDeque<(u64, Day)>,
+}
+
+/// Runs of receptions remembered; releases follow their receptions within moments.
+const RUNS_MAX: usize = 64;
 
 /// The file that is written to.
 #[derive(Debug)]
@@ -37,26 +48,32 @@ struct RecentBodies {
 }
 
 const RECENT_BODIES_MAX: usize = 20_000;
+/// Longer bodies did not cross a radio and are not remembered: a hostile client must not fill the memory.
+const RECENT_BODY_BYTES_MAX: usize = 512;
 /// Words remembered per file; more (from clients with random identifiers) are looked up in the file.
 const WORDS_MAX: usize = 50_000;
+/// Longer words are always looked up in the file.
+const WORD_BYTES_MAX: usize = 512;
 
 impl Writer {
     /// Opens a folder for writing, making it if need be, and finds where the numbering stands.
     ///
     /// # Errors
-    /// When the folder cannot be made, or the newest file is damaged or newer than this program.
+    /// When the folder cannot be made, or a file in it is damaged or newer than this program.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(folder).map_err(|e| Error::Io(folder.to_path_buf(), e))?;
         let mut last_seq = 0;
-        for day in files::days_in(folder)?.into_iter().rev() {
+        for day in files::days_in(folder)? {
             let file = files::path_of(folder, day);
             let Some(connection) = schema::open_for_reading(&file)? else { continue };
-            let query = "SELECT max(seq) FROM reception";
-            let found: Option<i64> =
+            // A reception may have been shed and its release stored: that number is used up too.
+            let query = "SELECT max(coalesce((SELECT max(seq) FROM reception), 0),
+                                    coalesce((SELECT max(seq) FROM release), 0))";
+            let found: i64 =
                 connection.query_row(query, [], |row| row.get(0)).map_err(Error::sqlite(&file))?;
-            last_seq = last_seq.max(found.map_or(0, |seq| seq as u64));
+            last_seq = last_seq.max(found as u64);
         }
-        Ok(Self { folder: folder.to_path_buf(), last_seq, open: None })
+        Ok(Self { folder: folder.to_path_buf(), last_seq, days: Days::default(), open: None })
     }
 
     /// Number of the last reception that is stored.
@@ -67,24 +84,22 @@ impl Writer {
     /// Stores a batch. When it returns, the batch survives the death of the process and of the machine.
     ///
     /// # Errors
-    /// When it cannot be stored; then none of it is since the last change of day, and the same batch may be given
-    /// again: what is there already stays as it is.
+    /// When it cannot be stored. Of each day, all or nothing is there then, and the same batch may be given again:
+    /// what is there already stays as it is.
     pub fn append(&mut self, batch: &[Record]) -> Result<(), Error> {
-        let mut rest = batch;
-        while let Some(first) = rest.first() {
-            // A release belongs to its reception, so it goes wherever the writer stands.
-            let day = at_ms(first).map_or_else(|| self.open.as_ref().map_or(0, |o| o.day), files::day_of);
-            let count =
-                rest.iter().take_while(|r| at_ms(r).is_none_or(|at| files::day_of(at) == day)).count();
-            let (today, later) = rest.split_at(count.max(1));
-            let open = self.open_day(day)?;
-            let stored = open.append(today);
+        let day_of_each: Vec<Day> = batch.iter().map(|record| self.days.of(record)).collect();
+        let mut days = day_of_each.clone();
+        days.sort_unstable();
+        days.dedup();
+        for day in days {
+            let of_day =
+                batch.iter().zip(&day_of_each).filter(|(_, of)| **of == day).map(|(record, _)| record);
+            let stored = self.open_day(day)?.append(of_day);
             if stored.is_err() {
                 // Ids in memory may belong to rows that were rolled back.
                 self.open = None;
             }
             self.last_seq = self.last_seq.max(stored?);
-            rest = later;
         }
         Ok(())
     }
@@ -103,30 +118,52 @@ impl Writer {
         }
         Ok(self.open.as_mut().expect("opened above"))
     }
-
-    #[cfg(test)]
-    pub(crate) fn limit_pages(&mut self, day: Day, pages: u32) {
-        let open = self.open_day(day).expect("the file opens");
-        open.connection.pragma_update(None, "max_page_count", pages).expect("a limit can be set");
-    }
 }
 
-fn at_ms(record: &Record) -> Option<i64> {
-    match record {
-        Record::Reception(r) => Some(r.at_ms),
-        Record::Connection(c) => Some(c.at_ms),
-        Record::Release(_) => None,
+impl Days {
+    /// The day of a record. Receptions come in the order of their numbers; a batch that is given again gets the same.
+    fn of(&mut self, record: &Record) -> Day {
+        match record {
+            Record::Reception(reception) => {
+                while self.runs.pop_back_if(|(first, _)| *first >= reception.seq).is_some() {}
+                let day = self.of_moment(reception.at_ms);
+                if self.runs.back().is_none_or(|(_, last)| *last != day) {
+                    self.runs.push_back((reception.seq, day));
+                }
+                if self.runs.len() > RUNS_MAX {
+                    self.runs.pop_front();
+                }
+                day
+            }
+            Record::Release(release) => {
+                let run = self.runs.iter().rev().find(|(first, _)| *first <= release.reception_seq);
+                run.map_or_else(|| files::day_of(release.at_ms), |(_, day)| *day)
+            }
+            Record::Connection(event) => self.of_moment(event.at_ms),
+        }
+    }
+
+    /// A clock that is put back a little around midnight does not open the day before again: numbers rise from file to
+    /// file.
+    fn of_moment(&self, at_ms: i64) -> Day {
+        match self.runs.back() {
+            Some((_, day)) if (files::starts_taking(*day)..files::start_of(*day)).contains(&at_ms) => *day,
+            _ => files::day_of(at_ms),
+        }
     }
 }
 
 impl OpenDay {
     /// Returns the highest reception number in the batch.
-    fn append(&mut self, batch: &[Record]) -> Result<u64, Error> {
+    fn append<'a>(&mut self, batch: impl Iterator<Item = &'a Record>) -> Result<u64, Error> {
         let file = self.file.clone();
         self.append_in_transaction(batch).map_err(Error::sqlite(&file))
     }
 
-    fn append_in_transaction(&mut self, batch: &[Record]) -> rusqlite::Result<u64> {
+    fn append_in_transaction<'a>(
+        &mut self,
+        batch: impl Iterator<Item = &'a Record>,
+    ) -> rusqlite::Result<u64> {
         let mut last_seq = 0;
         let Self { connection, words, bodies, .. } = self;
         let transaction = connection.transaction()?;
@@ -161,7 +198,7 @@ impl Into<'_> {
         self.connection.prepare_cached("INSERT OR IGNORE INTO word (text) VALUES (?1)")?.execute([text])?;
         let mut select = self.connection.prepare_cached("SELECT id FROM word WHERE text = ?1")?;
         let id = select.query_row([text], |row| row.get(0))?;
-        if self.words.len() < WORDS_MAX {
+        if self.words.len() < WORDS_MAX && text.len() <= WORD_BYTES_MAX {
             self.words.insert(text.to_owned(), id);
         }
         Ok(id)
@@ -179,7 +216,7 @@ impl Into<'_> {
         }
         self.connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?.execute([content])?;
         let id = self.connection.last_insert_rowid();
-        if let Some(key) = key {
+        if let Some(key) = key.filter(|_| content.len() <= RECENT_BODY_BYTES_MAX) {
             if self.bodies.ids.insert(key, (id, content.to_vec())).is_none() {
                 self.bodies.order.push_back(key);
             }
@@ -277,10 +314,10 @@ impl Into<'_> {
         };
         let detail = self.word(detail)?;
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO connection (at_ms, client, username, gateway, address, kind, detail)
+            "INSERT OR IGNORE INTO connection (at_ms, client, kind, address, username, gateway, detail)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        insert.execute(params![event.at_ms, client, username, event.gateway, address, kind, detail])?;
+        insert.execute(params![event.at_ms, client, kind, address, username, event.gateway, detail])?;
         Ok(())
     }
 }
