@@ -79,6 +79,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        // Whoever reads our output has read enough: `backhaul log | head` is no failure.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("backhaul: {error}");
             let mut source = error.source();
@@ -93,3 +95,7 @@ fn main() -> ExitCode {
 
 /// What a subcommand gives back: its exit code, or an error to print.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
