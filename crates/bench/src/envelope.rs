@@ -28,7 +28,7 @@ pub struct Uplink {
     pub id: u32,
     /// The gateway's clock, Unix seconds.
     pub rx_time: u32,
-    /// Characters of the text; 116 make an envelope of 200 bytes.
+    /// Characters of the text; 120 make an envelope of 200 bytes.
     pub text_len: usize,
 }
 
@@ -91,7 +91,7 @@ mod tests {
             from: 0x1000_0002,
             id: 7,
             rx_time: 1,
-            text_len: 116,
+            text_len: 120,
         });
         let mut keyring = Keyring::default();
         keyring.add("LongFast", ChannelKey::default_key());

@@ -346,7 +346,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut writer = Writer::open(folder.path()).expect("a fresh folder opens");
         writer.append(&[event(1)]).expect("there is room");
-        writer.limit_pages(0, 20);
+        let open = writer.open_day(0).expect("the file is open");
+        open.connection.pragma_update(None, "max_page_count", 20).expect("a limit can be set");
         let batch = [event(100_000)];
         let error = writer.append(&batch).expect_err("there is no room");
         assert!(error.is_out_of_space() && error.to_string().contains("full"), "{error}");

@@ -254,7 +254,12 @@ fn a_full_queue_sheds_and_counts_and_a_stop_stores_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let (tell, told) = channel();
     let (hold, held) = channel::<()>();
-    let options = RecorderOptions { queue_max: 10, batch_max: 1, commit_interval: Duration::ZERO };
+    let options = RecorderOptions {
+        queue_max: 10,
+        batch_max: 1,
+        commit_interval: Duration::ZERO,
+        ..RecorderOptions::default()
+    };
     let recorder = Recorder::start(folder.path(), options, move |batch: Vec<Record>| {
         // The test has what it wants once it lets go; nobody listens after that.
         let _ = tell.send(batch.len());

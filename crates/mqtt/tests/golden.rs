@@ -72,7 +72,7 @@ fn check_file(name: &str, outcome: impl Fn(&[u8], Version) -> String) {
         }
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(path(name), text).unwrap();
+        std::fs::write(path(name), text).expect("the table can be written");
     } else {
         assert!(wrong.is_empty(), "{} of {name}:\n{}", wrong.len(), wrong.join("\n"));
     }
@@ -247,7 +247,7 @@ fn parse_group(rest: &mut &str) -> Vec<u8> {
 }
 
 fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
+    std::fs::read_to_string(path(name)).expect("the table is there")
 }
 
 fn path(name: &str) -> std::path::PathBuf {

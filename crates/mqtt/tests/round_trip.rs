@@ -380,7 +380,7 @@ fn properties(place: u32) -> impl Strategy<Value = Vec<(u32, Held)>> {
 }
 
 fn held(id: u32) -> BoxedStrategy<Held> {
-    match holds(id).unwrap() {
+    match holds(id).expect("one of the listed") {
         Holds::Flag => (0u8..2).prop_map(Held::Byte).boxed(),
         Holds::Two(least) => (least..).prop_map(Held::Two).boxed(),
         Holds::Four(least) => (least..).prop_map(Held::Four).boxed(),
@@ -421,7 +421,7 @@ fn reason(carrier: u16) -> impl Strategy<Value = ReasonCode> {
 
 /// The one packet that the bytes are.
 fn whole(bytes: &[u8]) -> frame::Frame<'_> {
-    let frame = frame::split(bytes, u32::MAX).unwrap().unwrap();
+    let frame = frame::split(bytes, u32::MAX).expect("lawful").expect("whole");
     assert_eq!(frame.len, bytes.len());
     frame
 }

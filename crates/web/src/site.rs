@@ -12,20 +12,18 @@ use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
 use record::Record;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use crate::account::Account;
 use crate::activity::Activity;
 use crate::archive::Archive;
 use crate::assets::Asset;
 use crate::layout::{self, Frame, Section};
+use crate::live::Seats;
 use crate::names::Names;
 use crate::visibility::{Sight, Visitor};
 use crate::words::Nodes;
 use crate::{Info, WebState};
-
-/// Live streams open at the same time; each costs a task and, at worst, its share of the broadcast's backlog.
-pub const STREAMS_MAX: usize = 256;
 
 /// How long what the broker said is good for.
 const SNAPSHOT_KEPT_MS: i64 = 1_000;
@@ -50,8 +48,8 @@ pub struct Site {
     pub names: RwLock<Names>,
     /// The present.
     pub live: broadcast::Sender<Record>,
-    /// Live streams that may still be opened.
-    pub streams: Arc<Semaphore>,
+    /// Places for live streams.
+    pub seats: Seats,
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
     ask_snapshot: crate::SnapshotFn,
@@ -75,7 +73,7 @@ impl Site {
             activity: RwLock::default(),
             names: RwLock::default(),
             live: state.live,
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            seats: Seats::default(),
             is_ending,
             clock: state.clock,
             public_channels: state.public_channels.into(),

@@ -137,6 +137,20 @@ async fn a_slow_reader_is_told_how_much_it_missed() {
 }
 
 #[tokio::test]
+async fn one_address_cannot_take_every_place_and_gives_its_places_back() {
+    let town = Town::new();
+    let pages = town.pages().await;
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(Stream::open(&pages, "/live", None).await);
+    }
+    assert_eq!(get(&pages, "/live").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    open.pop();
+    open.push(Stream::open(&pages, "/live", None).await);
+    assert_eq!(get(&pages, "/live/status").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
 async fn the_status_says_how_it_stands_in_one_sentence() {
     let mut town = Town::new();
     let pages = town.pages().await;

@@ -39,7 +39,7 @@ fn all_addresses() -> Vec<String> {
     }
     for node in ["4f2100aa", "4f2100ee", "7c5a0a01", "7c5a0a02", "00000009"] {
         all.push(format!("/node/!{node}"));
-        for id in 10..20 {
+        for id in 9..20 {
             all.push(format!("/packet/!{node}/{id}"));
         }
     }

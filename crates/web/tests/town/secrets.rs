@@ -46,6 +46,8 @@ pub fn town_with_secrets() -> Town {
     hear(Copy::text(ANA, 16, "mark-private-channel").on(WORKS));
     hear(Copy::text(ANA, 17, "closed").on(STRANGERS));
     hear(node_info(HERMIT, 18, "mark-hermit-name", "HERM").opted_out());
+    // A public packet to somebody who is not: the number may be seen, the name may not.
+    hear(Copy { to: HERMIT, ..Copy::text(ANA, 9, "to the hermit") });
     hear(position(HERMIT, 19, 392_468_123, -944_191_457, 32).opted_out());
     town.publish(one, "msh/US/MO/KC/2/e/LongFast/!7c5a0a01", b"mark-not-agreed junk");
     town
