@@ -29,7 +29,11 @@ fn every_vector_is_decoded() {
         };
         for (field, expected) in header.iter().filter(|(field, _)| *field != "data") {
             let expected = match field.as_str() {
-                "from" | "to" => json!(format!("!{:08x}", expected.as_u64().unwrap())),
+                "from" | "to" => {
+                    let id = json!(format!("!{:08x}", expected.as_u64().unwrap()));
+                    assert_eq!(packet[format!("{field}_id")], id, "{field} of {name}");
+                    expected.clone()
+                }
                 "gateway_id" | "channel_id" if expected == "" => Json::Null,
                 "rx_snr" => {
                     assert_eq!(packet[field].as_f64(), expected.as_f64(), "rx_snr of {name}");
@@ -64,6 +68,9 @@ fn what_a_vector_shows_besides() {
         ("signed_nodeinfo_v0_revoked", "signature", "valid v0"),
         ("signed_nodeinfo_bad_signature", "signature", "invalid"),
         ("text_default", "signature", "none"),
+        ("text_default", "identity", "unknown key"),
+        ("nodeinfo", "identity", "number not made from key"),
+        ("signed_nodeinfo_v1", "identity", "number made from key"),
     ] {
         assert_eq!(of(name)[what], expected, "{what} of {name}");
     }

@@ -12,9 +12,9 @@ pub struct EnvelopeView<'a> {
     pub packet_bytes: &'a [u8],
     /// Offset of the packet's bytes in the envelope.
     pub packet_at: usize,
-    /// Channel name, or `PKI`.
+    /// Channel name, or `PKI`; never empty.
     pub channel_id: Option<&'a str>,
-    /// Gateway id as text.
+    /// Gateway id as text; never empty.
     pub gateway_id: Option<&'a str>,
 }
 
@@ -36,12 +36,8 @@ impl<'a> EnvelopeView<'a> {
                     view.packet_bytes = packet;
                     view.packet_at = field.content_start;
                 }
-                (2, Content::Bytes(name)) => {
-                    view.channel_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?)
-                }
-                (3, Content::Bytes(name)) => {
-                    view.gateway_id = Some(std::str::from_utf8(name).map_err(|_| WireError)?)
-                }
+                (2, Content::Bytes(name)) => view.channel_id = text(name)?,
+                (3, Content::Bytes(name)) => view.gateway_id = text(name)?,
                 (1..=3, _) => return Err(WireError),
                 _ => continue,
             }
@@ -55,6 +51,12 @@ impl<'a> EnvelopeView<'a> {
     pub fn hop_limit_at(&self) -> Option<usize> {
         Some(self.packet_at + self.packet?.hop_limit_at?)
     }
+}
+
+/// An empty text means the same as none, as everywhere in protobuf.
+fn text(bytes: &[u8]) -> Result<Option<&str>, WireError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| WireError)?;
+    Ok(if text.is_empty() { None } else { Some(text) })
 }
 
 #[cfg(test)]
@@ -82,6 +84,13 @@ mod tests {
         for payloads in [[&opened, &closed], [&closed, &opened], [&opened, &opened], [&closed, &closed]] {
             assert!(is_refused(&[&payloads.map(Vec::as_slice).concat()]));
         }
+    }
+
+    #[test]
+    fn an_empty_name_is_none() {
+        let view = EnvelopeView::parse(&[0x12, 0, 0x1a, 0]).unwrap();
+        assert_eq!((view.channel_id, view.gateway_id), (None, None));
+        assert!(EnvelopeView::parse(&[0x12, 1, 0xff]).is_err());
     }
 
     #[test]

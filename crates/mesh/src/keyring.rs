@@ -1,5 +1,6 @@
 //! The keys we may open packets with, and which of them to try for a packet.
 
+use crate::airtime::ModemPreset;
 use crate::key::{ChannelKey, DEFAULT_KEY, xor};
 
 /// Channels by name with their keys. The default key and one-byte keys need no entry: they are public.
@@ -66,7 +67,8 @@ impl Keyring {
         if let Some(found) = named.map(|(_, key)| key).find_map(|key| try_both(key, false)) {
             return Some(found);
         }
-        if let Some(found) = try_both(&self.default_key, is_known) {
+        let is_preset = ModemPreset::of_channel_name(name).is_some();
+        if let Some(found) = try_both(&self.default_key, is_known || !is_preset) {
             return Some(found);
         }
         if is_known {

@@ -60,6 +60,25 @@ fn the_key_that_fits_opens() {
 }
 
 #[test]
+fn junk_is_not_taken_for_a_packet() {
+    // A channel of strangers whose hash is that of the default key under the same name: every packet is tried.
+    let strangers = ChannelKey::from_psk(&[2; 16]).unwrap();
+    let default = ChannelKey::default_key();
+    let name = "Strangers";
+    let mut taken = 0;
+    for id in 1..20_000u32 {
+        let (topic, mut payload) = publish_id(name, Closed::Encrypted(&strangers), id);
+        // The hash follows sender and destination; both hashes are one byte long.
+        assert_eq!(payload[12..14], [3 << 3, strangers.channel_hash(name, false)]);
+        payload[13] = default.channel_hash(name, false);
+        let mut scratch = Scratch::default();
+        let facts = observe(&topic, &payload, &Keyring::default(), &mut scratch);
+        taken += usize::from(facts.data.is_some());
+    }
+    assert!(taken <= 1, "{taken} of 20000 were taken for packets of the default key");
+}
+
+#[test]
 fn a_changed_packet_of_an_authenticated_channel_stays_closed() {
     let key = ChannelKey::from_psk(&[7; 16]).unwrap();
     let (topic, payload) = publish("Ops", Closed::Authenticated(&key));
@@ -84,17 +103,13 @@ fn a_changed_packet_of_an_authenticated_channel_stays_closed() {
 
 /// A text on a channel, as a gateway publishes it.
 fn publish(channel: &str, closed: Closed<'_>) -> (String, Vec<u8>) {
+    publish_id(channel, closed, 77)
+}
+
+fn publish_id(channel: &str, closed: Closed<'_>, id: u32) -> (String, Vec<u8>) {
     let (port, payload) = text("hello");
     let content = Content { port: port.0, payload, bitfield: Some(1), ..Content::default() };
-    let packet = Packet {
-        from: NodeNum(0x4b00_0001),
-        to: NodeNum::BROADCAST,
-        id: 77,
-        hop_limit: 3,
-        ..Packet::default()
-    };
-    (
-        format!("msh/2/e/{channel}/!4b000002"),
-        envelope(&packet, &content, channel, closed, NodeNum(0x4b00_0002)),
-    )
+    let (from, gateway) = (NodeNum(0x4b00_0001), NodeNum(0x4b00_0002));
+    let packet = Packet { from, to: NodeNum::BROADCAST, id, hop_limit: 3, ..Packet::default() };
+    (format!("msh/2/e/{channel}/!4b000002"), envelope(&packet, &content, channel, closed, gateway))
 }

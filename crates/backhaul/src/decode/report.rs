@@ -14,10 +14,16 @@ use mesh::tree::{self, Entry, Tree, Value};
 use serde_json::{Value as Json, json};
 
 use super::line::Line;
-use super::stream::Signature;
+use super::stream::{Identity, Signature};
 
 /// Everything that is known about a publish.
-pub fn report(line: &Line, facts: &Facts<'_>, signature: Signature, preset: ModemPreset) -> Json {
+pub fn report(
+    line: &Line,
+    facts: &Facts<'_>,
+    signature: Signature,
+    identity: Identity,
+    preset: ModemPreset,
+) -> Json {
     let mut flags: Vec<_> = facts.flags.names().collect();
     flags.sort_unstable();
     let mut out = json!({
@@ -29,6 +35,7 @@ pub fn report(line: &Line, facts: &Facts<'_>, signature: Signature, preset: Mode
         "consent": consent_word(facts.consent),
         "key_class": key_class_word(facts.key_class),
         "signature": signature_word(signature),
+        "identity": identity_word(identity),
     });
     if let Some(name) = &line.name {
         out["name"] = json!(name);
@@ -46,9 +53,12 @@ fn packet(facts: &Facts<'_>, header: &PacketHeader) -> Json {
         _ => "encrypted",
     };
     json!({
-        "from": header.from.to_string(),
-        "to": header.to.to_string(),
+        "from": header.from.0,
+        "from_id": header.from.to_string(),
+        "to": header.to.0,
+        "to_id": header.to.to_string(),
         "id": header.id,
+        "id_hex": format!("{:08x}", header.id),
         "channel": header.channel,
         "channel_id": facts.channel_id,
         "gateway_id": facts.gateway_id,
@@ -168,5 +178,13 @@ const fn signature_word(signature: Signature) -> &'static str {
         Signature::Checked(Verification::Invalid) => "invalid",
         Signature::Checked(Verification::Malformed) => "malformed",
         Signature::UnknownKey => "unknown key",
+    }
+}
+
+const fn identity_word(identity: Identity) -> &'static str {
+    match identity {
+        Identity::Derived => "number made from key",
+        Identity::NotDerived => "number not made from key",
+        Identity::UnknownKey => "unknown key",
     }
 }

@@ -45,6 +45,18 @@ pub enum Signature {
     UnknownKey,
 }
 
+/// Whether the sender's number was made from its key, as firmware 2.8 makes it. Older firmware makes it otherwise, so
+/// only the first says something about who sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// It was.
+    Derived,
+    /// It was not.
+    NotDerived,
+    /// No NodeInfo told its key.
+    UnknownKey,
+}
+
 impl Stream {
     /// Nothing seen yet.
     pub fn new(keyring: Keyring, preset: ModemPreset) -> Self {
@@ -70,6 +82,7 @@ impl Stream {
         let topic = line.topic.as_deref().unwrap_or(TOPIC_OF_BARE_BYTES);
         let mut facts = observe(topic, &line.payload, keyring, &mut scratch);
         let signature = self.check_signature(&facts);
+        let identity = self.check_identity(&facts);
         let flags = &mut facts.flags;
         if let Signature::Checked(found) = signature {
             flags.set(Flags::SIG_LAYOUT_V0, found == Verification::Valid(Layout::V0));
@@ -78,7 +91,7 @@ impl Stream {
         }
         let is_copy = self.is_copy(&facts);
         facts.flags.set(Flags::DUPLICATE, is_copy);
-        Ok(report::report(line, &facts, signature, self.preset))
+        Ok(report::report(line, &facts, signature, identity, self.preset))
     }
 
     /// The keys, and this line's own for the channel it names.
@@ -112,6 +125,17 @@ impl Stream {
             self.public_keys.entry(header.from).or_insert(key);
         }
         found
+    }
+
+    /// Checks the sender's number with the key that is known of it; nothing is known of who sent a packet that we
+    /// cannot see.
+    fn check_identity(&self, facts: &Facts<'_>) -> Identity {
+        let key = facts.packet.and_then(|header| Some((header.from, self.public_keys.get(&header.from)?)));
+        match key {
+            Some((from, key)) if from.is_derived_from(key) => Identity::Derived,
+            Some(_) => Identity::NotDerived,
+            None => Identity::UnknownKey,
+        }
     }
 
     /// Whether another gateway was first to publish this packet.
