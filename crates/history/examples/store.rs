@@ -1,6 +1,6 @@
 //! What storing and finding cost: `cargo run --release -p history --example store -- 500000`.
 //!
-//! Stores made-up receptions with their releases in batches of 2,000, then asks what pages ask, and prints the times.
+//! A second argument names a folder to keep the files in. Stores made-up receptions with their releases in batches of 2,000, then asks what pages ask, and prints the times.
 
 #[path = "../tests/made_up/mod.rs"]
 mod made_up;
@@ -15,12 +15,13 @@ const BATCH: usize = 2_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: usize = std::env::args().nth(1).map_or(Ok(500_000), |text| text.parse())?;
-    let folder = tempfile::tempdir()?;
+    let scratch = tempfile::tempdir()?;
+    let folder = std::env::args().nth(2).map_or_else(|| scratch.path().to_path_buf(), Into::into);
     let mut maker = Maker::new(1);
     // All on one day, the most that one file has to bear.
     maker.at_ms -= 12 * 3_600_000;
     maker.step_ms = (80_000_000 / count as i64).max(1);
-    let mut writer = Writer::open(folder.path())?;
+    let mut writer = Writer::open(&folder)?;
     let (mut wall, mut cpu, mut stored, mut payload_bytes) = (Duration::ZERO, 0.0, 0, 0);
     while stored < count {
         let mut batch = Vec::with_capacity(2 * BATCH);
@@ -40,11 +41,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     drop(writer);
     let bytes: u64 =
-        std::fs::read_dir(folder.path())?.flatten().filter_map(|e| Some(e.metadata().ok()?.len())).sum();
+        std::fs::read_dir(&folder)?.flatten().filter_map(|e| Some(e.metadata().ok()?.len())).sum();
     println!("{stored} receptions with releases, payloads {} bytes each", payload_bytes / stored);
     println!("{:.0} receptions/s, {cpu:.2} CPU seconds", stored as f64 / wall.as_secs_f64());
     println!("{:.1} bytes on disk each, releases included", bytes as f64 / stored as f64);
-    ask(folder.path(), &mut maker)
+    ask(&folder, &mut maker)
 }
 
 fn ask(folder: &std::path::Path, maker: &mut Maker) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,8 +1,12 @@
 //! The tables of a day file, and opening one. Version 1.
 //!
 //! Invariants:
-//! - a reception's payload is `shell` with the body's content put in at `cut`, byte for byte;
-//! - words (topics, names, sentences) are stored once per file;
+//! - a reception's payload is `content`; where it has a `layout`, it is put together from that, `content` and `body`,
+//!   byte for byte (`payload.rs`);
+//! - a packet's header is what the payload says and what `header` tells beyond (`header.rs`); `recipient` is NULL for
+//!   everyone, all three are NULL when there is no packet;
+//! - words, sources, judgements and layouts are stored once per file; -1 in them stands for none;
+//! - times rise with the numbers, give or take `CLOCK_SLACK_MS`, unless `clock_put_back` has a row;
 //! - a release has the number of its reception, and stands in the same file;
 //! - storing a row a second time changes nothing, since a batch may be given again after a failure.
 
@@ -15,49 +19,61 @@ use crate::error::Error;
 /// Schema version of files written by this program (`PRAGMA user_version`).
 pub const VERSION: i64 = 1;
 
+/// How much earlier than the latest before it a reception may be without `clock_put_back` saying so.
+pub const CLOCK_SLACK_MS: i64 = 60_000;
+
+/// Stands for everyone in a packet's destination, and is not stored.
+pub const EVERYONE: u32 = u32::MAX;
+
 const CREATE: &str = "
     CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE source (
+        id INTEGER PRIMARY KEY,
+        client INTEGER NOT NULL,
+        username INTEGER NOT NULL,
+        gateway INTEGER NOT NULL,
+        topic INTEGER NOT NULL,
+        channel INTEGER NOT NULL,
+        UNIQUE (client, username, gateway, topic, channel)
+    ) STRICT;
+    CREATE INDEX source_gateway ON source (gateway);
+    CREATE TABLE judgement (
+        id INTEGER PRIMARY KEY,
+        verdict INTEGER NOT NULL,
+        rule INTEGER NOT NULL,
+        sentence INTEGER NOT NULL,
+        observed INTEGER NOT NULL,
+        off INTEGER NOT NULL,
+        port INTEGER NOT NULL,
+        consent INTEGER NOT NULL,
+        key_class INTEGER NOT NULL,
+        flags INTEGER NOT NULL,
+        qos INTEGER NOT NULL,
+        retain INTEGER NOT NULL,
+        UNIQUE (port, flags, verdict, rule, sentence, observed, off, consent, key_class, qos, retain)
+    ) STRICT;
+    CREATE TABLE layout (id INTEGER PRIMARY KEY, content BLOB NOT NULL UNIQUE) STRICT;
     CREATE TABLE body (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
     CREATE TABLE reception (
         seq INTEGER PRIMARY KEY,
         at_ms INTEGER NOT NULL,
-        client INTEGER NOT NULL,
-        username INTEGER,
-        gateway INTEGER,
-        topic INTEGER NOT NULL,
-        shell BLOB NOT NULL,
-        cut INTEGER,
-        body INTEGER,
-        qos INTEGER NOT NULL,
-        retain INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        judgement INTEGER NOT NULL,
         sender INTEGER,
         recipient INTEGER,
         packet INTEGER,
-        hop_limit INTEGER,
-        hop_start INTEGER,
-        hops_away INTEGER,
-        rx_rssi INTEGER,
-        rx_snr REAL,
-        rx_time INTEGER,
-        relay_node INTEGER,
-        next_hop INTEGER,
-        want_ack INTEGER,
-        request INTEGER,
-        channel INTEGER,
-        port INTEGER,
-        consent INTEGER NOT NULL,
-        key_class INTEGER NOT NULL,
-        flags INTEGER NOT NULL,
+        layout INTEGER,
+        body INTEGER,
+        content BLOB NOT NULL,
+        header BLOB,
+        snr_quarters INTEGER,
         frame_bytes INTEGER,
-        airtime_us INTEGER,
-        verdict INTEGER NOT NULL,
-        rule INTEGER,
-        sentence INTEGER NOT NULL,
-        observed INTEGER NOT NULL,
-        off INTEGER NOT NULL
+        airtime_us INTEGER
     ) STRICT;
-    CREATE INDEX reception_packet ON reception (sender, packet);
-    CREATE INDEX reception_gateway ON reception (gateway);
+    CREATE INDEX reception_packet ON reception (sender, packet) WHERE sender IS NOT NULL;
+    CREATE INDEX reception_recipient ON reception (recipient) WHERE recipient IS NOT NULL;
+    CREATE INDEX reception_source ON reception (source);
+    CREATE TABLE clock_put_back (seq INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE release (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, copies BLOB NOT NULL) STRICT;
     CREATE TABLE connection (
         at_ms INTEGER NOT NULL,

@@ -74,7 +74,7 @@ impl Maker {
         packet.rx_rssi = (self.below(10) > 0).then(|| -130 + self.below(100) as i32);
         packet.rx_snr = packet.rx_rssi.map(|_| self.below(100) as f32 / 4.0 - 12.0);
         packet.rx_time = (self.at_ms / 1000) as u32;
-        packet.hops_away = (self.below(4) > 0).then(|| self.below(8) as u8);
+        packet.hops_away = (self.below(50) > 0).then_some(7 - packet.hop_limit);
         packet.relay_node = self.below(256) as u8;
         let channel = self.channels[(packet.from % 3) as usize].clone();
         let (username, id, topic) = self.topics[heard_by as usize].clone();
@@ -88,14 +88,14 @@ impl Maker {
             gateway: Some(gateway(heard_by)),
             topic,
             payload: envelope(&packet, &body, &channel, &id).into(),
-            qos: self.below(2) as u8,
-            retain: self.below(2) == 0,
+            qos: u8::from(self.below(20) == 0),
+            retain: self.below(50) == 0,
             packet: Some(packet),
             channel: Some(channel),
             port: has_port.then_some(port),
-            consent: Consent::ALL[self.below(3) as usize],
-            key_class: KeyClass::ALL[self.below(7) as usize],
-            flags: self.below(1 << 20),
+            consent: Consent::ALL[(packet.from % 3) as usize],
+            key_class: KeyClass::ALL[(packet.from % 7) as usize],
+            flags: 1 << self.below(4),
             frame_bytes: Some(16 + body.len() as u16),
             airtime_us: Some(body.len() as u32 * 8_000),
             decision,
@@ -148,22 +148,28 @@ impl Maker {
             id: self.below(1 << 31) as u32 * 2 + 1,
             hop_start: 7,
             want_ack: to != u32::MAX,
-            request_id: self.below(2) as u32 * 77,
+            request_id: u32::from(self.below(10) == 0) * 77,
             ..PacketSummary::default()
         };
         (packet, body, [1, 3, 4, 67, 73][self.below(5) as usize])
     }
 
     fn decision(&mut self) -> Decision {
-        let verdict = Verdict::ALL[self.below(4) as usize];
+        let verdict =
+            [Verdict::Accept, Verdict::Accept, Verdict::Rewrite, Verdict::RecordOnly, Verdict::Refuse]
+                [self.below(5) as usize];
         let rules: Vec<RuleId> = RULES.iter().filter(|r| r.stage == Stage::Uplink).map(|r| r.id).collect();
-        let rule = (verdict != Verdict::Accept).then(|| rules[self.below(rules.len() as u64) as usize]);
+        let rule = match verdict {
+            Verdict::Accept => None,
+            Verdict::Rewrite => Some(RuleId::HopLimit),
+            Verdict::RecordOnly | Verdict::Refuse => Some(rules[self.below(rules.len() as u64) as usize]),
+        };
         let mut observed = RuleSet::default();
-        if self.below(3) == 0 {
+        if self.below(5) == 0 {
             observed.insert(RuleId::PublicKey);
         }
         let sentence = rule.map_or("no rule objected", |rule| rule.info().doc);
-        Decision { verdict, rule, sentence: sentence.into(), observed, off: RuleSet(self.below(2) << 63) }
+        Decision { verdict, rule, sentence: sentence.into(), observed, off: RuleSet(1 << 63) }
     }
 
     fn copy(&mut self) -> ReleasedCopy {
@@ -206,6 +212,9 @@ pub fn envelope(packet: &PacketSummary, body: &[u8], channel: &str, gateway: &st
         mesh::wire::put_fixed32(&mut inner, 8, snr.to_bits());
     }
     mesh::wire::put_uint(&mut inner, 9, packet.hop_limit.into());
+    if packet.want_ack {
+        mesh::wire::put_uint(&mut inner, 10, 1);
+    }
     if let Some(rssi) = packet.rx_rssi {
         mesh::wire::put_uint(&mut inner, 12, i64::from(rssi) as u64);
     }

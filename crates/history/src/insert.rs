@@ -1,0 +1,239 @@
+//! One record into the tables of a day, in the transaction of its batch. What repeats is stored once and remembered.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use record::{ConnectionEvent, ConnectionWhat, Reception, Release};
+use rusqlite::{Connection, params};
+
+use crate::copies::{self, Copy};
+use crate::header;
+use crate::payload::{self, Known};
+use crate::schema::EVERYONE;
+
+/// Ids of rows in one file. Forgotten when a transaction fails, since its rows are not there then.
+#[derive(Debug, Default)]
+pub struct Ids {
+    words: HashMap<String, i64>,
+    layouts: HashMap<Vec<u8>, i64>,
+    sources: HashMap<[i64; 5], i64>,
+    judgements: HashMap<[i64; 11], i64>,
+    bodies: RecentBodies,
+}
+
+/// Bodies stored lately: copies of a packet come within seconds. A body that was forgotten is stored once more.
+#[derive(Debug, Default)]
+struct RecentBodies {
+    ids: BTreeMap<(u32, u32), (i64, Vec<u8>)>,
+    order: VecDeque<(u32, u32)>,
+}
+
+const RECENT_BODIES_MAX: usize = 20_000;
+/// Longer bodies did not cross a radio and are not remembered: a hostile client must not fill the memory.
+const RECENT_BODY_BYTES_MAX: usize = 512;
+/// Ids remembered of each sort; more (from clients with random identifiers) are looked up in the file.
+const IDS_MAX: usize = 30_000;
+/// Longer words are always looked up in the file.
+const WORD_BYTES_MAX: usize = 512;
+/// Stands for none where NULL would not be unique.
+const NONE: i64 = -1;
+
+/// A transaction and the ids known in it.
+pub struct Insert<'a> {
+    /// The transaction's connection.
+    pub connection: &'a Connection,
+    /// Ids known in it.
+    pub ids: &'a mut Ids,
+}
+
+impl Insert<'_> {
+    /// Stores a reception.
+    pub fn reception(&mut self, r: &Reception) -> rusqlite::Result<()> {
+        let source = self.source(r)?;
+        let judgement = self.judgement(r)?;
+        let known = r.packet.map_or_else(Known::default, |p| Known {
+            from: p.from,
+            to: p.to,
+            id: p.id,
+            at_s: r.at_ms.div_euclid(1000),
+        });
+        let parts = r.packet.and_then(|_| payload::take_apart(&r.payload, known));
+        let layout = parts.as_ref().map(|parts| self.layout(&parts.layout)).transpose()?;
+        let body = parts.as_ref().map(|parts| self.body((known.from, known.id), parts.body)).transpose()?;
+        let content = parts.as_ref().map_or(&*r.payload, |parts| &parts.values);
+        let header = r.packet.map(|p| header::put(&p, &r.payload)).filter(|header| !header.is_empty());
+        let snr_quarters = r.packet.and_then(|p| p.rx_snr).filter(|snr| snr.is_finite());
+        let mut insert = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO reception VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?;
+        insert.execute(params![
+            r.seq as i64,
+            r.at_ms,
+            source,
+            judgement,
+            r.packet.map(|p| p.from),
+            r.packet.map(|p| p.to).filter(|to| *to != EVERYONE),
+            r.packet.map(|p| p.id),
+            layout,
+            body,
+            content,
+            header,
+            snr_quarters.map(|snr| (snr * 4.0).round() as i64),
+            r.frame_bytes,
+            r.airtime_us,
+        ])?;
+        Ok(())
+    }
+
+    /// Notes that the clock was put back before a reception.
+    pub fn clock_put_back(&self, seq: u64) -> rusqlite::Result<()> {
+        let mut insert =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO clock_put_back VALUES (?1)")?;
+        insert.execute([seq as i64]).map(drop)
+    }
+
+    /// Stores what became of a reception's copies.
+    pub fn release(&mut self, release: &Release) -> rusqlite::Result<()> {
+        let mut bytes = Vec::with_capacity(release.copies.len() * 4);
+        for copy in &release.copies {
+            let receiver = self.word(&copy.receiver)?;
+            let (kind, outcome, observed) = (copy.kind, copy.outcome, copy.observed);
+            copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed });
+        }
+        let mut insert =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO release VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![release.reception_seq as i64, release.at_ms, bytes]).map(drop)
+    }
+
+    /// Stores a connection event.
+    pub fn connection(&mut self, event: &ConnectionEvent) -> rusqlite::Result<()> {
+        let client = self.word(&event.client_id)?;
+        let username = event.username.as_deref().map(|name| self.word(name)).transpose()?;
+        let address = self.word(&event.address)?;
+        let (kind, detail) = match &event.what {
+            ConnectionWhat::Connected(version) => (0, version),
+            ConnectionWhat::Refused(why) => (1, why),
+            ConnectionWhat::Disconnected(why) => (2, why),
+        };
+        let detail = self.word(detail)?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO connection (at_ms, client, kind, address, username, gateway, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        let values = params![event.at_ms, client, kind, address, username, event.gateway, detail];
+        insert.execute(values).map(drop)
+    }
+
+    fn word(&mut self, text: &str) -> rusqlite::Result<i64> {
+        if let Some(id) = self.ids.words.get(text) {
+            return Ok(*id);
+        }
+        self.connection.prepare_cached("INSERT OR IGNORE INTO word (text) VALUES (?1)")?.execute([text])?;
+        let mut select = self.connection.prepare_cached("SELECT id FROM word WHERE text = ?1")?;
+        let id = select.query_row([text], |row| row.get(0))?;
+        if self.ids.words.len() < IDS_MAX && text.len() <= WORD_BYTES_MAX {
+            self.ids.words.insert(text.to_owned(), id);
+        }
+        Ok(id)
+    }
+
+    fn optional_word(&mut self, text: Option<&str>) -> rusqlite::Result<i64> {
+        text.map_or(Ok(NONE), |text| self.word(text))
+    }
+
+    fn layout(&mut self, content: &[u8]) -> rusqlite::Result<i64> {
+        if let Some(id) = self.ids.layouts.get(content) {
+            return Ok(*id);
+        }
+        let connection = self.connection;
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO layout (content) VALUES (?1)")?
+            .execute([content])?;
+        let mut select = connection.prepare_cached("SELECT id FROM layout WHERE content = ?1")?;
+        let id = select.query_row([content], |row| row.get(0))?;
+        if self.ids.layouts.len() < IDS_MAX {
+            self.ids.layouts.insert(content.to_owned(), id);
+        }
+        Ok(id)
+    }
+
+    fn source(&mut self, r: &Reception) -> rusqlite::Result<i64> {
+        let key = [
+            self.word(&r.client_id)?,
+            self.optional_word(r.username.as_deref())?,
+            r.gateway.map_or(NONE, i64::from),
+            self.word(&r.topic)?,
+            self.optional_word(r.channel.as_deref())?,
+        ];
+        if let Some(id) = self.ids.sources.get(&key) {
+            return Ok(*id);
+        }
+        let mut insert = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO source (client, username, gateway, topic, channel) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        insert.execute(key)?;
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM source
+             WHERE client = ?1 AND username = ?2 AND gateway = ?3 AND topic = ?4 AND channel = ?5",
+        )?;
+        let id = select.query_row(key, |row| row.get(0))?;
+        if self.ids.sources.len() < IDS_MAX {
+            self.ids.sources.insert(key, id);
+        }
+        Ok(id)
+    }
+
+    fn judgement(&mut self, r: &Reception) -> rusqlite::Result<i64> {
+        let key = [
+            r.decision.verdict.code().into(),
+            r.decision.rule.map_or(NONE, |rule| rule.code().into()),
+            self.word(&r.decision.sentence)?,
+            r.decision.observed.0 as i64,
+            r.decision.off.0 as i64,
+            r.port.map_or(NONE, i64::from),
+            r.consent.code().into(),
+            r.key_class.code().into(),
+            r.flags as i64,
+            r.qos.into(),
+            r.retain.into(),
+        ];
+        if let Some(id) = self.ids.judgements.get(&key) {
+            return Ok(*id);
+        }
+        let mut insert = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO judgement
+             (verdict, rule, sentence, observed, off, port, consent, key_class, flags, qos, retain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?;
+        insert.execute(key)?;
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM judgement WHERE verdict = ?1 AND rule = ?2 AND sentence = ?3 AND observed = ?4
+             AND off = ?5 AND port = ?6 AND consent = ?7 AND key_class = ?8 AND flags = ?9 AND qos = ?10
+             AND retain = ?11",
+        )?;
+        let id = select.query_row(key, |row| row.get(0))?;
+        if self.ids.judgements.len() < IDS_MAX {
+            self.ids.judgements.insert(key, id);
+        }
+        Ok(id)
+    }
+
+    fn body(&mut self, packet: (u32, u32), content: &[u8]) -> rusqlite::Result<i64> {
+        let bodies = &mut self.ids.bodies;
+        if let Some((id, _)) = bodies.ids.get(&packet).filter(|(_, known)| known == content) {
+            return Ok(*id);
+        }
+        self.connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?.execute([content])?;
+        let id = self.connection.last_insert_rowid();
+        if content.len() <= RECENT_BODY_BYTES_MAX {
+            if bodies.ids.insert(packet, (id, content.to_vec())).is_none() {
+                bodies.order.push_back(packet);
+            }
+            if bodies.order.len() > RECENT_BODIES_MAX
+                && let Some(oldest) = bodies.order.pop_front()
+            {
+                bodies.ids.remove(&oldest);
+            }
+        }
+        Ok(id)
+    }
+}
