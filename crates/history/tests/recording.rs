@@ -1,4 +1,5 @@
 //! What the writer and the recorder promise: exact bytes, whole batches, nothing lost, clear refusals.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 mod made_up;
 
