@@ -143,7 +143,7 @@ impl Broker {
             session.expiry_ms = crate::connect::expiry_ms(expiry_s, expiry_max_s);
         }
         if let Some(connection) = self.connection(id) {
-            connection.said_goodbye = disconnect.reason != ReasonCode::DisconnectWithWill;
+            connection.said_goodbye = disconnect.reason == ReasonCode::Success; // [MQTT-3.14.4-3]
         }
         self.close(id, "left");
     }
@@ -160,7 +160,7 @@ impl Broker {
         let Some(connection) = self.connection(id) else { return };
         if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
             // Both versions' clients read the second byte. [MQTT-3.1.2-2]
-            self.refuse_connect(now, id, Version::V311, error.reason);
+            return self.refuse_connect(now, id, Version::V311, error.reason);
         }
         self.disconnect(id, error.reason, error.what);
     }
