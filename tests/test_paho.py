@@ -121,9 +121,12 @@ def test_retained_messages_wills_and_sessions_outlive_the_connection(serve, clie
 
 def test_a_second_connection_takes_the_client_identifier_over(serve, client):
     port = serve("--lab").mqtt_port
-    first = client(port, "same", version=paho.MQTTv5)
+    watcher = client(port, "watcher", version=paho.MQTTv5)
+    watcher.subscribe("wills/#", 1)
+    first = client(port, "same", version=paho.MQTTv5, will=("wills/same", "gone", 1))
     client(port, "same", version=paho.MQTTv5)
     assert str(first.gone.get(timeout=10)) == "Session taken over"
+    assert watcher.next().topic == "wills/same"
 
 
 def test_subscription_options_of_version_5(serve, client):

@@ -14,7 +14,7 @@ const DEBIAN_PACKAGES: &[&str] = &[
 ];
 
 pub fn run(root: &Path) -> ExitCode {
-    match debian_packages().and_then(|()| python_packages(root)) {
+    match debian_packages().and_then(|()| test_runner()).and_then(|()| python_packages(root)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
             eprintln!("setup: {what}");
@@ -43,6 +43,12 @@ fn debian_packages() -> Result<(), String> {
     // The package starts a broker on port 1883, which is where ours listens.
     let stopped = Command::new("sh").args(["-c", "pkill --exact mosquitto; exit 0"]).status();
     stopped.map(drop).map_err(|e| format!("the mosquitto service could not be stopped: {e}"))
+}
+
+fn test_runner() -> Result<(), String> {
+    let is_there =
+        Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());
+    if is_there { Ok(()) } else { run_command("cargo", &["install", "--locked", "cargo-nextest"]) }
 }
 
 /// The virtual environment lies in `target`, so that `cargo clean` takes it away.

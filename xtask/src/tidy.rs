@@ -48,6 +48,7 @@ const PURE_MAY_USE: &[&str] = &[
     "ctr",
     "curve25519-dalek",
     "ed25519-dalek",
+    "fastrand",
     "foldhash",
     "hashbrown",
     "hmac",

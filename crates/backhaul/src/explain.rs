@@ -1,6 +1,7 @@
 //! `backhaul explain`: one packet's whole story: every reception, every rule, every copy.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,10 +60,10 @@ pub fn run(arguments: Arguments) -> Outcome {
         for (reception, release) in &story {
             let mut line = to_json(reception);
             line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
-            println!("{line}");
+            writeln!(std::io::stdout(), "{line}")?;
         }
     } else {
-        print!("{}", tell(from, id, &story));
+        write!(std::io::stdout(), "{}", tell(from, id, &story))?;
     }
     Ok(ExitCode::SUCCESS)
 }

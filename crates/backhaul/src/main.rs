@@ -6,6 +6,7 @@ mod settings;
 mod simulate;
 mod simulated_gateway;
 
+mod decode;
 mod explain;
 mod log;
 
@@ -43,6 +44,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Run a simulated city against a broker, or on paper.
     Simulate(simulate::Arguments),
+    /// Decode packets from files and pipes, for debugging
+    Decode(decode::Arguments),
     /// Show what was received and what was decided
     Log(log::Arguments),
     /// Tell one packet's story: receptions, rules, copies
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let done = match backhaul.command.unwrap_or(Command::Serve(backhaul.serve)) {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Decode(arguments) => decode::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Gateway(command) => gateway::run(command),
@@ -75,6 +79,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        // Whoever reads our output has read enough: `backhaul log | head` is no failure.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("backhaul: {error}");
             let mut source = error.source();
@@ -89,3 +95,7 @@ fn main() -> ExitCode {
 
 /// What a subcommand gives back: its exit code, or an error to print.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

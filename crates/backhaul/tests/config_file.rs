@@ -1,4 +1,5 @@
 //! `backhaul config`, and that the committed example is what the program prints.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::path::Path;
 use std::process::{Command, Output};

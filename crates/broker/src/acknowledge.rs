@@ -1,5 +1,5 @@
-//! 5. Answer: PUBACK, PUBREC, PUBREL and PUBCOMP in both directions. An answer may wait until the history has what it
-//! answers.
+//! PUBACK, PUBREC, PUBREL and PUBCOMP in both directions. An answer may wait until the history has what it
+//! answers to.
 
 use mqtt::reason_code::ReasonCode;
 use policy::decision::{Decision, Verdict};

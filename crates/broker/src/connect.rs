@@ -102,9 +102,16 @@ impl Broker {
                 return Err(ReasonCode::ClientIdentifierNotValid);
             }
             if let Some(old) = session.connection.take() {
-                self.disconnect(old, ReasonCode::SessionTakenOver, "taken over by a newer connection");
+                // The old connection ends without a goodbye, so a Will that does not wait is due. [MQTT-3.1.4-3]
+                let will_is_due = session.will.as_ref().is_some_and(|will| will.delay_ms == 0);
+                const WHY: &str = "taken over by a newer connection";
+                self.note_connection(now, old, client_id.clone(), ConnectionWhat::Disconnected(WHY));
+                self.disconnect(old, ReasonCode::SessionTakenOver, WHY);
                 if let Some(connection) = self.connections.get_mut(old.index()) {
                     connection.session = None;
+                }
+                if will_is_due {
+                    self.publish_will(now, existing);
                 }
             }
             if !clean_start {

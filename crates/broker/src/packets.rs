@@ -12,6 +12,9 @@ use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
 use crate::{Broker, ConnectionId, Now};
 
+/// First byte of a CONNECT. [MQTT-3.1.0-1]
+const CONNECT_HEADER: u8 = 0x10;
+
 impl Broker {
     /// Takes whole control packets off the bytes; returns how many bytes were used.
     pub(crate) fn take_packets(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) -> usize {
@@ -23,6 +26,11 @@ impl Broker {
             };
             let has_session = connection.session.is_some();
             let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
+            if !has_session && bytes.get(used).is_some_and(|first| *first != CONNECT_HEADER) {
+                // Known from one byte: whoever speaks something else need not be listened to for long.
+                self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"));
+                continue;
+            }
             match frame::split(&bytes[used..], bytes_max) {
                 Ok(Some(frame)) => {
                     used += frame.len;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use fastrand::Rng;
 
-use crate::radio::{FADING_DB, SNR_LIMIT_DB, Signal};
+use crate::radio::{FADING_DB, SNR_LIMIT_DB, SNR_MAX_DB, Signal};
 
 /// Which nodes hear which, and how: for each node, those that can hear it.
 pub type Links = Vec<Vec<(usize, Signal)>>;
@@ -64,7 +64,8 @@ pub fn flood(
         let done_ms = at_ms + airtime_ms;
         for (listener, signal) in &links[sender] {
             let fading = (rng.f32() + rng.f32() - 1.0) * 2.0 * FADING_DB;
-            let signal = Signal { rssi_dbm: signal.rssi_dbm + fading, snr_db: signal.snr_db + fading };
+            let snr_db = (signal.snr_db + fading).min(SNR_MAX_DB);
+            let signal = Signal { rssi_dbm: signal.rssi_dbm + fading, snr_db };
             if signal.snr_db < SNR_LIMIT_DB || *listener == origin {
                 continue;
             }

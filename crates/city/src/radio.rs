@@ -16,6 +16,8 @@ const SHADOWING_DB: f32 = 8.0;
 pub const FADING_DB: f32 = 2.5;
 /// Lowest signal-to-noise ratio that spreading factor 11 decodes, dB.
 pub const SNR_LIMIT_DB: f32 = -17.5;
+/// Highest signal-to-noise ratio that the chips report, dB.
+pub const SNR_MAX_DB: f32 = 12.0;
 
 /// How a transmission arrives.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ pub fn path(a: &Resident, b: &Resident, seed: u64) -> Signal {
         + b.siting_loss_db
         + shadowing_db(a.num.0, b.num.0, seed);
     let rssi_dbm = EIRP_DBM - loss;
-    Signal { rssi_dbm, snr_db: (rssi_dbm - NOISE_DBM).min(12.0) }
+    Signal { rssi_dbm, snr_db: (rssi_dbm - NOISE_DBM).min(SNR_MAX_DB) }
 }
 
 /// Distance over ground, good to a percent within a city.

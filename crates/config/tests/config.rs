@@ -1,4 +1,5 @@
 //! The configuration's promises, through its public face: text in, values or diagnostics out.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

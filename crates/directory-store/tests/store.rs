@@ -1,4 +1,5 @@
 //! The store's promises, on real files.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

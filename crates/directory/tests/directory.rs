@@ -1,4 +1,5 @@
 //! The directory's promises, through its public face.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use directory::{
     AuthRefusal, Command, CommandError, Credential, Directory, Edit, GatewayId, Owner, Role, Token, TokenKey,

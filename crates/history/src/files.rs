@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
+use jiff::{Span, Unit};
+
 use crate::error::Error;
 
 /// Days since 1970-01-01, UTC.
@@ -30,8 +33,7 @@ pub fn starts_taking(day: Day) -> i64 {
 
 /// The file of a day: `2026-11-23.db`.
 pub fn path_of(folder: &Path, day: Day) -> PathBuf {
-    let (year, month, day) = civil(day);
-    folder.join(format!("{year:04}-{month:02}-{day:02}.db"))
+    folder.join(format!("{}.db", date_of(day)))
 }
 
 /// The days that have a file, oldest first.
@@ -52,33 +54,17 @@ pub fn days_in(folder: &Path) -> Result<Vec<Day>, Error> {
 }
 
 fn parse(name: &str) -> Option<Day> {
-    let mut parts = name.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_plain = parts.next().is_none() && (year.len(), month.len(), day.len()) == (4, 2, 2);
-    let number = days_from_civil(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    (is_plain && path_of(Path::new(""), number).file_stem()?.to_str()? == name).then_some(number)
+    let date: Date = name.parse().ok()?;
+    let day = EPOCH.until((Unit::Day, date)).ok()?.get_days();
+    // Only names as this program writes them.
+    (date.to_string() == name).then_some(i64::from(day))
 }
 
-/// Year, month and day of a day number, in the proleptic Gregorian calendar (Howard Hinnant's `civil_from_days`).
-fn civil(day: Day) -> (i64, i64, i64) {
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-fn days_from_civil(year: i64, month: i64, day: i64) -> Day {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+/// The date of a day; beyond the calendar's ends, the end.
+fn date_of(day: Day) -> Date {
+    EPOCH.saturating_add(Span::new().days(day.clamp(-700_000, 2_900_000)))
 }
 
 #[cfg(test)]

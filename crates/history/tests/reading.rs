@@ -1,4 +1,5 @@
 //! What the reader answers, against a plain search of the same receptions in memory.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 mod made_up;
 

@@ -1,9 +1,12 @@
 //! Making packets and envelopes, for simulators and tests. Nothing here touches a packet that came from elsewhere.
 
 use crate::crypto::{apply_ctr, seal_aead};
+use crate::data::DataView;
 use crate::key::ChannelKey;
 use crate::node::NodeNum;
+use crate::packet::PacketHeader;
 use crate::portnum::PortNum;
+use crate::signature::{Layout, NodeKey};
 use crate::wire::{put_bytes, put_fixed32, put_float, put_uint, put_varint};
 
 /// What a Data message is to say.
@@ -17,8 +20,14 @@ pub struct Content {
     pub want_response: bool,
     /// Id of the packet this answers; 0 none.
     pub request_id: u32,
+    /// Id of the message this replies to; 0 none.
+    pub reply_id: u32,
+    /// Whether the text is an emoji reaction; 0 no.
+    pub emoji: u32,
     /// The bitfield: `Some(1)` agrees to MQTT, `Some(0)` does not, `None` is firmware before 2.5.
     pub bitfield: Option<u32>,
+    /// Signature, 64 bytes; empty for none.
+    pub signature: Vec<u8>,
 }
 
 impl Content {
@@ -29,11 +38,34 @@ impl Content {
         put_bytes(&mut out, 2, &self.payload);
         put_uint(&mut out, 3, u64::from(self.want_response));
         put_fixed32(&mut out, 6, self.request_id);
+        put_fixed32(&mut out, 7, self.reply_id);
+        put_fixed32(&mut out, 8, self.emoji);
         if let Some(bitfield) = self.bitfield {
             put_varint(&mut out, 9 << 3);
             put_varint(&mut out, u64::from(bitfield));
         }
+        if !self.signature.is_empty() {
+            put_bytes(&mut out, 10, &self.signature);
+        }
         out
+    }
+
+    /// Signs it as its sender does: broadcasts of firmware 2.8 are. Nothing may change afterwards.
+    pub fn sign(&mut self, packet: &Packet, key: &NodeKey, layout: Layout) {
+        let header =
+            PacketHeader { from: packet.from, to: packet.to, id: packet.id, ..PacketHeader::default() };
+        self.signature.clear();
+        let data = DataView {
+            port: PortNum(self.port),
+            payload: &self.payload,
+            want_response: self.want_response,
+            request_id: self.request_id,
+            reply_id: self.reply_id,
+            emoji: self.emoji,
+            bitfield: self.bitfield,
+            signature: &[],
+        };
+        self.signature = key.sign(&header, &data, layout).to_vec();
     }
 }
 
@@ -158,6 +190,57 @@ pub fn nodeinfo(
     put_uint(&mut out, 5, u64::from(hardware));
     put_uint(&mut out, 7, u64::from(role));
     (PortNum::NODEINFO, out)
+}
+
+/// NodeInfo of firmware 2.5 and later, which says the node's public key as well.
+pub fn nodeinfo_with_key(
+    node: NodeNum,
+    long_name: &str,
+    short_name: &str,
+    hardware: u32,
+    role: u32,
+    public_key: &[u8; 32],
+) -> (PortNum, Vec<u8>) {
+    let (port, mut payload) = nodeinfo(node, long_name, short_name, hardware, role);
+    put_bytes(&mut payload, 8, public_key);
+    (port, payload)
+}
+
+/// An acknowledgement, or with an error of the protocol's numbers the refusal of one. What it answers stands in
+/// [`Content::request_id`].
+pub fn routing(error_reason: u32) -> (PortNum, Vec<u8>) {
+    // A oneof: an error of 0 is said, not left out.
+    let mut out = vec![3 << 3];
+    put_varint(&mut out, u64::from(error_reason));
+    (PortNum::ROUTING, out)
+}
+
+/// The relays of one direction of a traceroute, with the signal-to-noise ratio at each and at the end, in quarters of
+/// a dB; -128 where it is unknown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Route<'a> {
+    /// Relays, in order; at most 8.
+    pub relays: &'a [NodeNum],
+    /// Ratios, in order.
+    pub snr_quarters: &'a [i32],
+}
+
+/// A traceroute: asked for with empty routes, answered with [`Content::request_id`]. Relays add themselves.
+pub fn traceroute(there: Route<'_>, back: Route<'_>) -> (PortNum, Vec<u8>) {
+    let mut out = Vec::new();
+    for (number, route) in [(1, there), (3, back)] {
+        let relays: Vec<u8> = route.relays.iter().flat_map(|relay| relay.0.to_le_bytes()).collect();
+        let mut ratios = Vec::new();
+        for snr in route.snr_quarters {
+            put_varint(&mut ratios, i64::from(*snr) as u64);
+        }
+        for (number, list) in [(number, relays), (number + 1, ratios)] {
+            if !list.is_empty() {
+                put_bytes(&mut out, number, &list);
+            }
+        }
+    }
+    (PortNum::TRACEROUTE, out)
 }
 
 /// Device telemetry: battery in percent (101 is external power), volts, percents, seconds.
@@ -287,6 +370,13 @@ mod tests {
             device_telemetry(1, 101, 4.1, 12.5, 1.5, 3600),
             environment_telemetry(1, 21.5, 40.0, 1013.0),
             neighborinfo(packet.from, 21_600, &[(NodeNum(2), 5.5)]),
+            nodeinfo_with_key(packet.from, "Router 1 Liberty", "LIB1", 43, 2, &[4; 32]),
+            routing(0),
+            traceroute(Route::default(), Route::default()),
+            traceroute(
+                Route { relays: &[NodeNum(7), NodeNum(8)], snr_quarters: &[20, -128, -3] },
+                Route { relays: &[NodeNum(9)], snr_quarters: &[4, 5] },
+            ),
         ] {
             let content = Content { port: port.0, payload, bitfield: Some(1), ..Content::default() };
             for closed in [Closed::Decoded(0), Closed::Encrypted(&key), Closed::Authenticated(&key)] {
@@ -301,5 +391,58 @@ mod tests {
                 assert!(!facts.flags.names().any(|f| f == "app_payload_invalid"), "{port:?}");
             }
         }
+    }
+    #[test]
+    fn a_traceroute_reads_as_it_was_made() {
+        let there = Route { relays: &[NodeNum(7), NodeNum(8)], snr_quarters: &[20, -128, -3] };
+        let back = Route { relays: &[NodeNum(9)], snr_quarters: &[4, 5] };
+        let (port, payload) = traceroute(there, back);
+        let read = crate::tree::read(port, &payload).to_json();
+        let expected = serde_json::json!({
+            "route": [7, 8], "snr_towards": [20, -128, -3], "route_back": [9], "snr_back": [4, 5],
+        });
+        assert_eq!(read, expected);
+        let acknowledged = crate::tree::read(PortNum::ROUTING, &routing(0).1).to_json();
+        assert_eq!(acknowledged, serde_json::json!({ "error_reason": "NONE" }));
+    }
+
+    #[test]
+    fn a_signature_holds_until_something_signed_changes() {
+        use crate::signature::{Verification, verify};
+
+        let node = NodeKey::from_bytes([0x5a; 32]);
+        let packet =
+            Packet { from: NodeNum(0x4b00_0001), to: NodeNum::BROADCAST, id: 77, ..Packet::default() };
+        let check = |packet: &Packet, content: &Content, key: &[u8; 32]| {
+            let bytes = envelope(packet, content, "Ops", Closed::Decoded(0), NodeNum(2));
+            let mut scratch = Scratch::default();
+            let keyring = Keyring::default();
+            let facts = observe("msh/2/e/Ops/!00000002", &bytes, &keyring, &mut scratch);
+            verify(&facts.packet.unwrap(), &facts.data.unwrap(), key).unwrap()
+        };
+        for layout in [Layout::V0, Layout::V1] {
+            let (port, payload) = text("signed");
+            let mut content = Content { port: port.0, payload, bitfield: Some(1), ..Content::default() };
+            content.sign(&packet, &node, layout);
+            assert_eq!(check(&packet, &content, &node.public_key()), Verification::Valid(layout));
+            // Hops and reception are not signed: they change on the way.
+            let relayed = Packet { hop_limit: 2, rx_rssi: -90, ..packet.clone() };
+            assert_eq!(check(&relayed, &content, &node.public_key()), Verification::Valid(layout));
+            let other = NodeKey::from_bytes([0x5b; 32]);
+            assert_eq!(check(&packet, &content, &other.public_key()), Verification::Invalid);
+            let spoofed = Packet { from: NodeNum(3), ..packet.clone() };
+            assert_eq!(check(&spoofed, &content, &node.public_key()), Verification::Invalid);
+            let changed = Content { payload: b"Signed".to_vec(), ..content.clone() };
+            assert_eq!(check(&packet, &changed, &node.public_key()), Verification::Invalid);
+            // The newer layout covers the consent bit, too.
+            let agreed = Content { bitfield: Some(0), ..content.clone() };
+            assert_eq!(
+                check(&packet, &agreed, &node.public_key()) == Verification::Invalid,
+                layout == Layout::V1
+            );
+            let cut = Content { signature: content.signature[..63].to_vec(), ..content };
+            assert_eq!(check(&packet, &cut, &node.public_key()), Verification::Malformed);
+        }
+        assert_eq!(format!("{node:?}"), "NodeKey(***)");
     }
 }

@@ -34,12 +34,12 @@ pub fn apply_ctr(key: &ChannelKey, from: NodeNum, id: u32, bytes: &mut [u8]) {
     match &key.cipher {
         Cipher::None => {}
         Cipher::Aes128(aes) => {
-            let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(&**aes, &block);
-            ctr::Ctr32BE::<&aes::Aes128>::from_core(core).apply_keystream(bytes);
+            let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(aes, &block);
+            ctr::Ctr32BE::<&aes::Aes128Enc>::from_core(core).apply_keystream(bytes);
         }
         Cipher::Aes256(aes) => {
-            let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(&**aes, &block);
-            ctr::Ctr32BE::<&aes::Aes256>::from_core(core).apply_keystream(bytes);
+            let core = ctr::CtrCore::<_, ctr::flavors::Ctr32BE>::inner_iv_init(aes, &block);
+            ctr::Ctr32BE::<&aes::Aes256Enc>::from_core(core).apply_keystream(bytes);
         }
     }
 }
@@ -51,13 +51,14 @@ pub fn open_aead(key: &ChannelKey, from: NodeNum, to: NodeNum, id: u32, bytes: &
     let (plain, tag) = bytes.split_at_mut(plain_len);
     let (nonce, tag) = (aead_nonce(from, id), GenericArray::clone_from_slice(tag));
     let aad = aead_aad(from, to);
-    let opened = match &key.cipher {
-        Cipher::None => return None,
-        Cipher::Aes128(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-            .decrypt_in_place_detached(&nonce, &aad, plain, &tag),
-        Cipher::Aes256(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-            .decrypt_in_place_detached(&nonce, &aad, plain, &tag),
-    };
+    let opened =
+        match &key.cipher {
+            Cipher::None => return None,
+            Cipher::Aes128(aes) => ccm::Ccm::<_, U12, U13>::from(aes.clone())
+                .decrypt_in_place_detached(&nonce, &aad, plain, &tag),
+            Cipher::Aes256(aes) => ccm::Ccm::<_, U12, U13>::from(aes.clone())
+                .decrypt_in_place_detached(&nonce, &aad, plain, &tag),
+        };
     opened.ok().map(|()| plain_len)
 }
 
@@ -70,14 +71,15 @@ pub fn seal_aead(
     mut bytes: Vec<u8>,
 ) -> Option<Vec<u8>> {
     let (nonce, aad) = (aead_nonce(from, id), aead_aad(from, to));
-    let sealed =
-        match &key.cipher {
-            Cipher::None => return None,
-            Cipher::Aes128(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-                .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
-            Cipher::Aes256(aes) => ccm::Ccm::<_, U12, U13>::from((**aes).clone())
-                .encrypt_in_place_detached(&nonce, &aad, &mut bytes),
-        };
+    let sealed = match &key.cipher {
+        Cipher::None => return None,
+        Cipher::Aes128(aes) => {
+            ccm::Ccm::<_, U12, U13>::from(aes.clone()).encrypt_in_place_detached(&nonce, &aad, &mut bytes)
+        }
+        Cipher::Aes256(aes) => {
+            ccm::Ccm::<_, U12, U13>::from(aes.clone()).encrypt_in_place_detached(&nonce, &aad, &mut bytes)
+        }
+    };
     bytes.extend_from_slice(&sealed.ok()?);
     Some(bytes)
 }

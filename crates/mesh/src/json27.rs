@@ -124,7 +124,8 @@ fn nodeinfo(user: Message<'_>) -> Json {
     })
 }
 
-/// Their names in the message and in JSON. All are optional there; device metrics but the battery level are not.
+// Metrics by their names in the message and in JSON. Those that are not on the wire are left out, but device metrics
+// other than the battery level are always there.
 const DEVICE: &[(&str, &str)] = &[
     ("battery_level", "battery_level"),
     ("voltage", "voltage"),

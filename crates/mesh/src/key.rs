@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aes::cipher::KeyInit;
-use aes::{Aes128, Aes256};
+use aes::{Aes128Enc, Aes256Enc};
 
 /// The published default key (`Channels.cpp`); PSK byte 1 stands for it.
 pub const DEFAULT_KEY: [u8; 16] =
@@ -31,23 +31,20 @@ pub enum KeyClass {
 /// An expanded key with its cipher ready.
 #[derive(Clone)]
 pub struct ChannelKey {
-    bytes: KeyBytes,
     pub(crate) cipher: Cipher,
     class: KeyClass,
+    /// All bytes XORed.
+    hash: u8,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyBytes {
-    None,
-    Short([u8; 16]),
-    Long([u8; 32]),
-}
-
+/// The ciphers lie in the key itself: keys for one-byte PSKs are made while a packet is observed, which allocates
+/// nothing. Both modes need the direction of encryption only.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "see above")]
 pub(crate) enum Cipher {
     None,
-    Aes128(Box<Aes128>),
-    Aes256(Box<Aes256>),
+    Aes128(Aes128Enc),
+    Aes256(Aes256Enc),
 }
 
 impl fmt::Debug for ChannelKey {
@@ -77,8 +74,8 @@ impl ChannelKey {
         Self::short(DEFAULT_KEY)
     }
 
-    fn none() -> Self {
-        Self { bytes: KeyBytes::None, cipher: Cipher::None, class: KeyClass::Unencrypted }
+    pub(crate) fn none() -> Self {
+        Self { cipher: Cipher::None, class: KeyClass::Unencrypted, hash: 0 }
     }
 
     fn short(key: [u8; 16]) -> Self {
@@ -89,13 +86,13 @@ impl ChannelKey {
         } else {
             KeyClass::Private
         };
-        let cipher = Cipher::Aes128(Box::new(Aes128::new(&key.into())));
-        Self { bytes: KeyBytes::Short(key), cipher, class }
+        let cipher = Cipher::Aes128(Aes128Enc::new(&key.into()));
+        Self { cipher, class, hash: xor(&key) }
     }
 
     fn long(key: [u8; 32]) -> Self {
-        let cipher = Cipher::Aes256(Box::new(Aes256::new(&key.into())));
-        Self { bytes: KeyBytes::Long(key), cipher, class: KeyClass::Private }
+        let cipher = Cipher::Aes256(Aes256Enc::new(&key.into()));
+        Self { cipher, class: KeyClass::Private, hash: xor(&key) }
     }
 
     /// The same key, counted as published: keys handed out for events are.
@@ -111,20 +108,26 @@ impl ChannelKey {
         self.class
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.bytes {
-            KeyBytes::None => &[],
-            KeyBytes::Short(key) => key,
-            KeyBytes::Long(key) => key,
-        }
-    }
-
     /// The 8-bit hash that packets of the channel carry: all name bytes and key bytes XORed; `0xAE` more when the
     /// channel is authenticated (AEAD). The name is the effective one; case matters.
     pub fn channel_hash(&self, name: &str, is_aead: bool) -> u8 {
-        let xor = |bytes: &[u8]| bytes.iter().fold(0, |hash, byte| hash ^ byte);
-        xor(name.as_bytes()) ^ xor(self.bytes()) ^ if is_aead { 0xae } else { 0 }
+        xor(name.as_bytes()) ^ self.hash(is_aead)
     }
+
+    /// The key's part of the channel hash.
+    pub(crate) const fn hash(&self, is_aead: bool) -> u8 {
+        self.hash ^ if is_aead { 0xae } else { 0 }
+    }
+}
+
+/// All bytes XORed.
+pub(crate) const fn xor(bytes: &[u8]) -> u8 {
+    let (mut hash, mut at) = (0, 0);
+    while at < bytes.len() {
+        hash ^= bytes[at];
+        at += 1;
+    }
+    hash
 }
 
 fn padded<const N: usize>(psk: &[u8]) -> [u8; N] {
@@ -164,7 +167,7 @@ mod tests {
 
     #[test]
     fn classes_and_lengths() {
-        let class = |psk: &[u8]| ChannelKey::from_psk(psk).map(|k| (k.class(), k.bytes().len()));
+        let class = |psk: &[u8]| ChannelKey::from_psk(psk).map(|k| (k.class(), key_bytes(&k)));
         assert_eq!(class(&[]), Some((KeyClass::Unencrypted, 0)));
         assert_eq!(class(&[0]), Some((KeyClass::Unencrypted, 0)));
         assert_eq!(class(&[1]), Some((KeyClass::Default, 16)));
@@ -173,6 +176,14 @@ mod tests {
         assert_eq!(class(&[9; 3]), Some((KeyClass::Private, 16)));
         assert_eq!(class(&[9; 17]), Some((KeyClass::Private, 32)));
         assert_eq!(class(&[9; 33]), None);
+    }
+
+    fn key_bytes(key: &ChannelKey) -> usize {
+        match key.cipher {
+            Cipher::None => 0,
+            Cipher::Aes128(_) => 16,
+            Cipher::Aes256(_) => 32,
+        }
     }
 
     #[test]

@@ -66,6 +66,10 @@ pub enum Variant<'a> {
 
 impl<'a> PacketView<'a> {
     /// Looks at the bytes of a MeshPacket. Fields may come in any order; of a repeated one the last counts.
+    ///
+    /// # Errors
+    /// When the bytes are not protobuf, or hold two payloads: which of them, or what mixture, counts is each reader's
+    /// own, and firmware writes one.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut h = PacketHeader::default();
         let mut variant = Variant::None;
@@ -77,6 +81,7 @@ impl<'a> PacketView<'a> {
                 (1, Content::Fixed32(v), _) => h.from = NodeNum(v),
                 (2, Content::Fixed32(v), _) => h.to = NodeNum(v),
                 (3, Content::Varint(_), Some(v)) => h.channel = v,
+                (4 | 5, Content::Bytes(_), _) if variant != Variant::None => return Err(WireError),
                 (4, Content::Bytes(v), _) => variant = Variant::Decoded(v),
                 (5, Content::Bytes(v), _) => variant = Variant::Encrypted(v),
                 (6, Content::Fixed32(v), _) => h.id = v,

@@ -2,7 +2,7 @@
 
 use crate::enums::{self, Names};
 use crate::portnum::PortNum;
-use crate::wire::{Content, Fields};
+use crate::wire::{Content, Fields, packed_varints};
 
 /// One message.
 #[derive(Debug)]
@@ -130,6 +130,8 @@ fn is_valid_message(spec: &MessageSpec, bytes: &[u8], depth: usize) -> bool {
                 (Kind::Message(inner) | Kind::List(inner), Content::Bytes(b)) => {
                     is_valid_message(inner, b, depth - 1)
                 }
+                (Kind::NodeList, Content::Bytes(packed)) => packed.len() % 4 == 0,
+                (Kind::IntList, Content::Bytes(packed)) => packed_varints(packed).all(|n| n.is_ok()),
                 (kind, content) => kind.fits(content),
             }
         })

@@ -1,7 +1,12 @@
 //! Signatures of broadcasts (firmware 2.8): XEdDSA over the packet, in both layouts that have been released.
 
+use std::fmt;
+
 use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha512};
 
 use crate::data::DataView;
 use crate::packet::PacketHeader;
@@ -49,6 +54,47 @@ pub fn verify(header: &PacketHeader, data: &DataView<'_>, public_key: &[u8; 32])
 fn verifying_key(public_key: &[u8; 32]) -> Option<VerifyingKey> {
     let point = MontgomeryPoint(*public_key).to_edwards(0)?;
     VerifyingKey::from_bytes(&point.compress().to_bytes()).ok()
+}
+
+/// A node's private x25519 key, with which simulated nodes sign.
+#[derive(Clone)]
+pub struct NodeKey([u8; 32]);
+
+impl fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeKey(***)")
+    }
+}
+
+impl NodeKey {
+    /// Any 32 bytes are a private key.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The x25519 public key, as NodeInfo carries it.
+    pub fn public_key(&self) -> [u8; 32] {
+        MontgomeryPoint::mul_base_clamped(self.0).to_bytes()
+    }
+
+    /// Signs a packet (XEdDSA). The signature depends on key and packet only: the nonce takes the place of randomness
+    /// from a hash of both, as in Ed25519.
+    pub fn sign(&self, header: &PacketHeader, data: &DataView<'_>, layout: Layout) -> [u8; SIGNATURE_BYTES] {
+        let mut scalar = Scalar::from_bytes_mod_order(clamp_integer(self.0));
+        let mut point =
+            (&scalar * curve25519_dalek::constants::ED25519_BASEPOINT_TABLE).compress().to_bytes();
+        if point[31] & 0x80 != 0 {
+            // The key that verifies is the one of the two with sign bit 0.
+            scalar = -scalar;
+            point[31] &= 0x7f;
+        }
+        let digest = Sha512::new().chain_update(b"node key nonce").chain_update(self.0).finalize();
+        let mut hash_prefix = [0; 32];
+        hash_prefix.copy_from_slice(&digest[..32]);
+        let verifying = VerifyingKey::from_bytes(&point).expect("a multiple of the base point is a point");
+        let secret = ExpandedSecretKey { scalar, hash_prefix };
+        raw_sign::<Sha512>(&secret, &signed_bytes(header, data, layout), &verifying).to_bytes()
+    }
 }
 
 /// The bytes that are signed.

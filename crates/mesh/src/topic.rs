@@ -46,23 +46,20 @@ impl<'a> MeshTopic<'a> {
         if let Some(root) = before(rest, "2/stat") {
             return make(root, TopicKind::Stat, None, Some(last));
         }
-        let (rest, channel) = rest.rsplit_once('/')?;
-        let gateway = Some(last);
-        if let Some(root) = before(rest, "2/e") {
-            make(root, TopicKind::Envelope, Some(channel), gateway)
-        } else if let Some(root) = before(rest, "2/c") {
-            make(root, TopicKind::LegacyEnvelope, Some(channel), gateway)
-        } else if let Some(root) = before(rest, "2/json") {
-            let is_command = channel.eq_ignore_ascii_case("mqtt");
-            make(
-                root,
-                if is_command { TopicKind::JsonCommand } else { TopicKind::Json },
-                Some(channel),
-                gateway,
-            )
-        } else {
-            None
-        }
+        // A channel's name may hold slashes, so it is all that follows the rightmost marker.
+        let kinds = [
+            ("2/e/", TopicKind::Envelope),
+            ("2/c/", TopicKind::LegacyEnvelope),
+            ("2/json/", TopicKind::Json),
+        ];
+        let found = kinds.into_iter().filter_map(|(marker, kind)| {
+            let mut ends = rest.rmatch_indices(marker).map(|(at, _)| at + marker.len());
+            ends.find_map(|end| Some((before(&rest[..end], marker)?, kind, &rest[end..])))
+        });
+        let (root, kind, channel) = found.max_by_key(|(root, _, _)| root.len())?;
+        let first_level = channel.split('/').next().unwrap_or_default();
+        let is_command = kind == TopicKind::Json && first_level.eq_ignore_ascii_case("mqtt");
+        make(root, if is_command { TopicKind::JsonCommand } else { kind }, Some(channel), Some(last))
     }
 
     /// The gateway's number, when the last level is written as firmware writes it.
@@ -105,7 +102,15 @@ mod tests {
             ("msh/US/2/json/LongFast/!a5000001", Some((Json, "msh/US", Some("LongFast")))),
             ("msh/US/2/json/mqtt/!a5000001", Some((JsonCommand, "msh/US", Some("mqtt")))),
             ("msh/US/2/json/MQTT/anything", Some((JsonCommand, "msh/US", Some("MQTT")))),
+            ("msh/US/2/json/mqtt/any/thing", Some((JsonCommand, "msh/US", Some("mqtt/any")))),
             ("msh/US/2/stat/!a5000001", Some((Stat, "msh/US", None))),
+            ("msh/2/e/KC/MO/!a5000001", Some((Envelope, "msh", Some("KC/MO")))),
+            ("msh/2/e/2/e/LongFast/!a5000001", Some((Envelope, "msh/2/e", Some("LongFast")))),
+            ("msh/2/json/2/e/LongFast/!a5000001", Some((Envelope, "msh/2/json", Some("LongFast")))),
+            ("msh/12/e/2/e/X/!a5000001", Some((Envelope, "msh/12/e", Some("X")))),
+            ("msh/2/e/12/e/X/!a5000001", Some((Envelope, "msh", Some("12/e/X")))),
+            ("msh/2/e//!a5000001", Some((Envelope, "msh", Some("")))),
+            ("msh/2/e/!a5000001", None),
             ("msh/US/2/map", None),
             ("msh/US/12/e/LongFast/!a5000001", None),
             ("home/lights", None),

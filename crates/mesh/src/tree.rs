@@ -7,7 +7,7 @@ use crate::enums::name_of;
 use crate::node::NodeNum;
 use crate::portnum::PortNum;
 use crate::schema::{DEPTH_MAX, FieldSpec, Kind, MessageSpec, Payload, payload_of};
-use crate::wire::{Content, Field, Fields};
+use crate::wire::{Content, Field, Fields, packed_varints};
 
 /// One field of a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,12 +115,18 @@ fn read_field(
             push(Value::Message(read_message(inner, bytes, offset + field.content_start, depth - 1)?));
         }
         (Kind::NodeList, Content::Bytes(packed)) => {
-            for chunk in packed.chunks_exact(4) {
+            let chunks = packed.chunks_exact(4);
+            if !chunks.remainder().is_empty() {
+                return None;
+            }
+            for chunk in chunks {
                 push(Value::Node(NodeNum(u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]))));
             }
         }
         (Kind::IntList, Content::Bytes(packed)) => {
-            unpack_varints(packed)?.into_iter().for_each(|v| push(Value::Int(i64::from(v as i32))));
+            for number in packed_varints(packed) {
+                push(Value::Int(i64::from(number.ok()? as i32)));
+            }
         }
         (kind, content) => push(scalar(kind, content)?),
     }
@@ -146,23 +152,6 @@ fn scalar(kind: Kind, content: Content<'_>) -> Option<Value> {
         (Kind::Secret, Content::Bytes(_)) => Value::Secret,
         _ => return None,
     })
-}
-
-fn unpack_varints(packed: &[u8]) -> Option<Vec<u64>> {
-    let mut values = Vec::new();
-    let mut value = 0u64;
-    let mut shift = 0;
-    for byte in packed {
-        value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            values.push(value);
-            (value, shift) = (0, 0);
-        } else if shift >= 70 {
-            return None;
-        }
-    }
-    (shift == 0).then_some(values)
 }
 
 fn unknown(field: &Field<'_>, message: &[u8], offset: usize) -> Entry {

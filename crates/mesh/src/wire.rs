@@ -120,6 +120,20 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// The numbers of a packed list. The first error ends it.
+pub fn packed_varints(packed: &[u8]) -> impl Iterator<Item = Result<u64, WireError>> {
+    let mut rest = Fields::of(packed);
+    std::iter::from_fn(move || {
+        (rest.at < packed.len()).then(|| {
+            let number = rest.varint();
+            if number.is_err() {
+                rest.at = packed.len();
+            }
+            number
+        })
+    })
+}
+
 /// Appends a varint.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

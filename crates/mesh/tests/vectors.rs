@@ -1,5 +1,7 @@
 //! Every line of the generated vectors, and every envelope that real firmware published, against `observe`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
@@ -81,6 +83,31 @@ fn every_envelope_of_real_firmware_parses_and_opens() {
         assert_eq!(facts.gateway.map(|g| g.to_string()).as_deref(), publication["client_id"].as_str());
     }
     assert!(envelopes > 80, "only {envelopes} envelopes");
+}
+
+#[test]
+fn payloads_that_the_vectors_give_as_bytes_alone_have_fields_too() {
+    for (name, expected) in [
+        ("node_status", json!({ "status": "on air" })),
+        // A beacon offers a channel with its key, which is never shown.
+        (
+            "mesh_beacon",
+            json!({
+                "message": "join us", "offer_region": "US",
+                "offer_channel": { "psk": "***", "name": "CityMesh" },
+            }),
+        ),
+        ("zps", Json::Null),
+    ] {
+        let vectors = lines("generated.jsonl");
+        let vector = vectors.iter().find(|v| v["name"] == name).unwrap();
+        let data = &vector["decoded"]["data"];
+        let payload = bytes(&data["payload_hex"]);
+        let found = tree::read(PortNum(data["portnum"].as_u64().unwrap() as u32), &payload).to_json();
+        let expected =
+            if expected.is_null() { json!({ "bytes": text(&data["payload_hex"]) }) } else { expected };
+        assert_eq!(found, expected, "{name}");
+    }
 }
 
 /// The facts' flags, and those that need more than one publish or a key to check with.

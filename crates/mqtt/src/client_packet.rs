@@ -4,9 +4,9 @@ use crate::Version;
 use crate::connect::Connect;
 use crate::error::DecodeError;
 use crate::frame::Frame;
-use crate::property::{Properties, place};
+use crate::property::{Properties, id, place};
 use crate::publish::{Ack, AckKind, Publish};
-use crate::reason_code::ReasonCode;
+use crate::reason_code::{ReasonCode, carrier};
 use crate::subscribe::{Subscribe, Unsubscribe};
 use crate::wire::Reader;
 
@@ -41,26 +41,66 @@ pub struct Disconnect {
 }
 
 impl Disconnect {
-    /// Decodes the body.
+    /// Decodes the body of a DISCONNECT from a client.
     ///
     /// # Errors
     /// As § 3.14 demands.
     pub fn decode(body: &[u8], version: Version) -> Result<Self, DecodeError> {
+        match version {
+            Version::V5 => Self::read(body, carrier::CLIENT_DISCONNECT),
+            Version::V311 => {
+                Reader::new(body).end()?;
+                Ok(Self { reason: ReasonCode::Success, session_expiry_s: None })
+            }
+        }
+    }
+
+    /// Decodes the body of a DISCONNECT from a server, which 3.1.1 does not have.
+    ///
+    /// # Errors
+    /// As § 3.14 demands.
+    pub fn decode_from_server(body: &[u8]) -> Result<Self, DecodeError> {
+        let disconnect = Self::read(body, carrier::SERVER_DISCONNECT)?;
+        match disconnect.session_expiry_s {
+            Some(_) => Err(DecodeError::protocol("Session Expiry Interval from a server")), // [MQTT-3.14.2-2]
+            None => Ok(disconnect),
+        }
+    }
+
+    fn read(body: &[u8], carrier: u16) -> Result<Self, DecodeError> {
         let mut r = Reader::new(body);
         let mut disconnect = Self { reason: ReasonCode::Success, session_expiry_s: None };
-        if version == Version::V5 && !r.is_empty() {
-            let code = r.u8("Disconnect Reason Code")?;
-            disconnect.reason = ReasonCode::from_code(code)
-                .filter(|r| r.is_error() || matches!(r, ReasonCode::Success | ReasonCode::DisconnectWithWill))
-                .ok_or(DecodeError::protocol("a Reason Code that DISCONNECT may not carry"))?;
-            if !r.is_empty() {
-                let properties = Properties::read(&mut r, place::DISCONNECT)?;
-                disconnect.session_expiry_s = properties.number(crate::property::id::SESSION_EXPIRY);
-            }
+        if r.is_empty() {
+            return Ok(disconnect); // § 3.14.2.1: no Reason Code means Normal disconnection.
+        }
+        let code = r.u8("Disconnect Reason Code")?;
+        disconnect.reason = ReasonCode::read(code, carrier)
+            .ok_or(DecodeError::protocol("a Reason Code that DISCONNECT may not carry"))?; // [MQTT-3.14.2-1]
+        if !r.is_empty() {
+            let properties = Properties::read(&mut r, place::DISCONNECT)?;
+            disconnect.session_expiry_s = properties.number(id::SESSION_EXPIRY);
         }
         r.end()?;
         Ok(disconnect)
     }
+}
+
+/// Checks the body of an AUTH (§ 3.15). What it says is let go: no extended authentication is offered.
+pub(crate) fn check_auth(body: &[u8], carrier: u16) -> Result<(), DecodeError> {
+    let mut r = Reader::new(body);
+    if r.is_empty() {
+        return match ReasonCode::Success.may_stand_in(carrier) {
+            true => Ok(()), // § 3.15.2.1: no Reason Code means Success, which only servers say.
+            false => Err(DecodeError::protocol("AUTH without a Reason Code from a client")),
+        };
+    }
+    ReasonCode::read(r.u8("Authenticate Reason Code")?, carrier)
+        .ok_or(DecodeError::protocol("a Reason Code that AUTH may not carry"))?; // [MQTT-3.15.2-1]
+    let properties = Properties::read(&mut r, place::AUTH)?;
+    if properties.text(id::AUTHENTICATION_METHOD).is_none() {
+        return Err(DecodeError::protocol("AUTH without Authentication Method")); // § 3.15.2.2.2
+    }
+    r.end()
 }
 
 /// Decodes a packet from a client; `version` is that of its CONNECT and is ignored for CONNECT itself.
@@ -68,16 +108,9 @@ impl Disconnect {
 /// # Errors
 /// When the packet is malformed, breaks a rule, or is one that only servers send.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ClientPacket<'a>, DecodeError> {
+    frame.check_flags()?;
     let (body, flags) = (frame.body, frame.flags());
-    let expected_flags = match frame.packet_type() {
-        3 => flags,
-        6 | 8 | 10 => 2,
-        _ => 0,
-    };
-    if flags != expected_flags {
-        return Err(DecodeError::malformed("flags of the fixed header are not as reserved")); // [MQTT-2.1.3-1]
-    }
-    Ok(match frame.packet_type() {
+    let packet = match frame.packet_type() {
         1 => ClientPacket::Connect(Connect::decode(body)?),
         3 => ClientPacket::Publish(Publish::decode(flags, body, version)?),
         4 => ClientPacket::Ack(Ack::decode(AckKind::Puback, body, version)?),
@@ -91,7 +124,16 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ClientPacket<'a
             ClientPacket::Pingreq
         }
         14 => ClientPacket::Disconnect(Disconnect::decode(body, version)?),
-        15 if version == Version::V5 => ClientPacket::Auth,
+        15 if version == Version::V5 => {
+            check_auth(body, carrier::CLIENT_AUTH)?;
+            ClientPacket::Auth
+        }
         _ => return Err(DecodeError::protocol("a packet that a client may not send")),
-    })
+    };
+    let version = match &packet {
+        ClientPacket::Connect(connect) => connect.version,
+        _ => version,
+    };
+    frame.check_len(version)?;
+    Ok(packet)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::Version;
 use crate::error::DecodeError;
 use crate::property::{Properties, Value, place, put_section};
-use crate::reason_code::ReasonCode;
+use crate::reason_code::{ReasonCode, carrier};
 use crate::wire::{Reader, put_binary, put_packet, put_u16};
 
 /// CONNECT.
@@ -33,15 +33,19 @@ impl fmt::Debug for Connect<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
             .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive_s", &self.keep_alive_s)
             .field("client_id", &self.client_id)
+            .field("will", &self.will)
             .field("username", &self.username)
             .field("password", &self.password.map(|_| "***"))
-            .finish_non_exhaustive()
+            .field("properties", &self.properties)
+            .finish()
     }
 }
 
 /// The Will Message of a CONNECT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConnectWill<'a> {
     /// Topic Name.
     pub topic: &'a str,
@@ -53,6 +57,18 @@ pub struct ConnectWill<'a> {
     pub retain: bool,
     /// Will Properties; empty for 3.1.1.
     pub properties: Properties<'a>,
+}
+
+impl fmt::Debug for ConnectWill<'_> {
+    /// Without the payload, which is nobody's but its receivers'.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectWill")
+            .field("topic", &self.topic)
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Connect<'a> {
@@ -116,6 +132,7 @@ impl<'a> Connect<'a> {
             Version::V5 => Properties::read(r, place::WILL)?,
             Version::V311 => Properties::default(),
         };
+        crate::publish::check_response_topic(properties)?;
         let topic = r.string("Will Topic")?;
         if !crate::topic::is_valid_name(topic, usize::MAX) {
             return Err(DecodeError::with(ReasonCode::TopicNameInvalid, "Will Topic is not a Topic Name"));
@@ -176,6 +193,16 @@ impl<'a> Connack<'a> {
             return Err(DecodeError::malformed("reserved Connect Acknowledge Flags are set"));
         }
         let code = r.u8("Connect Reason Code")?;
+        let is_known = match version {
+            Version::V5 => ReasonCode::read(code, carrier::CONNACK).is_some(), // [MQTT-3.2.2-8]
+            Version::V311 => code <= 5,
+        };
+        if !is_known {
+            return Err(DecodeError::protocol("a Reason Code that CONNACK may not carry"));
+        }
+        if flags == 1 && code != 0 {
+            return Err(DecodeError::protocol("Session Present in a refusal")); // [MQTT-3.2.2-6]
+        }
         let properties = match version {
             Version::V5 => Properties::read(&mut r, place::CONNACK)?,
             Version::V311 => Properties::default(),

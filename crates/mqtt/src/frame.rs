@@ -1,7 +1,9 @@
 //! Fixed headers: where one control packet ends and the next begins (§ 2.1).
 
+use crate::Version;
 use crate::error::DecodeError;
 use crate::reason_code::ReasonCode;
+use crate::wire::variable_len;
 
 /// One control packet, not looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,31 @@ impl Frame<'_> {
     /// Flags of the fixed header.
     pub const fn flags(&self) -> u8 {
         self.header & 0x0f
+    }
+}
+
+impl Frame<'_> {
+    /// The flags are those reserved for the type, in every packet but PUBLISH, which uses them. [MQTT-2.1.3-1]
+    pub(crate) const fn check_flags(&self) -> Result<(), DecodeError> {
+        let is_reserved = match self.packet_type() {
+            3 => true,
+            6 | 8 | 10 => self.flags() == 2,
+            _ => self.flags() == 0,
+        };
+        if is_reserved {
+            Ok(())
+        } else {
+            Err(DecodeError::malformed("flags of the fixed header are not as reserved"))
+        }
+    }
+
+    /// In 5.0 the Remaining Length takes as few bytes as it can [MQTT-1.5.5-1]; 3.1.1 does not ask for that.
+    pub(crate) const fn check_len(&self, version: Version) -> Result<(), DecodeError> {
+        let is_shortest = self.len == 1 + variable_len(self.body.len()) + self.body.len();
+        match version {
+            Version::V5 if !is_shortest => Err(DecodeError::malformed("Remaining Length is padded")),
+            Version::V5 | Version::V311 => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Properties of MQTT 5.0 (§ 2.2.2): which exist, where they may stand, what they hold.
 
+use std::fmt;
+
 use crate::error::DecodeError;
-use crate::wire::{Reader, put_binary, put_u16, put_variable};
+use crate::reason_code::ReasonCode;
+use crate::wire::{Reader, put_binary, put_u16, put_variable, put_with_len};
 
 /// Packets that carry properties, as bits for the table of where a property may stand.
 pub mod place {
@@ -53,6 +56,8 @@ enum Kind {
     TwoBytes,
     /// Two bytes, never 0.
     TwoBytesNotZero,
+    /// Two bytes, never 0, with a Reason Code of its own. [MQTT-3.3.2-8]
+    TopicAlias,
     FourBytes,
     FourBytesNotZero,
     VariableNotZero,
@@ -94,7 +99,7 @@ properties! {
     REASON_STRING = 0x1F, Text, CONNACK | ACK | SUBACK | DISCONNECT | AUTH;
     RECEIVE_MAXIMUM = 0x21, TwoBytesNotZero, CONNECT | CONNACK;
     TOPIC_ALIAS_MAXIMUM = 0x22, TwoBytes, CONNECT | CONNACK;
-    TOPIC_ALIAS = 0x23, TwoBytes, PUBLISH;
+    TOPIC_ALIAS = 0x23, TopicAlias, PUBLISH;
     MAXIMUM_QOS = 0x24, Flag, CONNACK;
     RETAIN_AVAILABLE = 0x25, Flag, CONNACK;
     USER_PROPERTY = 0x26, Pair, CONNECT | CONNACK | PUBLISH | ACK | SUBSCRIBE | SUBACK | UNSUBSCRIBE | DISCONNECT | AUTH | WILL;
@@ -105,9 +110,16 @@ properties! {
 }
 
 /// A checked property section: every property is allowed here, well formed and not repeated where it must not be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Properties<'a> {
     raw: &'a [u8],
+}
+
+impl fmt::Debug for Properties<'_> {
+    /// Identifiers only: the values may be Authentication Data or what people wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(id, _)| id)).finish()
+    }
 }
 
 impl<'a> Properties<'a> {
@@ -128,6 +140,10 @@ impl<'a> Properties<'a> {
                 return Err(DecodeError::protocol("a property stands twice"));
             }
             seen |= 1 << id;
+        }
+        let has = |id: u32| seen & (1 << id) != 0;
+        if has(id::AUTHENTICATION_DATA) && !has(id::AUTHENTICATION_METHOD) {
+            return Err(DecodeError::protocol("Authentication Data without Authentication Method")); // § 3.1.2.11.10
         }
         Ok(Self { raw })
     }
@@ -191,7 +207,7 @@ fn read_one<'a>(reader: &mut Reader<'a>, place: u32) -> Result<(u32, Value<'a>),
         return Err(DecodeError::malformed("unknown property identifier"));
     };
     if places & place == 0 {
-        return Err(DecodeError::protocol("a property that this packet may not carry"));
+        return Err(DecodeError::malformed("a property that this packet may not carry")); // § 2.2.2.2
     }
     const WHAT: &str = "property value is cut off or not valid";
     let not_zero =
@@ -207,6 +223,10 @@ fn read_one<'a>(reader: &mut Reader<'a>, place: u32) -> Result<(u32, Value<'a>),
             not_zero(v != 0)?;
             Value::TwoBytes(v)
         }
+        Kind::TopicAlias => match reader.u16(WHAT)? {
+            0 => return Err(DecodeError::with(ReasonCode::TopicAliasInvalid, "Topic Alias is 0")),
+            v => Value::TwoBytes(v),
+        },
         Kind::FourBytes => Value::FourBytes(reader.u32(WHAT)?),
         Kind::FourBytesNotZero => {
             let v = reader.u32(WHAT)?;
@@ -244,8 +264,5 @@ pub fn put(out: &mut Vec<u8>, id: u32, value: Value<'_>) {
 
 /// Appends a property section: its length, then the properties.
 pub fn put_section(out: &mut Vec<u8>, properties: &[(u32, Value<'_>)]) {
-    let mut section = Vec::new();
-    properties.iter().for_each(|(id, value)| put(&mut section, *id, *value));
-    put_variable(out, section.len());
-    out.extend_from_slice(&section);
+    put_with_len(out, |out| properties.iter().for_each(|(id, value)| put(out, *id, *value)));
 }

@@ -1,13 +1,15 @@
 //! PUBLISH (§ 3.3) and the four packets that acknowledge it (§ 3.4–3.7).
 
+use std::fmt;
+
 use crate::Version;
 use crate::error::DecodeError;
 use crate::property::{Properties, id, place};
-use crate::reason_code::ReasonCode;
+use crate::reason_code::{ReasonCode, carrier};
 use crate::wire::{Reader, put_binary, put_u16, put_variable, variable_len};
 
 /// PUBLISH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Publish<'a> {
     /// Sent before.
     pub dup: bool,
@@ -23,6 +25,20 @@ pub struct Publish<'a> {
     pub properties: Properties<'a>,
     /// Application payload.
     pub payload: &'a [u8],
+}
+
+impl fmt::Debug for Publish<'_> {
+    /// Without the payload, which may be what people wrote to each other.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = (self.dup, self.qos, self.retain);
+        f.debug_struct("Publish")
+            .field("dup_qos_retain", &flags)
+            .field("topic", &self.topic)
+            .field("packet_id", &self.packet_id)
+            .field("properties", &self.properties)
+            .field("payload_bytes", &self.payload.len())
+            .finish()
+    }
 }
 
 impl<'a> Publish<'a> {
@@ -52,16 +68,23 @@ impl<'a> Publish<'a> {
         if !topic.is_empty() && !crate::topic::is_valid_name(topic, usize::MAX) {
             return Err(DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name holds a wildcard"));
         }
-        let response = properties.text(id::RESPONSE_TOPIC);
-        if response.is_some_and(|t| !crate::topic::is_valid_name(t, usize::MAX)) {
-            return Err(DecodeError::protocol("Response Topic is not a Topic Name")); // [MQTT-3.3.2-14]
-        }
+        check_response_topic(properties)?;
         Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: r.rest() })
     }
 }
 
+/// The Response Topic of a PUBLISH or of a Will, when there is one, is a Topic Name. [MQTT-3.3.2-14]
+pub(crate) fn check_response_topic(properties: Properties<'_>) -> Result<(), DecodeError> {
+    match properties.text(id::RESPONSE_TOPIC) {
+        Some(topic) if !crate::topic::is_valid_name(topic, usize::MAX) => {
+            Err(DecodeError::protocol("Response Topic is not a Topic Name"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A PUBLISH to write: the same message goes to many receivers, each with its own flags and identifiers.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct PublishOut<'a> {
     /// Sent before.
     pub dup: bool,
@@ -108,6 +131,11 @@ impl PublishOut<'_> {
 
     /// Appends the packet. Returns where in `out` the payload begins.
     pub fn encode(&self, out: &mut Vec<u8>, version: Version) -> usize {
+        debug_assert!(
+            self.qos <= 2 && (self.qos == 0) == (self.packet_id == 0),
+            "QoS 0 alone has no identifier"
+        );
+        debug_assert!(self.topic.len() <= usize::from(u16::MAX), "longer than a Topic Name can be");
         out.reserve(self.len(version));
         out.push(0x30 | u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain));
         put_variable(out, self.body_len(version));
@@ -156,22 +184,10 @@ impl AckKind {
         }
     }
 
-    const fn may_carry(self, reason: ReasonCode) -> bool {
-        use ReasonCode as R;
+    const fn carrier(self) -> u16 {
         match self {
-            Self::Puback | Self::Pubrec => matches!(
-                reason,
-                R::Success
-                    | R::NoMatchingSubscribers
-                    | R::UnspecifiedError
-                    | R::ImplementationSpecificError
-                    | R::NotAuthorized
-                    | R::TopicNameInvalid
-                    | R::PacketIdentifierInUse
-                    | R::QuotaExceeded
-                    | R::PayloadFormatInvalid
-            ),
-            Self::Pubrel | Self::Pubcomp => matches!(reason, R::Success | R::PacketIdentifierNotFound),
+            Self::Puback | Self::Pubrec => carrier::PUBLISH_ACK,
+            Self::Pubrel | Self::Pubcomp => carrier::RELEASE_ACK,
         }
     }
 }
@@ -188,7 +204,7 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Decodes the body.
+    /// Decodes the body. A Reason String and User Properties are checked and let go.
     ///
     /// # Errors
     /// As § 3.4–3.7 demand.
@@ -198,8 +214,7 @@ impl Ack {
         let mut reason = ReasonCode::Success;
         if version == Version::V5 && !r.is_empty() {
             let code = r.u8("Reason Code")?;
-            reason = ReasonCode::from_code(code)
-                .filter(|r| kind.may_carry(*r))
+            reason = ReasonCode::read(code, kind.carrier())
                 .ok_or(DecodeError::protocol("a Reason Code that this packet may not carry"))?;
             if !r.is_empty() {
                 Properties::read(&mut r, place::ACK)?;

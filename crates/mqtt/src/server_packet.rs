@@ -1,13 +1,13 @@
 //! What a server sends: encoders for the broker, and the decoder that clients, simulators and tests need.
 
 use crate::Version;
-use crate::client_packet::Disconnect;
+use crate::client_packet::{Disconnect, check_auth};
 use crate::connect::Connack;
 use crate::error::DecodeError;
 use crate::frame::Frame;
 use crate::property::{Properties, Value, id, place, put_section};
 use crate::publish::{Ack, AckKind, Publish};
-use crate::reason_code::ReasonCode;
+use crate::reason_code::{ReasonCode, carrier};
 use crate::wire::{Reader, put_packet};
 
 /// A control packet from a server.
@@ -36,6 +36,8 @@ pub enum ServerPacket<'a> {
 /// # Errors
 /// When the packet is malformed, breaks a rule, or is one that only clients send.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a>, DecodeError> {
+    frame.check_flags()?;
+    frame.check_len(version)?;
     let (body, flags) = (frame.body, frame.flags());
     Ok(match frame.packet_type() {
         2 => ServerPacket::Connack(Connack::decode(body, version)?),
@@ -45,30 +47,63 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a
         6 => ServerPacket::Ack(Ack::decode(AckKind::Pubrel, body, version)?),
         7 => ServerPacket::Ack(Ack::decode(AckKind::Pubcomp, body, version)?),
         9 => {
-            let (packet_id, codes) = decode_codes(body, version)?;
+            let (packet_id, codes) = decode_suback(body, version)?;
             ServerPacket::Suback(packet_id, codes)
         }
         11 => {
-            let (packet_id, codes) = decode_codes(body, version)?;
+            let (packet_id, codes) = decode_unsuback(body, version)?;
             ServerPacket::Unsuback(packet_id, codes)
         }
         13 => {
             Reader::new(body).end()?;
             ServerPacket::Pingresp
         }
-        14 if version == Version::V5 => ServerPacket::Disconnect(Disconnect::decode(body, version)?),
-        15 if version == Version::V5 => ServerPacket::Auth,
+        14 if version == Version::V5 => ServerPacket::Disconnect(Disconnect::decode_from_server(body)?),
+        15 if version == Version::V5 => {
+            check_auth(body, carrier::SERVER_AUTH)?;
+            ServerPacket::Auth
+        }
         _ => return Err(DecodeError::protocol("a packet that a server may not send")),
     })
 }
 
-fn decode_codes(body: &[u8], version: Version) -> Result<(u16, &[u8]), DecodeError> {
+fn decode_suback(body: &[u8], version: Version) -> Result<(u16, &[u8]), DecodeError> {
     let mut r = Reader::new(body);
     let packet_id = r.packet_id()?;
+    let is_known = |code: &u8| match version {
+        Version::V5 => ReasonCode::read(*code, carrier::SUBACK).is_some(), // [MQTT-3.9.3-2]
+        Version::V311 => matches!(code, 0 | 1 | 2 | 0x80),                 // [MQTT-3.9.3-2] of 3.1.1
+    };
     if version == Version::V5 {
         Properties::read(&mut r, place::SUBACK)?;
     }
+    check_codes(r.rest(), is_known)?;
     Ok((packet_id, r.rest()))
+}
+
+fn decode_unsuback(body: &[u8], version: Version) -> Result<(u16, &[u8]), DecodeError> {
+    let mut r = Reader::new(body);
+    let packet_id = r.packet_id()?;
+    match version {
+        Version::V5 => {
+            Properties::read(&mut r, place::SUBACK)?;
+            // [MQTT-3.11.3-2]
+            check_codes(r.rest(), |code| ReasonCode::read(*code, carrier::UNSUBACK).is_some())?;
+        }
+        Version::V311 => r.end()?,
+    }
+    Ok((packet_id, r.rest()))
+}
+
+/// One code for each filter asked about, and nobody may ask about none.
+fn check_codes(codes: &[u8], is_known: impl Fn(&u8) -> bool) -> Result<(), DecodeError> {
+    if codes.is_empty() {
+        return Err(DecodeError::protocol("an answer without a Reason Code"));
+    }
+    match codes.iter().all(is_known) {
+        true => Ok(()),
+        false => Err(DecodeError::protocol("a Reason Code that this answer may not carry")),
+    }
 }
 
 /// PINGRESP, whole.

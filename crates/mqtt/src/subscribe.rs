@@ -21,8 +21,11 @@ pub struct Options {
 impl Options {
     fn decode(byte: u8, version: Version) -> Result<Self, DecodeError> {
         let reserved = if version == Version::V5 { 0xc0 } else { 0xfc };
-        if byte & reserved != 0 || byte & 3 == 3 || (byte >> 4) & 3 == 3 {
-            return Err(DecodeError::malformed("Subscription Options are not valid")); // [MQTT-3.8.3-5]
+        if byte & reserved != 0 {
+            return Err(DecodeError::malformed("reserved Subscription Options are set")); // [MQTT-3.8.3-5]
+        }
+        if byte & 3 == 3 || (byte >> 4) & 3 == 3 {
+            return Err(DecodeError::protocol("Maximum QoS or Retain Handling is 3")); // § 3.8.3.1
         }
         Ok(Self {
             qos: byte & 3,
@@ -68,8 +71,11 @@ impl<'a> Subscribe<'a> {
             return Err(DecodeError::protocol("SUBSCRIBE without a Topic Filter")); // [MQTT-3.8.3-2]
         }
         while !r.is_empty() {
-            r.string("Topic Filter")?;
-            Options::decode(r.u8("Subscription Options")?, version)?;
+            let filter = r.string("Topic Filter")?;
+            let options = Options::decode(r.u8("Subscription Options")?, version)?;
+            if options.no_local && crate::topic::is_shared(filter) {
+                return Err(DecodeError::protocol("No Local on a Shared Subscription")); // [MQTT-3.8.3-4]
+            }
         }
         Ok(Self { packet_id, properties, filters, version })
     }

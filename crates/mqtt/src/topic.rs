@@ -35,6 +35,14 @@ pub fn is_shared(filter: &str) -> bool {
     filter.starts_with("$share/")
 }
 
+/// The share name and the filter of a Shared Subscription, `$share/{name}/{filter}`; `None` when it is none or the name
+/// is empty, holds a wildcard, or nothing follows it. [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+pub fn split_shared(filter: &str) -> Option<(&str, &str)> {
+    let (name, filter) = filter.strip_prefix("$share/")?.split_once('/')?;
+    let is_good = !name.is_empty() && !name.contains(['+', '#']) && !filter.is_empty();
+    is_good.then_some((name, filter))
+}
+
 /// Whether a valid filter matches a valid name. Wildcards at the start match no name that begins with `$`.
 /// [MQTT-4.7.2-1]
 pub fn matches(filter: &str, name: &str) -> bool {
@@ -75,6 +83,24 @@ mod tests {
             assert_eq!(is_valid_filter(filter, 4), valid, "{filter}");
         }
         assert!(is_valid_name("a//b", 4) && !is_valid_name("a/+", 4) && !is_valid_name("", 4));
+    }
+
+    #[test]
+    fn a_shared_subscription_has_a_name_and_a_filter() {
+        for (filter, expected) in [
+            ("$share/consumer/sport/#", Some(("consumer", "sport/#"))),
+            ("$share/consumer//finance", Some(("consumer", "/finance"))),
+            ("$share/consumer/$SYS/#", Some(("consumer", "$SYS/#"))),
+            ("$share/consumer", None),
+            ("$share/consumer/", None),
+            ("$share//sport", None),
+            ("$share/con+/sport", None),
+            ("$share/#/sport", None),
+            ("share/consumer/sport", None),
+            ("$SHARE/consumer/sport", None),
+        ] {
+            assert_eq!(split_shared(filter), expected, "{filter}");
+        }
     }
 
     #[test]

@@ -127,20 +127,29 @@ pub fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&bytes[..usize::from(len)]);
 }
 
-/// Appends a whole control packet whose body is written by `body`; one copy of the body at most.
+/// Appends a whole control packet whose body is written by `body`.
 pub fn put_packet(out: &mut Vec<u8>, header: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.push(header);
-    out.push(0);
+    put_with_len(out, body);
+}
+
+/// Appends what `body` writes, behind its length as a Variable Byte Integer. One byte is set aside for the length;
+/// the rare longer body moves up by one to three bytes, which is cheaper than measuring every body beforehand.
+pub fn put_with_len(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    out.push(0);
     body(out);
-    let len = out.len() - start;
+    let len = out.len() - start - 1;
+    debug_assert!(len <= 268_435_455, "a Variable Byte Integer has 28 bits");
     if len < 128 {
-        out[start - 1] = len as u8;
+        out[start] = len as u8;
         return;
     }
-    let mut encoded = Vec::with_capacity(4);
-    put_variable(&mut encoded, len);
-    out.splice(start - 1..start, encoded);
+    let digits =
+        [len as u8, (len >> 7) as u8, (len >> 14) as u8, (len >> 21) as u8].map(|digit| digit & 0x7f);
+    let count = variable_len(len);
+    let continued = |(index, digit): (usize, u8)| if index + 1 < count { digit | 0x80 } else { digit };
+    out.splice(start..=start, digits.into_iter().take(count).enumerate().map(continued));
 }
 
 #[cfg(test)]

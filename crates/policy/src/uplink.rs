@@ -102,7 +102,7 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::RemoteControl => remote_control(up.facts),
         RuleId::ViaMqtt => via_mqtt(up.facts),
         RuleId::ImpossibleHops => impossible_hops(up.facts),
-        RuleId::JsonUplink => json_uplink(up.facts),
+        RuleId::JsonUplink => json_uplink(up),
         RuleId::Stat => stat(up.facts),
         RuleId::Consent => consent(settings, up.facts),
         RuleId::PublicKey => public_key(up.facts),
@@ -180,7 +180,11 @@ fn not_an_envelope(facts: &Facts<'_>) -> Option<Objection> {
 }
 
 fn identity(up: &Uplink<'_>) -> Option<Objection> {
-    let Some(topic) = up.facts.topic.as_ref() else { return None };
+    let topic = up.facts.topic.as_ref()?;
+    if matches!(up.sender, Principal::Service { .. }) {
+        // A service speaks for itself on topics of its own; envelope topics are closed to it.
+        return None;
+    }
     let in_topic = topic.gateway_node().map(|n| n.0);
     let credential = match up.sender {
         Principal::Gateway { gateway, .. } => Some(*gateway),
@@ -274,8 +278,9 @@ fn impossible_hops(facts: &Facts<'_>) -> Option<Objection> {
     None
 }
 
-fn json_uplink(facts: &Facts<'_>) -> Option<Objection> {
-    if !matches!(kind(facts), Some(TopicKind::Json | TopicKind::JsonCommand)) {
+fn json_uplink(up: &Uplink<'_>) -> Option<Objection> {
+    let is_firmware = !matches!(up.sender, Principal::Service { .. });
+    if !is_firmware || !matches!(kind(up.facts), Some(TopicKind::Json | TopicKind::JsonCommand)) {
         return None;
     }
     object(

@@ -43,8 +43,6 @@ pub struct Settings {
 pub enum StartError {
     /// The port cannot be listened on.
     Listen(SocketAddr, std::io::Error),
-    /// The data folder cannot be made.
-    Data(PathBuf, std::io::Error),
     /// The directory cannot be opened.
     Directory(StoreError),
     /// The history cannot be opened.
@@ -62,9 +60,6 @@ impl fmt::Display for StartError {
                  another port with --mqtt-listen or --web-listen"
             ),
             Self::Listen(address, error) => write!(f, "{address} cannot be listened on: {error}"),
-            Self::Data(folder, error) => {
-                write!(f, "the data folder `{}` cannot be made: {error}", folder.display())
-            }
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
@@ -99,7 +94,6 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         return start_lab(&settings, listener, mqtt_address);
     }
     let web_listener = settings.pages.as_ref().map(|p| listen(p.listen)).transpose()?;
-    std::fs::create_dir_all(&settings.data).map_err(|e| StartError::Data(settings.data.clone(), e))?;
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;

@@ -54,6 +54,8 @@ pub struct Moment {
 pub struct Problem {
     /// Which field.
     pub field: &'static str,
+    /// As it was written.
+    pub seen: String,
     /// What was seen and what is allowed.
     pub message: String,
 }
@@ -81,7 +83,8 @@ impl Filter {
                 continue;
             };
             if let Err(message) = filter.set(field, value, now_ms) {
-                problems.push(Problem { field, message });
+                let seen = value.chars().take(TEXT_CHARS_MAX).collect();
+                problems.push(Problem { field, seen, message });
             }
         }
         (filter, problems)

@@ -9,6 +9,7 @@ mod archive;
 mod assets;
 mod filter;
 mod layout;
+mod listen;
 mod live;
 mod log_row;
 mod moment;
@@ -24,7 +25,7 @@ mod throttle;
 mod visibility;
 mod words;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use record::Record;
@@ -132,15 +133,9 @@ pub fn serve(listener: TcpListener, state: WebState, shutdown: watch::Receiver<b
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let site = Arc::new(Site::new(state, shutdown.clone()));
         let learning = tokio::spawn(learn(site.clone(), site.live.subscribe()));
-        let app = routes::router(site).into_make_service_with_connect_info::<SocketAddr>();
-        let mut ending = shutdown;
-        let until_shutdown = async move {
-            // An error means that the sender is gone: the program ends.
-            let _ = ending.wait_for(|ending| *ending).await;
-        };
-        let result = axum::serve(listener, app).with_graceful_shutdown(until_shutdown).await;
+        listen::serve(listener, routes::router(site), shutdown).await;
         learning.abort();
-        result
+        Ok(())
     })
 }
 

@@ -1,8 +1,10 @@
 //! `/live` and `/live/status`: finished HTML as server-sent events. Each stream is filtered for its visitor; one that
 //! reads too slowly is told how much it missed and goes on.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::extract::RawQuery;
@@ -12,14 +14,18 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use record::{Reception, Record};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::filter::Filter;
 use crate::pages::status;
-use crate::site::Visit;
+use crate::site::{Site, Visit};
 use crate::{log_row, reading};
 
+/// Live streams open at the same time; each costs a task and a connection.
+const STREAMS_MAX: usize = 256;
+/// Of these, for one address: a household, not everybody.
+const STREAMS_PER_ADDRESS_MAX: usize = 32;
 /// How often an open status page is told.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// Comments keep proxies from closing a silent stream, and show us readers that are gone.
@@ -101,7 +107,7 @@ async fn next_status(visit: &Visit, ticks: &mut Interval, seat: &mut Seat) -> Op
         () = seat.ended() => return None,
     }
     let visit = Visit { now_ms: visit.site.now_ms(), ..visit.clone() };
-    Some(Event::default().event("status").data(status::changing_part(&visit).into_string()))
+    Some(Event::default().event("status").data(status::changing_part(&visit).await.into_string()))
 }
 
 fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
@@ -116,18 +122,57 @@ fn too_many(visit: &Visit) -> Response {
     )
 }
 
+/// Places for live streams.
+#[derive(Debug, Default)]
+pub struct Seats {
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Seats {
+    /// Takes a place for an address, unless it or everybody together have too many.
+    fn take(&self, address: IpAddr) -> bool {
+        let mut taken = self.lock();
+        let of_address = taken.get(&address).copied().unwrap_or(0);
+        if of_address >= STREAMS_PER_ADDRESS_MAX || taken.values().sum::<usize>() >= STREAMS_MAX {
+            return false;
+        }
+        taken.insert(address, of_address + 1);
+        true
+    }
+
+    fn leave(&self, address: IpAddr) {
+        let mut taken = self.lock();
+        if let Some(of_address) = taken.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                taken.remove(&address);
+            }
+        }
+    }
+
+    /// A panic while it was held cannot have left a count half written.
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
 /// A place among the open streams, until the server or the stream's time ends.
 struct Seat {
-    _place: OwnedSemaphorePermit,
+    site: Arc<Site>,
+    address: IpAddr,
     is_ending: watch::Receiver<bool>,
     until: tokio::time::Instant,
 }
 
 impl Seat {
     fn take(visit: &Visit) -> Option<Self> {
-        let place = visit.site.streams.clone().try_acquire_owned().ok()?;
+        let (site, address) = (visit.site.clone(), visit.address);
+        let is_ending = site.is_ending.clone();
         let until = tokio::time::Instant::now() + STREAM_LIFETIME;
-        Some(Self { _place: place, is_ending: visit.site.is_ending.clone(), until })
+        if !site.seats.take(address) {
+            return None;
+        }
+        Some(Self { site, address, is_ending, until })
     }
 
     async fn ended(&mut self) {
@@ -136,5 +181,11 @@ impl Seat {
             _ = self.is_ending.wait_for(|ending| *ending) => {}
             () = tokio::time::sleep_until(self.until) => {}
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.site.seats.leave(self.address);
     }
 }

@@ -72,7 +72,7 @@ fn time_link(reception: &Reception, packet: Option<PacketSummary>, now_ms: i64) 
 
 fn route(packet: Option<PacketSummary>, nodes: Nodes<'_>) -> Markup {
     match packet {
-        Some(p) => html! { (nodes.link(p.from)) " → " (nodes.link(p.to)) },
+        Some(p) => html! { (nodes.link(p.from)) " " span.nowrap { "→ " (nodes.link(p.to)) } },
         None => html! { span.soft { "no packet" } },
     }
 }
@@ -86,12 +86,13 @@ pub fn what(reception: &Reception) -> Markup {
     }
 }
 
-/// How it was heard: hops, signal strength, signal-to-noise ratio.
+/// How it was heard: hops, then signal strength and signal-to-noise ratio.
 pub fn radio(packet: &PacketSummary) -> Markup {
+    let signal: Vec<_> =
+        [packet.rx_rssi.map(words::dbm), packet.rx_snr.map(words::db)].into_iter().flatten().collect();
     html! {
         span.nowrap { (hops(packet)) }
-        @if let Some(rssi) = packet.rx_rssi { " · " span.nowrap { (rssi) " dBm" } }
-        @if let Some(snr) = packet.rx_snr { " · " span.nowrap { (format!("{snr:.1}")) " dB" } }
+        @if !signal.is_empty() { " " span.signal { (signal.join(" · ")) } }
     }
 }
 

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
 
 use crate::pages::{health, log, login, node, packet, setup, status, trouble};
 use crate::site::Site;
@@ -34,5 +35,6 @@ pub fn router(site: Arc<Site>) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn(security::refuse_foreign_posts))
         .layer(from_fn(security::add_headers))
+        .layer(CompressionLayer::new())
         .with_state(site)
 }

@@ -8,30 +8,30 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
 use record::Record;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use crate::account::Account;
 use crate::activity::Activity;
 use crate::archive::Archive;
 use crate::assets::Asset;
 use crate::layout::{self, Frame, Section};
+use crate::live::Seats;
 use crate::names::Names;
 use crate::visibility::{Sight, Visitor};
 use crate::words::Nodes;
 use crate::{Info, WebState};
 
-/// Live streams open at the same time; each costs a task and, at worst, its share of the broadcast's backlog.
-pub const STREAMS_MAX: usize = 256;
+/// How long what the broker said is good for.
+const SNAPSHOT_KEPT_MS: i64 = 1_000;
 
 /// What all pages share.
 pub struct Site {
     /// What does not change.
     pub info: Info,
-    /// Asks the broker what is going on.
-    pub snapshot: crate::SnapshotFn,
     /// Asks the recorder how it keeps up.
     pub history_health: crate::HealthFn,
     /// The policy in force.
@@ -48,10 +48,12 @@ pub struct Site {
     pub names: RwLock<Names>,
     /// The present.
     pub live: broadcast::Sender<Record>,
-    /// Live streams that may still be opened.
-    pub streams: Arc<Semaphore>,
+    /// Places for live streams.
+    pub seats: Seats,
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
+    ask_snapshot: crate::SnapshotFn,
+    snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
 }
@@ -61,7 +63,8 @@ impl Site {
     pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
         let is_https = state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
         Self {
-            snapshot: state.snapshot,
+            ask_snapshot: state.snapshot,
+            snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
             keyring: Arc::new(state.keyring),
@@ -70,7 +73,7 @@ impl Site {
             activity: RwLock::default(),
             names: RwLock::default(),
             live: state.live,
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            seats: Seats::default(),
             is_ending,
             clock: state.clock,
             public_channels: state.public_channels.into(),
@@ -81,6 +84,22 @@ impl Site {
     /// The present, Unix ms.
     pub fn now_ms(&self) -> i64 {
         (self.clock)()
+    }
+
+    /// What is going on at the broker; `None` when it does not answer. However many pages are open, it is asked at most
+    /// once in a while, and on a thread that may wait.
+    pub async fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let mut kept = self.snapshot.lock().await;
+        let now_ms = self.now_ms();
+        if let Some((at_ms, snapshot)) = &*kept
+            && (0..SNAPSHOT_KEPT_MS).contains(&(now_ms - at_ms))
+        {
+            return Some(snapshot.clone());
+        }
+        let ask = self.ask_snapshot.clone();
+        let snapshot = tokio::task::spawn_blocking(move || ask()).await.ok().flatten().map(Arc::new)?;
+        *kept = Some((now_ms, snapshot.clone()));
+        Some(snapshot)
     }
 
     /// What a visitor may see.

@@ -91,6 +91,16 @@ pub fn packet_address(from: u32, id: u32) -> String {
     format!("/packet/{}/{id}", NodeNum(from))
 }
 
+/// Signal strength.
+pub fn dbm(value: i32) -> String {
+    format!("{value} dBm").replace('-', "−")
+}
+
+/// Signal-to-noise ratio.
+pub fn db(value: f32) -> String {
+    format!("{value:.1} dB").replace('-', "−")
+}
+
 /// A count with its noun: `1 packet`, `2 packets`.
 pub fn count(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
@@ -102,7 +112,7 @@ pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             // A narrow space that does not break.
             text.push('\u{202f}');
         }

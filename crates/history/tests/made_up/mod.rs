@@ -1,6 +1,7 @@
 //! Receptions, releases and connections as a mesh would give them, the same for the same seed. Knows no files.
 
 #![allow(dead_code, reason = "each test and example uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use crate::site::Visit;
 pub async fn health(visit: Visit) -> Response {
     let text = || [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     let unwell = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, text(), why).into_response();
-    if (visit.site.snapshot)().is_none() {
+    if visit.site.snapshot().await.is_none() {
         return unwell("the broker does not answer\n");
     }
     if (visit.site.history_health)().is_stalled() {

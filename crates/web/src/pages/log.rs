@@ -123,14 +123,14 @@ fn live_bar() -> Markup {
 }
 
 fn pager(filter: &Filter, found: &LogPage) -> Markup {
-    let at = |before| Filter { before, ..filter.clone() }.address("/log");
+    let newest = Filter { before: None, ..filter.clone() }.address("/log");
     html! {
         @if found.is_cut_short {
-            p.soft { "This search looked through many receptions and stopped here. “Older” goes on looking." }
+            p.soft { "This search has looked through a lot and stopped here. “Older” goes on looking." }
         }
         nav.row aria-label="Pages of the log" {
-            @if filter.before.is_some() { a.button.plain href=(at(None)) { "Newest" } }
-            @if let Some(before) = found.older_than { a.button.plain href=(at(Some(before))) { "Older" } }
+            @if filter.before.is_some() { a.button.plain href=(newest) { "Newest" } }
+            @if let Some(next) = &found.next { a.button.plain href=(next.address("/log")) { "Older" } }
         }
     }
 }
@@ -152,6 +152,7 @@ fn picked(filter: &Filter) -> Markup {
 }
 
 fn form(filter: &Filter, problems: &[Problem], visitor: Visitor) -> Markup {
+    let view = View { filter, problems };
     let ports: Vec<_> = PortNum::words().map(|(_, word)| word.to_owned()).collect();
     let verdicts: Vec<_> = match visitor {
         Visitor::Public => vec![Verdict::Accept, Verdict::Rewrite],
@@ -169,15 +170,15 @@ fn form(filter: &Filter, problems: &[Problem], visitor: Visitor) -> Markup {
             form method="get" action="/log" {
                 @for problem in problems { p.wrong role="alert" { (problem.field) ": " (problem.message) } }
                 div.fields {
-                    (text_field(filter, "node", "Node", "!7c5a0a01"))
-                    (text_field(filter, "gateway", "Gateway", "!7c5a0a01"))
-                    (text_field(filter, "channel", "Channel", "LongFast"))
-                    (choice(filter, "port", "Port", &ports))
-                    (choice(filter, "verdict", "Verdict", &verdicts))
-                    (choice(filter, "rule", "Rule", &rules))
-                    (text_field(filter, "since", "Since (UTC or age)", "6h"))
-                    (text_field(filter, "until", "Until (UTC or age)", "2026-08-20T13:45"))
-                    (text_field(filter, "text", "Text said", ""))
+                    (text_field(&view, "node", "Node", "!7c5a0a01"))
+                    (text_field(&view, "gateway", "Gateway", "!7c5a0a01"))
+                    (text_field(&view, "channel", "Channel", "LongFast"))
+                    (choice(&view, "port", "Port", &ports))
+                    (choice(&view, "verdict", "Verdict", &verdicts))
+                    (choice(&view, "rule", "Rule", &rules))
+                    (text_field(&view, "since", "Since (UTC or age)", "6h"))
+                    (text_field(&view, "until", "Until (UTC or age)", "2026-08-20T13:45"))
+                    (text_field(&view, "text", "Text said", ""))
                 }
                 label.check {
                     input type="checkbox" name="group" value="packet" checked[filter.is_grouped];
@@ -189,26 +190,41 @@ fn form(filter: &Filter, problems: &[Problem], visitor: Visitor) -> Markup {
     }
 }
 
-fn text_field(filter: &Filter, name: &str, label: &str, example: &str) -> Markup {
+fn text_field(view: &View<'_>, name: &str, label: &str, example: &str) -> Markup {
     let hint = (!example.is_empty()).then_some(example);
+    let wrong = view.wrong(name);
     html! {
         label { (label)
-            input type="text" name=(name) value=[filter.value(name)] placeholder=[hint] autocomplete="off"
-                autocapitalize="none" spellcheck="false";
+            input type="text" name=(name) value=[wrong.map(str::to_owned).or_else(|| view.filter.value(name))]
+                aria-invalid=[wrong.map(|_| "true")] placeholder=[hint] autocomplete="off" autocapitalize="none"
+                spellcheck="false";
         }
     }
 }
 
-fn choice(filter: &Filter, name: &str, label: &str, values: &[String]) -> Markup {
-    let chosen = filter.value(name);
+fn choice(view: &View<'_>, name: &str, label: &str, values: &[String]) -> Markup {
+    let wrong = view.wrong(name);
+    let chosen = view.filter.value(name);
     let is_listed = chosen.as_ref().is_none_or(|c| values.contains(c));
     html! {
         label { (label)
-            select name=(name) {
+            select name=(name) aria-invalid=[wrong.map(|_| "true")] {
                 option value="" { "any" }
                 @if !is_listed { option value=[&chosen] selected { (chosen.as_deref().unwrap_or_default()) } }
                 @for value in values { option value=(value) selected[chosen.as_ref() == Some(value)] { (value) } }
             }
         }
+    }
+}
+
+/// What the form shows: the filter, and what was written where it was not understood.
+struct View<'a> {
+    filter: &'a Filter,
+    problems: &'a [Problem],
+}
+
+impl View<'_> {
+    fn wrong(&self, field: &str) -> Option<&str> {
+        self.problems.iter().find(|p| p.field == field).map(|p| &*p.seen)
     }
 }

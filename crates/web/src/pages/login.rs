@@ -46,6 +46,8 @@ fn form(visit: &Visit, status: StatusCode, has_password: bool, wrong: Option<&Re
             }
             (complaint(wrong))
             form method="post" action="/login" {
+                // For password managers, which file a password under a name.
+                input type="text" name="username" value="operator" autocomplete="username" hidden;
                 div.field { label {
                     "Password"
                     input type="password" name="password" required autocomplete="current-password" autofocus;

@@ -16,11 +16,13 @@ use crate::archive::Unreadable;
 use crate::filter::Filter;
 use crate::layout::Section;
 use crate::site::Visit;
-use crate::words::{Nodes, count, number};
+use crate::words::{self, Nodes, count, number};
 use crate::{log_row, moment, payload, reading};
 
 /// How far back the page looks.
 const SINCE_MS: i64 = 7 * 24 * 3_600_000;
+/// How far back names, positions and telemetry are looked for; older ones say little of the node.
+const FACTS_SINCE_MS: i64 = 30 * 24 * 3_600_000;
 /// Packets listed.
 const RECENT_ROWS: usize = 20;
 /// Telemetry of other kinds may stand before the device's own.
@@ -66,10 +68,12 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
 
 async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {
     let (archive, sight) = (&visit.site.archive, || visit.sight.clone());
+    let facts_since = visit.now_ms - FACTS_SINCE_MS;
     let wanted = Filter { node: Some(node), ..Filter::default() };
     let recent = archive.log(wanted, sight(), visit.site.keyring.clone(), RECENT_ROWS).await?.receptions;
     let activity = archive.node(node.0, visit.now_ms - SINCE_MS, sight()).await?;
-    let info = archive.latest_from(node.0, PortNum::NODEINFO, sight(), 5).await?.into_iter().next();
+    let info =
+        archive.latest_from(node.0, PortNum::NODEINFO, facts_since, sight(), 5).await?.into_iter().next();
     // A node that only ever was a destination has said nothing; there is no page about it.
     let has_spoken = activity.is_some() || recent.iter().any(|r| r.packet.is_some_and(|p| p.from == node.0));
     if !has_spoken && info.is_none() {
@@ -78,8 +82,14 @@ async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> 
     Ok(Some(About {
         activity: activity.unwrap_or_default(),
         info,
-        position: archive.latest_from(node.0, PortNum::POSITION, sight(), 5).await?.into_iter().next(),
-        telemetry: archive.latest_from(node.0, PortNum::TELEMETRY, sight(), TELEMETRY_LOOKED_AT).await?,
+        position: archive
+            .latest_from(node.0, PortNum::POSITION, facts_since, sight(), 5)
+            .await?
+            .into_iter()
+            .next(),
+        telemetry: archive
+            .latest_from(node.0, PortNum::TELEMETRY, facts_since, sight(), TELEMETRY_LOOKED_AT)
+            .await?,
         recent,
     }))
 }
@@ -146,19 +156,30 @@ fn telemetry(visit: &Visit, receptions: &[Reception]) -> Markup {
     html! {
         @for entry in &metrics {
             @if let Some(name) = entry.name {
-                dt { (name.replace('_', " ")) }
-                dd { (measured(entry)) @if !entry.unit.is_empty() { " " (entry.unit) } " " (moment::age(at_ms, visit.now_ms)) }
+                dt { (label(name)) }
+                dd { (measured(entry)) " " (moment::age(at_ms, visit.now_ms)) }
             }
         }
     }
 }
 
-/// A measured value without digits that no sensor has.
+/// A field's name for people.
+fn label(field: &str) -> String {
+    let words = field.trim_end_matches("_seconds").replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A measured value with its unit, without digits that no sensor has.
 fn measured(entry: &Entry) -> String {
-    match entry.value {
+    let value = match entry.value {
+        Value::Uint(seconds) if entry.name == Some("uptime_seconds") => {
+            return moment::duration(i64::try_from(seconds).unwrap_or(0).saturating_mul(1000));
+        }
         Value::Float(v) => format!("{v:.2}"),
         ref other => other.to_text(),
-    }
+    };
+    if entry.unit.is_empty() { value } else { format!("{value} {}", entry.unit) }
 }
 
 fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup {
@@ -167,15 +188,15 @@ fn heard_by(visit: &Visit, nodes: Nodes<'_>, activity: &NodeActivity) -> Markup 
     html! {
         h2 { "Heard by" }
         @if gateways.is_empty() { p.soft { "No gateway in the last 7 days." } }
-        @else { div.scroll { table {
+        @else { div.scroll.stack { table {
             thead { tr {
                 th scope="col" { "Gateway" } th.n scope="col" { "Receptions, 7 d" } th.n scope="col" { "Best SNR" } th scope="col" { "Last" }
             } }
             tbody { @for (gateway, (receptions, snr, last_ms)) in gateways { tr {
                 th scope="row" { (nodes.link(*gateway)) }
-                td.n { (number(*receptions)) }
-                td.n { @match snr { Some(snr) => { (format!("{snr:.1}")) " dB" }, None => span.soft { "own" } } }
-                td { (moment::age(*last_ms, visit.now_ms)) }
+                td.n data-label="Receptions, 7 d" { (number(*receptions)) }
+                td.n data-label="Best SNR" { @match snr { Some(snr) => (words::db(*snr)), None => span.soft { "own" } } }
+                td data-label="Last" { (moment::age(*last_ms, visit.now_ms)) }
             } } }
         } } }
     }

@@ -8,7 +8,8 @@ use mesh::node::NodeNum;
 use mesh::observe::Flags;
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
-use policy::rule::{RULES, RuleId, Stage};
+use policy::ladder::{Step, ladder};
+use policy::rule::{RuleId, Stage};
 use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
 
 use crate::layout::Section;
@@ -131,8 +132,8 @@ fn reception_row(visit: &Visit, nodes: Nodes<'_>, reception: &Reception, first_m
             } }
             td.n data-label="Delay" { span.cell { "+" (reception.at_ms - first_ms) " ms" } }
             td data-label="Hops" { span.cell { (log_row::hops(&packet)) ", " (packet.hop_limit) " left" } }
-            td.n.blank[packet.rx_rssi.is_none()] data-label="RSSI" { span.cell { @if let Some(v) = packet.rx_rssi { (v) " dBm" } } }
-            td.n.blank[packet.rx_snr.is_none()] data-label="SNR" { span.cell { @if let Some(v) = packet.rx_snr { (format!("{v:.1}")) " dB" } } }
+            td.n.blank[packet.rx_rssi.is_none()] data-label="RSSI" { span.cell { @if let Some(v) = packet.rx_rssi { (words::dbm(v)) } } }
+            td.n.blank[packet.rx_snr.is_none()] data-label="SNR" { span.cell { @if let Some(v) = packet.rx_snr { (words::db(v)) } } }
             td data-label="Relay" { span.cell.mono { @match packet.relay_node {
                 0 => span.soft { "unknown" },
                 byte => { "…" (format!("{byte:02x}")) },
@@ -157,79 +158,50 @@ fn decisions(nodes: Nodes<'_>, heard: &[Heard], packet: PacketSummary) -> Markup
                     span { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "no gateway id" } }
                     span.soft.small { (reception.decision.sentence) }
                 }
-                (ladder(&reception.decision, packet))
+                (rungs(&reception.decision, packet))
             }
         } }
     }
 }
 
-/// What a rule did with a reception.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rung {
-    Passed,
-    Decided,
-    WouldHave,
-    Off,
-    NotReached,
-}
-
-/// What each uplink rule did, in the order asked; at the end the hop limit, when it made the verdict a rewrite.
-fn rungs(decision: &Decision) -> Vec<(RuleId, Rung)> {
-    let mut is_decided = false;
-    let mut rungs = Vec::new();
-    for rule in RULES {
-        let decides = decision.rule == Some(rule.id);
-        if rule.stage == Stage::Release && !decides {
-            continue;
-        }
-        let rung = if decides {
-            is_decided = true;
-            Rung::Decided
-        } else if decision.off.contains(rule.id) {
-            Rung::Off
-        } else if decision.observed.contains(rule.id) {
-            Rung::WouldHave
-        } else if is_decided {
-            Rung::NotReached
-        } else {
-            Rung::Passed
-        };
-        rungs.push((rule.id, rung));
-    }
-    rungs
-}
-
-fn ladder(decision: &Decision, packet: PacketSummary) -> Markup {
+/// What became of each uplink rule; at the end the rule that decided after them, or that none objected.
+fn rungs(decision: &Decision, packet: PacketSummary) -> Markup {
+    let later = decision.rule.filter(|rule| rule.info().stage == Stage::Release);
     html! {
         ol.ladder {
-            @for (rule, rung) in rungs(decision) {
-                @let (class, chip, word) = match rung {
-                    Rung::Passed => ("passed", "chip good", "passed"),
-                    Rung::Decided => ("decided", decided_chip(decision.verdict), "decided"),
-                    Rung::WouldHave => ("would", "chip note", "would have"),
-                    Rung::Off => ("skipped", "chip off", "off"),
-                    Rung::NotReached => ("skipped", "chip off", "not reached"),
-                };
-                li class=(class) {
-                    span { span class=(chip) { (word) } }
-                    span.rule { (rule.name()) }
-                    p { @match rung {
-                        Rung::Decided => (decision.sentence),
-                        Rung::WouldHave => { "Only observed, so it did not decide: " (rule.info().doc) },
-                        Rung::Passed | Rung::Off | Rung::NotReached => (rule.info().doc),
-                    } }
-                }
-            }
+            @for (rule, step) in ladder(decision) { (rung(rule, step, decision)) }
+            @if let Some(rule) = later { (rung(rule, Step::Decided, decision)) }
             @if decision.rule.is_none() {
                 li.decided {
-                    span { span class=(decided_chip(decision.verdict)) { (decision.verdict.word()) } }
+                    span { (words::verdict(decision.verdict)) }
                     span { "No rule objected." }
                     p { (decision.sentence) }
                 }
             }
         }
-        @if decision.rule == Some(RuleId::HopLimit) {
+        @if later == Some(RuleId::HopLimit) {
             p.soft.small { "It came with hop limit " (packet.hop_limit) "." }
+        }
+    }
+}
+
+fn rung(rule: RuleId, step: Step, decision: &Decision) -> Markup {
+    let (class, chip, word) = match step {
+        Step::Passed => ("passed", "chip good", "passed"),
+        Step::Decided => ("decided", decided_chip(decision.verdict), "decided"),
+        Step::WouldHave => ("would", "chip note", "would have"),
+        Step::Off => ("skipped", "chip off", "off"),
+        Step::NotReached => ("skipped", "chip off", "not reached"),
+    };
+    html! {
+        li class=(class) {
+            span { span class=(chip) { (word) } }
+            span.rule { (rule.name()) }
+            p { @match step {
+                Step::Decided => (decision.sentence),
+                Step::WouldHave => { "Only observed, so it did not decide: " (rule.info().doc) },
+                Step::Passed | Step::Off | Step::NotReached => (rule.info().doc),
+            } }
         }
     }
 }
@@ -259,13 +231,13 @@ fn deliveries(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
         } @else {
             div.scroll.stack { table {
                 thead { tr {
-                    th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Heard by" }
+                    th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Copy of" }
                     th scope="col" { "Outcome" } th scope="col" { "Why" }
                 } }
                 tbody { @for (reception, copy) in &shown { (delivery_row(nodes, reception, copy)) } }
             } }
         }
-        @if hidden > 0 { p.soft { (count(hidden, "copy")) " to observers and services not listed here." } }
+        @if hidden > 0 { p.soft { "Deliveries to observers and services, not listed here: " (hidden) "." } }
     }
 }
 
@@ -278,7 +250,7 @@ fn delivery_row(nodes: Nodes<'_>, reception: &Reception, copy: &ReleasedCopy) ->
                 None => bdi { (reading::printable(&copy.receiver, 64)) },
             } }
             td data-label="Kind" { span.cell { (copy.kind.word()) } }
-            td data-label="Heard by" { span.cell { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "–" } } }
+            td data-label="Copy of" { span.cell { @match reception.gateway { Some(g) => (nodes.plain(g)), None => "–" } } }
             td.inline data-label="Outcome" { span.cell { @match copy.outcome {
                 Outcome::Delivered => span.chip.good { "delivered" },
                 Outcome::DeliveredWithHopLimit(limit) => { span.chip.good { "delivered" } " " span.nowrap { "hop limit " (limit) } },
@@ -336,43 +308,7 @@ fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
-    use policy::rule::RuleSet;
-
     use super::*;
-
-    fn decision(rule: Option<RuleId>, observed: &[RuleId], off: &[RuleId]) -> Decision {
-        let set = |rules: &[RuleId]| {
-            let mut set = RuleSet::default();
-            rules.iter().for_each(|r| set.insert(*r));
-            set
-        };
-        let sentence = Cow::Borrowed("");
-        Decision { verdict: Verdict::Refuse, rule, sentence, observed: set(observed), off: set(off) }
-    }
-
-    #[test]
-    fn every_uplink_rule_has_a_rung_in_the_order_asked() {
-        let rungs = rungs(&decision(Some(RuleId::Consent), &[RuleId::PublicKey], &[RuleId::Stat]));
-        let of = |rule| rungs.iter().find(|(r, _)| *r == rule).map(|(_, rung)| *rung);
-        assert_eq!(of(RuleId::TopicRights), Some(Rung::Passed));
-        assert_eq!(of(RuleId::Stat), Some(Rung::Off));
-        assert_eq!(of(RuleId::Consent), Some(Rung::Decided));
-        assert_eq!(of(RuleId::PublicKey), Some(Rung::WouldHave));
-        assert_eq!(of(RuleId::Duplicate), Some(Rung::NotReached));
-        assert_eq!(of(RuleId::Echo), None);
-        assert_eq!(rungs.len(), RULES.iter().filter(|r| r.stage == Stage::Uplink).count());
-    }
-
-    #[test]
-    fn a_rewrite_ends_with_the_hop_limit_and_no_objection_passes_all() {
-        assert_eq!(
-            rungs(&decision(Some(RuleId::HopLimit), &[], &[])).last(),
-            Some(&(RuleId::HopLimit, Rung::Decided))
-        );
-        assert!(rungs(&decision(None, &[], &[])).iter().all(|(_, rung)| *rung == Rung::Passed));
-    }
 
     #[test]
     fn ids_are_read_as_links_and_logs_write_them() {

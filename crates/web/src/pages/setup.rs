@@ -42,6 +42,8 @@ fn form(visit: &Visit, status: StatusCode, wrong: Option<&Refused>) -> Response 
             p { "The program printed a one-time link when it started. Its code is the part after the #." }
             (login::complaint(wrong))
             form method="post" action="/setup" {
+                // For password managers, which file a password under a name.
+                input type="text" name="username" value="operator" autocomplete="username" hidden;
                 div.field { label {
                     "Code"
                     input.mono type="text" name="token" required autocomplete="off" spellcheck="false" autocapitalize="none";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::response::{IntoResponse, Response};
 use broker::{ClientSnapshot, MALFORMED_REASONS, Snapshot};
 use maud::{Markup, html};
-use policy::rule::{RULES, RuleState, Stage};
+use policy::rule::{RULES, RuleId, RuleState, Stage};
 use policy::settings::Settings;
 
 use crate::activity::{self, ByVerdict, GatewayHour, Minute};
@@ -21,16 +21,17 @@ const QUIET_AFTER_MS: i64 = 15 * 60_000;
 
 /// `GET /`
 pub async fn page(visit: Visit) -> Response {
+    let changing = changing_part(&visit).await;
     let body = html! {
         h1 { (visit.site.info.mesh_name) }
-        div data-live-status="/live/status" { (changing_part(&visit)) }
+        div data-live-status="/live/status" { (changing) }
     };
     visit.page(Section::Status, "Status", &[&LIVE], &body).into_response()
 }
 
 /// What changes while the page is open.
-pub fn changing_part(visit: &Visit) -> Markup {
-    let Some(snapshot) = (visit.site.snapshot)() else {
+pub async fn changing_part(visit: &Visit) -> Markup {
+    let Some(snapshot) = visit.site.snapshot().await else {
         return html! { div.banner.bad { p { "The broker does not answer. Packets may not be carried at this moment." } } };
     };
     let (policy, health) = ((visit.site.policy)(), (visit.site.history_health)());
@@ -114,12 +115,12 @@ fn figures(visit: &Visit, snapshot: &Snapshot, hour: &Hour) -> Markup {
     let [passed, recorded, refused] = activity::passed_recorded_refused(hour.receptions).map(u64::from);
     let clients = snapshot.clients.iter().filter(|c| c.is_connected).count() as u64;
     html! {
-        dl.figures aria-label="The last hour" {
+        dl.figures aria-label="Figures" {
             div { dt { "Receptions, 1 h" } dd { (number(passed + recorded + refused)) } }
-            div { dt { "Passed on" } dd { (number(passed)) } }
-            div { dt { "Recorded only" } dd { (number(recorded)) } }
-            div { dt { "Refused" } dd { (number(refused)) } }
-            div { dt { "Clients" } dd { (number(clients)) } }
+            div { dt { "Passed on, 1 h" } dd { (number(passed)) } }
+            div { dt { "Recorded only, 1 h" } dd { (number(recorded)) } }
+            div { dt { "Refused, 1 h" } dd { (number(refused)) } }
+            div { dt { "Clients connected" } dd { (number(clients)) } }
             div { dt { "Running for" } dd { (moment::duration(visit.now_ms - visit.site.info.started_ms)) } }
         }
     }
@@ -133,7 +134,7 @@ fn rate(minutes: &[Minute]) -> Markup {
         h2 { "Receptions by minute" }
         div.card {
             (picture::bars(&values, &label))
-            div.row.small.soft { span { "an hour ago" } span { "highest minute: " (highest) } span { "this minute" } }
+            p.ends { span { "an hour ago" } span { "highest: " (highest) } span { "now" } }
         }
     }
 }
@@ -234,17 +235,19 @@ fn policy_table(policy: &Settings, snapshot: &Snapshot) -> Markup {
     html! {
         h2 #policy { "Policy" }
         p.soft { "Rules in the order in which they are asked. Counts are since the program started." }
-        div.scroll.stack { table {
+        div.scroll.stack.rules { table {
             thead { tr {
                 th scope="col" { "Rule" } th scope="col" { "State" } th.n scope="col" { "Decided" }
                 th.n scope="col" { "Would have" } th scope="col" { "What it does" }
             } }
             tbody { @for rule in RULES {
                 tr {
-                    th scope="row" { @match rule.stage {
-                        Stage::Uplink => a.mono href={ "/log?rule=" (rule.name) } { (rule.name) },
-                        Stage::Release => span.mono { (rule.name) },
-                    } }
+                    th scope="row" {
+                        // Of the rules about copies, only the hop limit decides on receptions too.
+                        @if rule.stage == Stage::Uplink || rule.id == RuleId::HopLimit {
+                            a.mono.nowrap href={ "/log?rule=" (rule.name) } { (rule.name) }
+                        } @else { span.mono.nowrap { (rule.name) } }
+                    }
                     td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id))) } }
                     td.n data-label="Decided" { span.cell { (number(hits.get(&rule.id).copied().unwrap_or(0))) } }
                     td.n data-label="Would have" { span.cell {

@@ -1,0 +1,350 @@
+//! The rules as a table: for each uplink rule at least one packet it lets pass and one it objects to; the release
+//! rules the same for copies. A rule without both fails the last test.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
+
+use std::collections::BTreeMap;
+
+use mesh::compose::{Closed, Content, Packet, envelope, text};
+use mesh::key::ChannelKey;
+use mesh::keyring::Keyring;
+use mesh::node::NodeNum;
+use mesh::observe::{Scratch, observe};
+use mesh::portnum::PortNum;
+use policy::decision::{Decision, Outcome, Verdict};
+use policy::ledger::{PacketKey, SeenPackets};
+use policy::principal::Principal;
+use policy::release::{Release, decide_release};
+use policy::rule::{RULES, RuleId, RuleState, Stage};
+use policy::settings::Settings;
+use policy::uplink::{Permit, Uplink, decide_uplink};
+use proptest::prelude::*;
+
+const GATEWAY: u32 = 0x7c5a_0a01;
+const OTHER: u32 = 0x7c5a_0c03;
+const FIELD: u32 = 0x7c5a_0b02;
+
+fn gateway(number: u32) -> Principal {
+    Principal::Gateway { username: format!("gw-{number:08x}").into(), gateway: number }
+}
+
+/// One publish and what is known before it.
+#[derive(Clone)]
+struct Case {
+    sender: Principal,
+    topic: String,
+    payload: Option<Vec<u8>>,
+    packet: Packet,
+    content: Content,
+    channel: &'static str,
+    key: ChannelKey,
+    is_decoded: bool,
+    named: u32,
+    was_released: bool,
+}
+
+impl Default for Case {
+    /// A consenting text of a field node, heard by a gateway and uplinked by it: nothing to object to.
+    fn default() -> Self {
+        let (port, payload) = text("hello");
+        Self {
+            sender: gateway(GATEWAY),
+            topic: "msh/US/2/e/Ops/!7c5a0a01".into(),
+            payload: None,
+            packet: Packet {
+                from: NodeNum(FIELD),
+                to: NodeNum::BROADCAST,
+                id: 7,
+                hop_limit: 1,
+                hop_start: 3,
+                rx_rssi: -80,
+                ..Packet::default()
+            },
+            content: Content { port: port.0, payload, bitfield: Some(1), ..Content::default() },
+            channel: "Ops",
+            key: ChannelKey::from_psk(&[9; 32]).unwrap(),
+            is_decoded: false,
+            named: GATEWAY,
+            was_released: false,
+        }
+    }
+}
+
+impl Case {
+    fn decide(&self, settings: &Settings) -> (Decision, Option<Permit>) {
+        let mut keyring = Keyring::default();
+        keyring.add("Ops", ChannelKey::from_psk(&[9; 32]).unwrap());
+        let closed = if self.is_decoded { Closed::Decoded(0) } else { Closed::Encrypted(&self.key) };
+        let composed = || envelope(&self.packet, &self.content, self.channel, closed, NodeNum(self.named));
+        let payload = self.payload.clone().unwrap_or_else(composed);
+        let mut seen = SeenPackets::new(3_600_000, 100, 0);
+        if self.was_released {
+            seen.note_released(0, PacketKey { from: self.packet.from.0, id: self.packet.id });
+        }
+        let mut scratch = Scratch::default();
+        let facts = observe(&self.topic, &payload, &keyring, &mut scratch);
+        decide_uplink(
+            settings,
+            &Uplink { sender: &self.sender, topic: &self.topic, facts: &facts, seen: &seen },
+        )
+    }
+}
+
+fn with(change: impl FnOnce(&mut Case)) -> Case {
+    let mut case = Case::default();
+    change(&mut case);
+    case
+}
+
+/// The rule, the verdict it gives, and a packet it objects to.
+fn denials() -> Vec<(RuleId, Verdict, Case)> {
+    use RuleId as R;
+    use Verdict::{Accept, RecordOnly, Refuse};
+    let service = |prefix: &str| Principal::Service { username: "ha".into(), prefix: prefix.into() };
+    let on = |topic: &str| with(|c| c.topic = topic.into());
+    let port = |port: PortNum| with(|c| c.content.port = port.0);
+    vec![
+        (R::TopicRights, Refuse, on("home/lights")),
+        (R::TopicRights, Refuse, with(|c| c.sender = Principal::Observer { username: "o".into() })),
+        (R::TopicRights, Refuse, with(|c| (c.sender, c.topic) = (service("home"), "homes/a".into()))),
+        (R::TopicRights, Refuse, with(|c| c.sender = service("msh"))),
+        (R::JsonCommand, Refuse, on("msh/US/2/json/mqtt/!7c5a0c03")),
+        (R::JsonCommand, Refuse, on("msh/US/2/json/mqtt/go")),
+        (R::NotAnEnvelope, Refuse, with(|c| c.payload = Some(Vec::new()))),
+        (R::NotAnEnvelope, Refuse, with(|c| c.payload = Some(b"{\"json\":1}".to_vec()))),
+        (R::Identity, Refuse, on("msh/US/2/e/Ops/!7c5a0c03")),
+        (R::Identity, Refuse, on("msh/US/2/e/Ops/!7C5A0A01")),
+        (R::Identity, Refuse, on("msh/US/2/e/Other/!7c5a0a01")),
+        (R::Identity, Refuse, with(|c| c.named = OTHER)),
+        (R::Identity, Refuse, with(|c| c.packet.from = NodeNum(0))),
+        (R::Identity, Refuse, on("msh/US/2/stat/!7c5a0c03")),
+        (R::NoPayload, Refuse, with(|c| c.payload = Some(stub()))),
+        (
+            R::PkiOpened,
+            Refuse,
+            with(|c| {
+                (c.channel, c.topic, c.is_decoded) = ("PKI", "msh/US/2/e/PKI/!7c5a0a01".into(), true);
+            }),
+        ),
+        (R::RemoteControl, Refuse, port(PortNum::ADMIN)),
+        (R::RemoteControl, Refuse, port(PortNum::REMOTE_SHELL)),
+        (R::RemoteControl, Refuse, port(PortNum::LORA_OTA)),
+        (R::ViaMqtt, Refuse, with(|c| c.packet.via_mqtt = true)),
+        (R::ImpossibleHops, Refuse, with(|c| c.packet.hop_start = 8)),
+        (R::ImpossibleHops, Refuse, with(|c| (c.packet.hop_limit, c.packet.hop_start) = (4, 3))),
+        (R::JsonUplink, RecordOnly, on("msh/US/2/json/Ops/!7c5a0a01")),
+        (R::JsonUplink, RecordOnly, on("msh/US/2/json/mqtt/!7c5a0a01")),
+        (R::Stat, RecordOnly, on("msh/US/2/stat/!7c5a0a01")),
+        (R::Consent, RecordOnly, with(|c| c.content.bitfield = Some(0))),
+        (R::Consent, RecordOnly, with(|c| c.content.bitfield = Some(2))),
+        (R::Consent, RecordOnly, with(|c| c.content.bitfield = None)),
+        (R::PublicKey, RecordOnly, with(|c| (c.channel, c.key, c.topic) = default_channel())),
+        (R::Duplicate, Accept, with(|c| c.was_released = true)),
+    ]
+}
+
+fn default_channel() -> (&'static str, ChannelKey, String) {
+    ("LongFast", ChannelKey::default_key(), "msh/US/2/e/LongFast/!7c5a0a01".into())
+}
+
+/// An envelope with a packet that has a header and nothing else.
+fn stub() -> Vec<u8> {
+    let mut packet = Vec::new();
+    mesh::wire::put_fixed32(&mut packet, 1, FIELD);
+    mesh::wire::put_fixed32(&mut packet, 6, 7);
+    let mut out = Vec::new();
+    mesh::wire::put_bytes(&mut out, 1, &packet);
+    mesh::wire::put_bytes(&mut out, 2, b"Ops");
+    mesh::wire::put_bytes(&mut out, 3, b"!7c5a0a01");
+    out
+}
+
+/// Packets that nothing is said against.
+fn passes() -> Vec<Case> {
+    vec![
+        Case::default(),
+        with(|c| c.sender = Principal::Guest { gateway: None }),
+        with(|c| c.content.bitfield = Some(3)),
+        // Its own packet consents by being sent, and map reports by what they are.
+        with(|c| (c.packet.from, c.content.bitfield) = (NodeNum(GATEWAY), None)),
+        with(|c| {
+            (c.topic, c.is_decoded, c.packet.id, c.packet.from) =
+                ("msh/US/2/map/".into(), true, 0, NodeNum(GATEWAY));
+            c.content = Content { port: PortNum::MAP_REPORT.0, ..Content::default() };
+        }),
+        with(|c| (c.channel, c.topic) = ("PKI", "msh/US/2/e/PKI/!7c5a0a01".into())),
+        // Nobody here has the key.
+        with(|c| {
+            (c.channel, c.topic) = ("Secret", "msh/US/2/e/Secret/!7c5a0a01".into());
+            c.key = ChannelKey::from_psk(&[3; 32]).unwrap();
+        }),
+        with(|c| {
+            c.sender = Principal::Service { username: "ha".into(), prefix: "msh/US/2/json/mqtt".into() };
+            c.topic = "msh/US/2/json/mqtt/go".into();
+        }),
+        with(|c| (c.packet.id, c.was_released) = (0, true)),
+    ]
+}
+
+#[test]
+fn each_rule_objects_to_what_it_is_for_and_names_itself() {
+    for (rule, verdict, case) in denials() {
+        let mut settings = Settings::default();
+        settings.set_state(rule, RuleState::Enforce);
+        let (decision, permit) = case.decide(&settings);
+        let what = format!("{} on {}: {}", rule.name(), case.topic, decision.sentence);
+        assert_eq!((decision.rule, decision.verdict), (Some(rule), verdict), "{what}");
+        assert_eq!(permit.is_some(), verdict == Verdict::Accept, "{what}");
+        assert!(decision.sentence.len() > 20 && decision.sentence.ends_with('.'), "{what}");
+    }
+}
+
+#[test]
+fn an_observed_rule_decides_nothing_and_is_noted() {
+    for (rule, _, case) in denials() {
+        let mut settings = Settings::default();
+        settings.set_state(rule, RuleState::Observe);
+        let (decision, _) = case.decide(&settings);
+        assert_ne!(decision.rule, Some(rule));
+        assert!(decision.observed.contains(rule), "{}", rule.name());
+        settings.set_state(rule, RuleState::Off);
+        let (decision, _) = case.decide(&settings);
+        assert!(!decision.observed.contains(rule) && decision.off.contains(rule));
+    }
+}
+
+#[test]
+fn what_nothing_is_said_against_passes() {
+    for case in passes() {
+        let (decision, permit) = case.decide(&Settings::default());
+        assert_eq!(
+            (decision.rule, decision.verdict),
+            (None, Verdict::Accept),
+            "{}: {}",
+            case.topic,
+            decision.sentence
+        );
+        assert!(permit.unwrap().allows_radio());
+    }
+}
+
+#[test]
+fn consent_goes_as_far_as_the_operator_says() {
+    let mut settings = Settings::default();
+    settings.consent_no = Verdict::Accept;
+    settings.consent_unknown = Verdict::Refuse;
+    settings.opaque = Verdict::RecordOnly;
+    let verdict = |case: Case| case.decide(&settings).0.verdict;
+    assert_eq!(verdict(with(|c| c.content.bitfield = Some(0))), Verdict::Accept);
+    assert_eq!(verdict(with(|c| c.content.bitfield = None)), Verdict::Refuse);
+    assert_eq!(verdict(passes()[6].clone()), Verdict::RecordOnly);
+}
+
+#[test]
+fn a_high_hop_limit_is_a_rewrite() {
+    let case = with(|c| c.packet.hop_limit = 3);
+    let (decision, permit) = case.decide(&Settings::default());
+    assert_eq!((decision.verdict, decision.rule), (Verdict::Rewrite, Some(RuleId::HopLimit)));
+    assert!(permit.unwrap().allows_radio());
+}
+
+fn permit() -> Permit {
+    Case::default().decide(&Settings::default()).1.unwrap()
+}
+
+fn listeners_only() -> Permit {
+    with(|c| c.was_released = true).decide(&Settings::default()).1.unwrap()
+}
+
+/// A copy toward another gateway that nothing is said against.
+fn release<'a>(permit: &'a Permit, receiver: &'a Principal, seen: &'a SeenPackets) -> Release<'a> {
+    Release {
+        permit,
+        receiver,
+        uplinked_by: Some(GATEWAY),
+        from: FIELD,
+        key: Some(PacketKey { from: FIELD, id: 7 }),
+        hop_limit: 1,
+        can_lower: true,
+        mqtt_packet_bytes: 200,
+        seen,
+    }
+}
+
+#[test]
+fn each_release_rule_withholds_what_it_is_for() {
+    let (permit, listeners_only) = (permit(), listeners_only());
+    let mut heard = SeenPackets::new(3_600_000, 10, 0);
+    heard.note_heard(0, PacketKey { from: FIELD, id: 7 }, OTHER);
+    let unseen = SeenPackets::new(3_600_000, 10, 0);
+    let (other, own) = (gateway(OTHER), gateway(GATEWAY));
+    let fine = release(&permit, &other, &unseen);
+    assert_eq!(decide_release(&Settings::default(), &fine).0, Outcome::Delivered);
+    let cases = [
+        (RuleId::Echo, Release { receiver: &own, ..release(&permit, &own, &unseen) }),
+        (RuleId::Echo, Release { from: OTHER, ..release(&permit, &other, &unseen) }),
+        (RuleId::AlreadyHeard, release(&permit, &other, &heard)),
+        (RuleId::Duplicate, release(&listeners_only, &other, &unseen)),
+        (RuleId::DownlinkSize, Release { mqtt_packet_bytes: 1025, ..release(&permit, &other, &unseen) }),
+        (RuleId::HopLimit, Release { hop_limit: 3, can_lower: false, ..release(&permit, &other, &unseen) }),
+    ];
+    for (rule, case) in cases {
+        assert_eq!(decide_release(&Settings::default(), &case).0, Outcome::Withheld(rule));
+        let mut settings = Settings::default();
+        settings.set_state(rule, RuleState::Observe);
+        let (outcome, observed) = decide_release(&settings, &case);
+        assert!(outcome != Outcome::Withheld(rule) && observed.contains(rule), "{}", rule.name());
+    }
+    let lowered = decide_release(&Settings::default(), &Release { hop_limit: 3, ..fine }).0;
+    assert_eq!(lowered, Outcome::DeliveredWithHopLimit(1));
+}
+
+#[test]
+fn its_own_packet_comes_back_to_a_gateway_and_observers_get_every_copy() {
+    let (permit, listeners_only) = (permit(), listeners_only());
+    let unseen = SeenPackets::new(3_600_000, 10, 0);
+    let own = gateway(GATEWAY);
+    let echo = Release { from: GATEWAY, hop_limit: 7, ..release(&permit, &own, &unseen) };
+    assert_eq!(decide_release(&Settings::default(), &echo).0, Outcome::Delivered);
+    let observer = Principal::Observer { username: "o".into() };
+    let big =
+        Release { mqtt_packet_bytes: 9_999, hop_limit: 7, ..release(&listeners_only, &observer, &unseen) };
+    assert_eq!(decide_release(&Settings::default(), &big).0, Outcome::Delivered);
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let mut tested: BTreeMap<RuleId, usize> = BTreeMap::new();
+    denials().iter().for_each(|(rule, _, _)| *tested.entry(*rule).or_default() += 1);
+    for rule in RULES.iter().filter(|r| r.stage == Stage::Uplink) {
+        assert!(tested.contains_key(&rule.id), "{} has no case", rule.name);
+    }
+}
+
+proptest! {
+    /// Toward the radio nothing gets a higher hop limit than the operator's, whatever else happens.
+    #[test]
+    fn no_copy_toward_a_gateway_goes_farther_than_allowed(
+        hop_limit in 0u8..=7, hop_limit_max in 0u8..=7, can_lower: bool, from in prop::sample::select(vec![FIELD, OTHER]),
+    ) {
+        let (permit, unseen, other) = (permit(), SeenPackets::new(1, 1, 0), gateway(OTHER));
+        let mut settings = Settings::default();
+        settings.hop_limit_max = hop_limit_max;
+        let copy = Release { hop_limit, can_lower, from, ..release(&permit, &other, &unseen) };
+        let reached = match decide_release(&settings, &copy).0 {
+            Outcome::Delivered => hop_limit,
+            Outcome::DeliveredWithHopLimit(hops) => { prop_assert!(can_lower && hops < hop_limit); hops }
+            Outcome::Withheld(_) | Outcome::Dropped => 0,
+        };
+        prop_assert!(reached <= hop_limit_max);
+    }
+
+    /// The same input gives the same decision, and only a verdict that passes comes with a permit.
+    #[test]
+    fn decisions_are_repeatable_and_permits_are_earned(payload in prop::collection::vec(any::<u8>(), 0..200), topic in
+        prop::sample::select(vec!["msh/US/2/e/Ops/!7c5a0a01", "msh/US/2/map/", "msh/2/json/mqtt/x", "a/b", "$SYS/x"])) {
+        let case = with(|c| (c.payload, c.topic) = (Some(payload), topic.into()));
+        let (one, permit) = case.decide(&Settings::default());
+        prop_assert_eq!(&one, &case.decide(&Settings::default()).0);
+        prop_assert_eq!(permit.is_some(), matches!(one.verdict, Verdict::Accept | Verdict::Rewrite));
+    }
+}

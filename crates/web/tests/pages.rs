@@ -1,0 +1,227 @@
+//! What the pages say and how they are served.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod town;
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use tower::ServiceExt;
+use town::browser::{Stream, get, get_as, sign_in, tell};
+use town::secrets::town_with_secrets;
+use town::{ANA, Copy, ROUTER_1, ROUTER_2, Town};
+
+#[tokio::test]
+async fn every_answer_forbids_foreign_content() {
+    let town = town_with_secrets();
+    let pages = town.pages().await;
+    for address in
+        ["/", "/log", "/nothing", "/log?node=x", "/assets/none.css", "/healthz", "/setup", "/live/status"]
+    {
+        let response =
+            pages.router.clone().oneshot(Request::get(address).body(Body::empty()).unwrap()).await.unwrap();
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'self'") && !policy.contains("unsafe"),
+            "{address}: {policy}"
+        );
+        assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
+    }
+    let body = get(&pages, "/log").await.body;
+    for inline in [" style=", "<style", " onclick", "javascript:", "http://", "https://"] {
+        assert!(!body.contains(inline), "{inline}");
+    }
+}
+
+#[tokio::test]
+async fn pages_come_compressed_and_live_streams_do_not() {
+    let town = town_with_secrets();
+    let pages = town.pages().await;
+    for (address, encoding) in [("/", Some("gzip")), ("/live", None)] {
+        let request =
+            Request::get(address).header(header::ACCEPT_ENCODING, "gzip").body(Body::empty()).unwrap();
+        let response = pages.router.clone().oneshot(request).await.unwrap();
+        let found = response.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap());
+        assert_eq!(found, encoding, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn assets_have_addresses_of_their_content_and_are_kept() {
+    let town = Town::new();
+    let pages = town.pages().await;
+    let page = get(&pages, "/log").await.body;
+    let addresses: Vec<_> = page.split('"').filter(|part| part.starts_with("/assets/")).collect();
+    assert!(addresses.len() >= 3, "{addresses:?}");
+    for address in addresses {
+        let asset = get(&pages, address).await;
+        assert_eq!(asset.status, StatusCode::OK);
+        assert!(asset.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    }
+    assert_eq!(get(&pages, "/assets/style-0000000000000000.css").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_log_is_filtered_paged_and_explains_itself() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=120 {
+        town.hear(one, &Copy::text(ANA, id, if id % 40 == 0 { "needle" } else { "hay" }));
+    }
+    let pages = town.pages().await;
+    let rows = |body: &str| body.matches("<tr data-seq").count();
+    let mut address = "/log".to_owned();
+    let mut seen = 0;
+    loop {
+        let body = get(&pages, &address).await.body;
+        seen += rows(&body);
+        let Some((before, _)) = body.split_once(">Older<") else { break };
+        address = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    }
+    assert_eq!(seen, 120);
+    let found = get(&pages, "/log?text=NEEDLE&node=!4f2100aa").await.body;
+    assert_eq!(rows(&found), 3);
+    assert!(found.contains("value=\"NEEDLE\"") && found.contains("value=\"!4f2100aa\""));
+    assert!(get(&pages, "/log?port=position").await.body.contains("Nothing matches"));
+    let wrong = get(&pages, "/log?verdict=maybe").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.body.contains("record-only"));
+    assert!(get(&pages, "/log?node=bob").await.body.contains("value=\"bob\" aria-invalid=\"true\""));
+}
+
+#[tokio::test]
+async fn a_search_goes_back_day_by_day_and_says_when_it_stops() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=60 {
+        town.hear(one, &Copy::text(ANA, id, if id == 2 { "needle" } else { "hay" }));
+        town.wait_ms(86_400_000);
+    }
+    let pages = town.pages().await;
+    let rows = |body: &str| body.matches("<tr data-seq").count();
+    let near = get(&pages, "/log?text=hay").await.body;
+    assert!(rows(&near) > 20 && near.contains(">Older<"));
+    let far = get(&pages, "/log?text=needle").await.body;
+    assert!(rows(&far) == 0 && far.contains("stopped here"), "{far}");
+    let older = far.split_once("\">Older<").unwrap().0.rsplit('"').next().unwrap().replace("&amp;", "&");
+    assert_eq!(rows(&get(&pages, &older).await.body), 1, "{older}");
+    // A page deep in the past does not begin at the present.
+    assert_eq!(rows(&get(&pages, "/log?before=4").await.body), 3);
+}
+
+#[tokio::test]
+async fn receptions_of_a_packet_share_a_row_when_asked() {
+    let town = town_with_secrets();
+    let pages = town.pages().await;
+    let rows = |body: &str| body.matches("<tr data-seq").count();
+    let (single, grouped) = (get(&pages, "/log").await.body, get(&pages, "/log?group=packet").await.body);
+    assert_eq!(rows(&single), 2 * rows(&grouped));
+    assert!(grouped.contains("and 1 other"));
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_how_much_it_missed() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    let pages = town.pages().await;
+    let mut stream = Stream::open(&pages, "/live", None).await;
+    for id in 1..=300 {
+        tell(&pages, &mut town, one, &Copy::text(ANA, id, "hello"));
+    }
+    let first = stream.next().await;
+    assert!(first.contains("event: missed") && first.contains("data: "), "{first}");
+    assert!(stream.next().await.contains("event: row"));
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_place_and_gives_its_places_back() {
+    let town = Town::new();
+    let pages = town.pages().await;
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(Stream::open(&pages, "/live", None).await);
+    }
+    assert_eq!(get(&pages, "/live").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    open.pop();
+    open.push(Stream::open(&pages, "/live", None).await);
+    assert_eq!(get(&pages, "/live/status").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_status_says_how_it_stands_in_one_sentence() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    let empty = get(&pages, "/").await.body;
+    assert!(empty.contains("No gateway connected.") && empty.contains("No credential exists yet"), "{empty}");
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    town.gateway(ROUTER_2, "o", "d", IpAddr::from([198, 51, 100, 2]));
+    town.wait_ms(20 * 60_000);
+    tell(&pages, &mut town, one, &Copy::text(ANA, 1, "hello"));
+    let body = get(&pages, "/").await.body;
+    assert!(body.contains("2 gateways connected, 1 quiet."), "{body}");
+    assert!(body.contains("Policy: enforcing 17 rules, observing 1. 1 packet in the last hour."), "{body}");
+    assert!(!body.contains("No credential exists yet"));
+}
+
+#[tokio::test]
+async fn a_client_that_claims_to_be_another_gateway_does_not_appear_as_it() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    town.publish(one, "msh/US/MO/KC/2/e/LongFast/!0badcafe", b"\x0a\x02\x18\x01");
+    let pages = town.pages().await;
+    assert!(!get(&pages, "/").await.body.contains("0badcafe"));
+}
+
+#[tokio::test]
+async fn a_stalled_history_is_told_and_makes_the_monitor_unhappy() {
+    let mut town = Town::new();
+    let well = town.pages().await;
+    assert_eq!(get(&well, "/healthz").await.status, StatusCode::OK);
+    town.health.stalled = Some("mark-path: the disk is full".to_owned());
+    let pages = town.pages().await;
+    assert_eq!(get(&pages, "/healthz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let public = get(&pages, "/").await.body;
+    assert!(public.contains("history cannot store") && !public.contains("mark-path"));
+    let cookie = sign_in(&pages, &mut town).await;
+    assert!(get_as(&pages, &cookie, "/").await.body.contains("mark-path"));
+}
+
+#[tokio::test]
+async fn wrong_addresses_say_what_right_ones_look_like() {
+    let town = Town::new();
+    let pages = town.pages().await;
+    for (address, status, says) in [
+        ("/packet/bob/1", StatusCode::BAD_REQUEST, "eight hexadecimal digits"),
+        ("/packet/!4f2100aa/bob", StatusCode::BAD_REQUEST, "a number"),
+        ("/node/bob", StatusCode::BAD_REQUEST, "!7c5a0a01"),
+        ("/nothing", StatusCode::NOT_FOUND, "/node/!id"),
+        ("/logout", StatusCode::METHOD_NOT_ALLOWED, "forms"),
+    ] {
+        let answer = get(&pages, address).await;
+        assert!(answer.status == status && answer.body.contains(says), "{address}: {}", answer.status);
+    }
+}
+
+#[test]
+fn serving_ends_when_told_although_live_pages_are_open() {
+    use std::io::{Read, Write};
+    let town = Town::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ending, ends) = tokio::sync::watch::channel(false);
+    let state = town.state();
+    let serving = std::thread::spawn(move || web::serve(listener, state, ends));
+    let mut browser = std::net::TcpStream::connect(address).unwrap();
+    browser.write_all(b"GET /live HTTP/1.1\r\nHost: mesh.local\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    browser.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    ending.send(true).unwrap();
+    let mut rest = Vec::new();
+    browser.read_to_end(&mut rest).unwrap();
+    serving.join().unwrap().unwrap();
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
