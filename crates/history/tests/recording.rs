@@ -165,6 +165,10 @@ fn a_release_stands_with_its_reception_also_around_midnight() {
     for r in [&before, &after] {
         assert_eq!(reader.release_of(r).unwrap().map(|release| release.reception_seq), Some(r.seq));
     }
+    for file in files(folder.path()) {
+        let query = "SELECT count(*) FROM release JOIN reception USING (seq)";
+        assert_eq!(count(&folder.path().join(&file), query), 1, "{file}");
+    }
 }
 
 #[test]
