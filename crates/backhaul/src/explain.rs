@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use history::Reader;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::decision::Outcome as CopyOutcome;
@@ -15,7 +14,7 @@ use policy::rule::RuleId;
 use record::{Reception, Release};
 use serde_json::json;
 
-use crate::log::{parse_node, to_json};
+use crate::log::{open_history, parse_node, to_json};
 use crate::{Outcome, clock};
 
 /// Options of `explain`.
@@ -48,7 +47,7 @@ fn parse_id(text: &str) -> Result<u32, String> {
 /// Tells the story of one packet.
 pub fn run(arguments: Arguments) -> Outcome {
     let (from, id) = (arguments.from, arguments.id);
-    let story = Reader::open(&arguments.data.join("history"))?.packet(from.0, id)?;
+    let story = open_history(&arguments.data)?.packet(from.0, id)?;
     if story.is_empty() {
         return Err(format!(
             "packet {id} of {from} is not in the history of `{}`; `backhaul log --node '{from}'` lists what is",
@@ -59,6 +58,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     if arguments.json {
         for (reception, release) in &story {
             let mut line = to_json(reception);
+            line["ladder"] = ladder_to_json(reception);
             line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
             writeln!(std::io::stdout(), "{line}")?;
         }
@@ -66,6 +66,12 @@ pub fn run(arguments: Arguments) -> Outcome {
         write!(std::io::stdout(), "{}", tell(from, id, &story))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn ladder_to_json(reception: &Reception) -> serde_json::Value {
+    ladder(&reception.decision)
+        .map(|(rule, step)| json!({ "rule": rule.name(), "step": step.word() }))
+        .collect()
 }
 
 fn copies_to_json(release: &Release) -> serde_json::Value {
@@ -102,7 +108,7 @@ fn tell(from: NodeNum, id: u32, story: &[(Reception, Option<Release>)]) -> Strin
         let airtime = first
             .airtime_us
             .map_or(String::new(), |us| format!(", {:.0} ms on the air", f64::from(us) / 1e3));
-        let _ = writeln!(text, "channel {channel} ({} key){airtime}", first.key_class.word());
+        let _ = writeln!(text, "channel {} ({} key){airtime}", printable(channel), first.key_class.word());
     }
     for (reception, release) in story {
         tell_reception(&mut text, reception, first.at_ms);
@@ -123,7 +129,7 @@ fn tell_reception(text: &mut String, reception: &Reception, first_ms: i64) {
     let at = clock::utc(reception.at_ms);
     let _ = writeln!(text, "\nreceived {at} (+{after} ms) by {gateway}: {hops}{signal}");
     let decision = &reception.decision;
-    let _ = writeln!(text, "  verdict: {} — {}", decision.verdict.word(), decision.sentence);
+    let _ = writeln!(text, "  verdict: {} — {}", decision.verdict.word(), printable(&decision.sentence));
     for (rule, step) in ladder(decision) {
         let _ = writeln!(text, "    {:<16} {}", rule.name(), step.word());
         if matches!(step, Step::Decided | Step::WouldHave) {
@@ -146,6 +152,11 @@ fn tell_copies(text: &mut String, release: Option<&Release>) {
             CopyOutcome::Withheld(rule) => format!("withheld by {}: {}", rule.name(), rule.info().doc),
             CopyOutcome::Dropped => "dropped: the receiver reads too slowly".to_owned(),
         };
-        let _ = writeln!(text, "  to {} {}: {what}", copy.kind.word(), copy.receiver);
+        let _ = writeln!(text, "  to {} {}: {what}", copy.kind.word(), printable(&copy.receiver));
     }
+}
+
+/// Names come from clients, and a terminal obeys control characters.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }

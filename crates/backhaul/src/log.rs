@@ -1,7 +1,7 @@
 //! `backhaul log`: what was received and what was decided, from the files; works while the server runs.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,15 +65,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
 /// Prints the log, newest first; with --follow oldest first and then what comes.
 pub fn run(arguments: Arguments) -> Outcome {
-    let folder = arguments.data.join("history");
-    if !folder.exists() {
-        return Err(format!(
-            "there is no history in `{}`; start `backhaul serve` there, or name the folder with --data",
-            arguments.data.display()
-        )
-        .into());
-    }
-    let reader = Reader::open(&folder)?;
+    let reader = open_history(&arguments.data)?;
     let filter = Filter {
         since_ms: arguments.since,
         until_ms: arguments.until,
@@ -106,12 +98,32 @@ pub fn run(arguments: Arguments) -> Outcome {
     }
     loop {
         std::thread::sleep(FOLLOW_EVERY);
-        let newer = Filter { after_seq: Some(after), until_ms: None, limit: 1_000, ..filter.clone() };
+        // Older files hold nothing that comes now, and looking into each four times a second would be felt.
+        let lately_ms = clock::unix_ms() - FOLLOW_BACK_MS;
+        let since_ms = Some(filter.since_ms.map_or(lately_ms, |since| since.max(lately_ms)));
+        let newer =
+            Filter { after_seq: Some(after), since_ms, until_ms: None, limit: 1_000, ..filter.clone() };
         for row in reader.log(&newer)? {
             after = after.max(row.seq);
             printer.print(&row)?;
         }
     }
+}
+
+/// Following looks at receptions of the last two days only.
+const FOLLOW_BACK_MS: i64 = 2 * 86_400_000;
+
+/// Opens the history of a data folder; says how to begin when there is none.
+pub fn open_history(data: &Path) -> Result<Reader, Box<dyn std::error::Error>> {
+    let folder = data.join("history");
+    if !folder.exists() {
+        return Err(format!(
+            "there is no history in `{}`; start `backhaul serve` there, or name the folder with --data",
+            data.display()
+        )
+        .into());
+    }
+    Ok(Reader::open(&folder)?)
 }
 
 struct Printer {

@@ -1,6 +1,7 @@
 //! What storing and finding cost: `cargo run --release -p history --example store -- 500000`.
 //!
-//! A second argument names a folder to keep the files in. Stores made-up receptions with their releases in batches of 2,000, then asks what pages ask, and prints the times.
+//! Stores made-up receptions with their releases in batches of 2,000, then asks what pages ask, and prints the times.
+//! A second argument names a folder to keep the files in.
 
 #[path = "../tests/made_up/mod.rs"]
 mod made_up;

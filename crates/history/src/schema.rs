@@ -100,6 +100,7 @@ pub fn open_for_writing(file: &Path) -> Result<Connection, Error> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -16_000)?;
         connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_KEPT)?;
+        connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
         if is_new {
             connection.execute_batch(&format!("BEGIN; {CREATE} PRAGMA user_version = {VERSION}; COMMIT;"))?;
         }
@@ -109,6 +110,8 @@ pub fn open_for_writing(file: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Pages in the journal before they are moved to the file: a page that changes often is moved once for many changes.
+const JOURNAL_PAGES: i64 = 4_000;
 /// The journal may grow while somebody reads for long; it is cut back to this afterwards.
 const JOURNAL_BYTES_KEPT: i64 = 64 << 20;
 

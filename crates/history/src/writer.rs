@@ -17,7 +17,6 @@ pub struct Writer {
     folder: PathBuf,
     last_seq: u64,
     days: Days,
-    pages_max: Option<u32>,
     open: Option<OpenDay>,
 }
 
@@ -60,13 +59,7 @@ impl Writer {
                 connection.query_row(query, [], |row| row.get(0)).map_err(Error::sqlite(&file))?;
             last_seq = last_seq.max(found as u64);
         }
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            last_seq,
-            days: Days::default(),
-            pages_max: None,
-            open: None,
-        })
+        Ok(Self { folder: folder.to_path_buf(), last_seq, days: Days::default(), open: None })
     }
 
     /// Number of the last reception that is stored.
@@ -97,20 +90,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets no file grow beyond so many pages of 4 KiB: what follows is a full disk's.
-    pub fn limit_pages(&mut self, pages_max: Option<u32>) {
-        self.pages_max = pages_max;
-        self.open = None;
-    }
-
     fn open_day(&mut self, day: Day) -> Result<&mut OpenDay, Error> {
         if self.open.as_ref().is_none_or(|open| open.day != day) {
             let file = files::path_of(&self.folder, day);
             let connection = schema::open_for_writing(&file)?;
-            if let Some(pages_max) = self.pages_max {
-                let limit = connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()));
-                limit.map_err(Error::sqlite(&file))?;
-            }
             let latest_ms = connection
                 .query_row(
                     "SELECT max(at_ms) FROM (SELECT at_ms FROM reception ORDER BY seq DESC LIMIT 1000)",
@@ -188,5 +171,46 @@ impl OpenDay {
         }
         transaction.commit()?;
         Ok(last_seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use record::{ConnectionEvent, ConnectionWhat};
+
+    use super::*;
+
+    fn event(size: usize) -> Record {
+        Record::Connection(Arc::new(ConnectionEvent {
+            at_ms: 0,
+            client_id: "x".repeat(size).into(),
+            username: None,
+            gateway: None,
+            address: "127.0.0.1".into(),
+            what: ConnectionWhat::Connected("5.0"),
+        }))
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_the_same_batch_is_stored_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut writer = Writer::open(folder.path()).expect("a fresh folder opens");
+        writer.append(&[event(1)]).expect("there is room");
+        let open = writer.open_day(0).expect("the file is open");
+        open.connection.pragma_update(None, "max_page_count", 20).expect("a limit can be set");
+        let batch = [event(2), event(100_000)];
+        let count = || -> i64 {
+            let file = files::path_of(folder.path(), 0);
+            let connection = Connection::open(file).expect("the file opens");
+            connection.query_row("SELECT count(*) FROM connection", [], |r| r.get(0)).expect("a count")
+        };
+        let error = writer.append(&batch).expect_err("there is no room");
+        assert!(error.is_out_of_space() && error.to_string().contains("full"), "{error}");
+        assert_eq!(count(), 1, "nothing of the batch is there");
+        // The limit belongs to the connection that was given up, as room belongs to a disk that was tidied.
+        writer.append(&batch).expect("there is room again");
+        assert_eq!(count(), 3);
     }
 }
