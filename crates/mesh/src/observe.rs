@@ -44,7 +44,7 @@ pub enum PayloadState {
 /// Whether the sender agreed to MQTT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// The bit is set, or the gateway published its own packet or map report.
+    /// The bit is set, or the gateway published a packet or map report of its own.
     Yes,
     /// The bit is clear.
     No,
@@ -288,7 +288,7 @@ fn look_into<'a>(
     facts.frame_bytes = u16::try_from(frame).ok();
     facts.flags.set(Flags::OVERSIZE_PACKET, frame > FRAME_BYTES_MAX);
     facts.flags.set(Flags::OPAQUE, facts.payload == PayloadState::Opaque);
-    look_at_data(facts, &header);
+    look_at_data(facts);
     facts.hops_away = hops_away(&header, facts.data.is_some_and(|d| d.bitfield.is_some()));
 }
 
@@ -362,7 +362,7 @@ fn is_convincing(opened: &[u8], data: &DataView<'_>) -> bool {
     is_in_order && data.port.name().is_some() && schema::is_valid(data.port, data.payload)
 }
 
-fn look_at_data(facts: &mut Facts<'_>, header: &PacketHeader) {
+fn look_at_data(facts: &mut Facts<'_>) {
     let is_own = facts.is_own_packet();
     let Some(data) = facts.data else {
         if is_own {
@@ -394,9 +394,8 @@ fn look_at_data(facts: &mut Facts<'_>, header: &PacketHeader) {
     };
     flags.set(Flags::SIGNED, facts.signature == SignatureState::Unchecked);
     flags.set(Flags::SIG_MALFORMED, facts.signature == SignatureState::Malformed);
-    let is_map_report = data.port == PortNum::MAP_REPORT && header.id == 0;
     facts.consent = match data.ok_to_mqtt() {
-        _ if is_own || is_map_report => Consent::Yes,
+        _ if is_own => Consent::Yes,
         Some(true) => Consent::Yes,
         Some(false) => Consent::No,
         None => Consent::Unknown,

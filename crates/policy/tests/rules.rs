@@ -137,6 +137,15 @@ fn denials() -> Vec<(RuleId, Verdict, Case)> {
         (R::Consent, RecordOnly, with(|c| c.content.bitfield = Some(0))),
         (R::Consent, RecordOnly, with(|c| c.content.bitfield = Some(2))),
         (R::Consent, RecordOnly, with(|c| c.content.bitfield = None)),
+        // A map report speaks for the gateway that sends it and for nobody else.
+        (
+            R::Consent,
+            RecordOnly,
+            with(|c| {
+                (c.topic, c.is_decoded, c.packet.id) = ("msh/US/2/map/".into(), true, 0);
+                c.content = Content { port: PortNum::MAP_REPORT.0, ..Content::default() };
+            }),
+        ),
         (R::PublicKey, RecordOnly, with(|c| (c.channel, c.key, c.topic) = default_channel())),
         (R::Duplicate, Accept, with(|c| c.was_released = true)),
     ]
