@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesh::observe::Scratch;
 use policy::decision::{Decision, Outcome, Verdict};
 use policy::ledger::PacketKey;
+use policy::principal::Principal;
 use policy::release::{Release, decide_release};
 use policy::rule::RuleSet;
 use policy::uplink::{Permit, Uplink, decide_uplink};
@@ -32,10 +33,12 @@ pub(crate) struct Arrived<'a> {
 
 impl Broker {
     pub(crate) fn on_publish(&mut self, now: Now, sender: SessionId, arrived: Arrived<'_>) {
+        // Who speaks must be known: what nobody can be judged for goes nowhere.
+        let Some(principal) = self.sessions.get(sender.index()).map(|s| s.principal.clone()) else { return };
         self.counters.messages_in += 1;
         let mut scratch = Scratch::default();
         // 2. Observe, 3. judge.
-        let judged = self.judge(now, sender, &arrived, &mut scratch);
+        let judged = self.judge(now, &principal, &arrived, &mut scratch);
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
@@ -62,14 +65,18 @@ impl Broker {
     }
 
     /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only.
-    fn judge(&mut self, now: Now, sender: SessionId, arrived: &Arrived<'_>, scratch: &mut Scratch) -> Judged {
+    fn judge(
+        &mut self,
+        now: Now,
+        sender: &Principal,
+        arrived: &Arrived<'_>,
+        scratch: &mut Scratch,
+    ) -> Judged {
         if self.options.lab {
             return Judged::plain();
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
-        let Some(session) = self.sessions.get(sender.index()) else { return Judged::plain() };
-        let uplink =
-            Uplink { sender: &session.principal, topic: arrived.topic, facts: &facts, seen: &self.seen };
+        let uplink = Uplink { sender, topic: arrived.topic, facts: &facts, seen: &self.seen };
         let (decision, permit) = decide_uplink(&self.options.policy, &uplink);
         let is_mesh = facts.topic.is_some();
         let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
