@@ -166,7 +166,6 @@ impl Broker {
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
             (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
-            (id::SHARED_SUBSCRIPTION_AVAILABLE, Value::Byte(0)),
         ];
         if granted_s != connect.keep_alive_s {
             told.push((id::SERVER_KEEP_ALIVE, Value::TwoBytes(granted_s))); // [MQTT-3.1.2-21]

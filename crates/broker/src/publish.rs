@@ -60,6 +60,8 @@ impl Broker {
             }
         }
         self.routes = routes;
+        let noted = seq.is_some().then_some(&mut copies);
+        self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
         // 9. Account.
         self.account(now, seq, copies, &judged, permit);
     }
@@ -135,7 +137,7 @@ impl Broker {
     }
 
     /// 7. Release: policy decides again, for one receiver.
-    fn decide_copy(
+    pub(crate) fn decide_copy(
         &self,
         sender: SessionId,
         receiver: SessionId,
@@ -164,7 +166,7 @@ impl Broker {
         decide_release(&self.options.policy, &release)
     }
 
-    fn note_copy(
+    pub(crate) fn note_copy(
         &mut self,
         copies: &mut Vec<ReleasedCopy>,
         to: SessionId,
@@ -265,6 +267,7 @@ impl Broker {
             retain: message.retain && route.retain_as_published,
             hop_limit,
             identifiers: route.identifiers.clone(),
+            group: None,
         };
         if self.deliver(now, route.session, copy) { outcome } else { Outcome::Dropped }
     }

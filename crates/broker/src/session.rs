@@ -9,6 +9,7 @@ use record::ReceiverKind;
 
 use crate::ConnectionId;
 use crate::message::Message;
+use crate::shared::GroupId;
 use crate::subscription_tree::Subscription;
 use crate::will::Will;
 
@@ -95,6 +96,8 @@ pub struct Queued {
     pub hop_limit: Option<u8>,
     /// Subscription Identifiers that matched.
     pub identifiers: Identifiers,
+    /// The group whose member this session got it as.
+    pub group: Option<GroupId>,
 }
 
 /// Subscription Identifiers of the subscriptions that matched; rarely more than one.

@@ -3,7 +3,7 @@
 use mqtt::property::id;
 use mqtt::subscribe::{Options, Subscribe, Unsubscribe, encode_suback, encode_unsuback};
 use mqtt::{ReasonCode, topic};
-use policy::subscribe::decide_subscribe;
+use policy::subscribe::{decide_share, decide_subscribe};
 
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
@@ -24,7 +24,7 @@ impl Broker {
             match self.subscribe_one(who, filter, options, identifier) {
                 Ok(is_new) => {
                     codes.push(options.qos);
-                    if options.retain_handling == 0 || (options.retain_handling == 1 && is_new) {
+                    if wants_retained(filter, options, is_new) {
                         wanted.push((filter, options));
                     }
                 }
@@ -50,16 +50,17 @@ impl Broker {
     ) -> Result<bool, ReasonCode> {
         let limits = &self.options.limits;
         let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
-        if topic::is_shared(filter) {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
-        if !topic::is_valid_filter(filter, levels_max) {
+        let topics = topics_of(filter).ok_or(ReasonCode::TopicFilterInvalid)?;
+        if !topic::is_valid_filter(topics, levels_max) {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         let Some(session) = self.sessions.get_mut(who.index()) else {
             return Err(ReasonCode::UnspecifiedError);
         };
-        decide_subscribe(&session.principal, filter).map_err(|_| ReasonCode::NotAuthorized)?;
+        if topic::is_shared(filter) {
+            decide_share(&session.principal).map_err(|_| ReasonCode::NotAuthorized)?;
+        }
+        decide_subscribe(&session.principal, topics).map_err(|_| ReasonCode::NotAuthorized)?;
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
             return Err(ReasonCode::QuotaExceeded);
@@ -70,9 +71,26 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             identifier,
         };
-        session.subscriptions.insert(filter.into(), subscription);
-        self.subscriptions.insert(filter, who, subscription);
+        self.add_subscription(filter, who, subscription);
         Ok(is_new)
+    }
+
+    /// Puts a subscription, shared or not, where messages find it and into its session.
+    pub(crate) fn add_subscription(&mut self, filter: &str, who: SessionId, subscription: Subscription) {
+        let Some(session) = self.sessions.get_mut(who.index()) else { return };
+        session.subscriptions.insert(filter.into(), subscription);
+        match topic::split_shared(filter) {
+            Some((_, topics)) => self.shared.join(filter, topics, who, subscription),
+            None => self.subscriptions.insert(filter, who, subscription),
+        };
+    }
+
+    /// Takes a subscription, shared or not, out of where messages find it; returns whether it was there.
+    pub(crate) fn remove_subscription(&mut self, filter: &str, who: SessionId) -> bool {
+        match topic::split_shared(filter) {
+            Some((_, topics)) => self.shared.leave(filter, topics, who),
+            None => self.subscriptions.remove(filter, who),
+        }
     }
 
     /// Retained messages for a new subscription. Of mesh traffic nothing is retained, so no radio is at stake.
@@ -90,6 +108,7 @@ impl Broker {
                 retain: true, // [MQTT-3.3.1-8]
                 hop_limit: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
+                group: None,
                 message,
             };
             self.deliver(now, who, copy);
@@ -99,16 +118,34 @@ impl Broker {
     pub(crate) fn on_unsubscribe(&mut self, id: ConnectionId, who: SessionId, packet: &Unsubscribe<'_>) {
         let mut codes = Vec::new();
         for filter in packet.filters() {
-            if !topic::is_valid_filter(filter, usize::MAX) {
+            if topics_of(filter).is_none_or(|topics| !topic::is_valid_filter(topics, usize::MAX)) {
                 codes.push(ReasonCode::TopicFilterInvalid.code());
                 continue;
             }
             let Some(session) = self.sessions.get_mut(who.index()) else { return };
             session.subscriptions.remove(filter);
-            let was_there = self.subscriptions.remove(filter, who);
+            let was_there = self.remove_subscription(filter, who);
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(reason.code());
         }
         self.write(id, |out, version| encode_unsuback(out, version, packet.packet_id, &codes));
     }
+}
+
+/// Whether retained messages are to be sent; a Shared Subscription gets none (§ 4.8.2). [MQTT-3.3.1-9..11]
+fn wants_retained(filter: &str, options: Options, is_new: bool) -> bool {
+    let asks = match options.retain_handling {
+        0 => true,
+        1 => is_new,
+        _ => false,
+    };
+    asks && !topic::is_shared(filter)
+}
+
+/// The part of a filter that topics are matched with; `None` for a Shared Subscription that is not well formed.
+fn topics_of(filter: &str) -> Option<&str> {
+    if topic::is_shared(filter) {
+        return topic::split_shared(filter).map(|(_, topics)| topics);
+    }
+    Some(filter)
 }
