@@ -10,6 +10,7 @@ use policy::principal::Principal;
 use record::ConnectionWhat;
 
 use crate::session::{Session, SessionId};
+use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
 use crate::{Broker, ConnectionId, Now};
 
@@ -163,10 +164,16 @@ impl Broker {
         connection.session = Some(session_id);
         connection.patience_ms = u64::from(granted_s) * 1500;
         connection.client_packet_bytes_max = properties.number(id::MAXIMUM_PACKET_SIZE).unwrap_or(u32::MAX);
+        let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+        let outgoing = u16::try_from(client_aliases).unwrap_or(u16::MAX).min(limits.topic_alias_maximum);
+        connection.outgoing_aliases = OutgoingAliases::new(outgoing);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
             (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
         ];
+        if limits.topic_alias_maximum > 0 {
+            told.push((id::TOPIC_ALIAS_MAXIMUM, Value::TwoBytes(limits.topic_alias_maximum)));
+        }
         if granted_s != connect.keep_alive_s {
             told.push((id::SERVER_KEEP_ALIVE, Value::TwoBytes(granted_s))); // [MQTT-3.1.2-21]
         }

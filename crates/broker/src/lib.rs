@@ -22,6 +22,7 @@ mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod tick;
+mod topic_alias;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,5 +1,7 @@
 //! Control packets in and out: each packet from a client to its verb, and the small answers.
 
+use std::sync::Arc;
+
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::property::{Properties, id};
 use mqtt::publish::{Ack, AckKind, Publish, PublishOut};
@@ -10,6 +12,7 @@ use crate::connection::Connection;
 use crate::message::MessageProperties;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
+use crate::topic_alias::Spelling;
 use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
@@ -73,17 +76,16 @@ impl Broker {
 
     /// The rules that MQTT has for a PUBLISH beyond its form; then the journey.
     fn on_publish_packet(&mut self, now: Now, id: ConnectionId, sender: SessionId, publish: &Publish<'_>) {
-        if publish.properties.number(id::TOPIC_ALIAS).is_some() {
-            // Topic Alias Maximum was not announced, so it is 0. [MQTT-3.3.2-9]
-            let error =
-                DecodeError::with(ReasonCode::TopicAliasInvalid, "a Topic Alias, of which there are none");
-            return self.on_bad_packet(now, id, error);
-        }
+        let aliased = match self.resolve_alias(id, publish) {
+            Ok(topic) => topic,
+            Err(error) => return self.on_bad_packet(now, id, error),
+        };
+        let topic = aliased.as_deref().unwrap_or(publish.topic);
         if publish.properties.number(id::SUBSCRIPTION_IDENTIFIER).is_some() {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
-        if publish.topic.split('/').count() > self.options.limits.topic_levels_max {
+        if topic.split('/').count() > self.options.limits.topic_levels_max {
             let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
             return self.on_bad_packet(now, id, error);
         }
@@ -104,7 +106,7 @@ impl Broker {
             session.messages_in += 1;
         }
         let arrived = Arrived {
-            topic: publish.topic,
+            topic,
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
@@ -113,6 +115,18 @@ impl Broker {
             properties: travelling(publish.properties),
         };
         self.on_publish(now, sender, arrived);
+    }
+
+    /// The Topic Name that a Topic Alias stands for; `None` when the PUBLISH carries none.
+    fn resolve_alias(
+        &mut self,
+        id: ConnectionId,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Arc<str>>, DecodeError> {
+        let Some(alias) = publish.properties.number(id::TOPIC_ALIAS) else { return Ok(None) };
+        let max = self.options.limits.topic_alias_maximum;
+        let Some(connection) = self.connection(id) else { return Ok(None) };
+        connection.incoming_aliases.resolve(alias, publish.topic, max).map(Some)
     }
 
     fn on_ack(&mut self, now: Now, id: ConnectionId, from: SessionId, ack: Ack) {
@@ -246,19 +260,34 @@ pub(crate) fn write_publish(
         (Some(properties), Version::V5) => properties.encode(),
         _ => Vec::new(),
     };
-    let publish = PublishOut {
+    let spelling =
+        connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
+    let mut publish = PublishOut {
         dup: again,
         qos: copy.qos,
         retain: copy.retain,
-        topic: &message.topic,
+        topic: if matches!(spelling, Spelling::Alias(_)) { "" } else { &message.topic },
+        alias: match spelling {
+            Spelling::Topic => None,
+            Spelling::Both(alias) | Spelling::Alias(alias) => Some(alias),
+        },
         packet_id,
         shared_properties: &shared,
         expiry_s: message.expiry_left_s(now.mono_ms),
         identifiers: &copy.identifiers,
         payload: &message.payload,
     };
-    if publish.len(version) > connection.client_packet_bytes_max as usize {
+    let bytes_max = connection.client_packet_bytes_max as usize;
+    if publish.len(version) > bytes_max && matches!(spelling, Spelling::Both(_)) {
+        publish.alias = None; // A first alias must not make the packet one that the client does not take.
+    }
+    if publish.len(version) > bytes_max {
         return false;
+    }
+    if let (Spelling::Both(alias), Some(_), Some(aliases)) =
+        (spelling, publish.alias, &mut connection.outgoing_aliases)
+    {
+        aliases.note_told(&message.topic, alias);
     }
     let out = connection.outbox.append();
     let payload_at = publish.encode(out, version);

@@ -40,6 +40,9 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
         "The same limit in bytes; at least `max_packet_size`.";
     topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },
         "Levels that a topic or filter may have.";
+    topic_alias_maximum: u16 = Whole(16), Kind::Whole { min: 0, max: 65_535 },
+        "Topic aliases that one MQTT 5.0 connection may use, in each direction: short numbers in place of topics. \
+         0 for none.";
     subscriptions_max: u32 = Whole(200), Kind::Whole { min: 1, max: 100_000 },
         "Subscriptions of one client.";
     retained_max: u32 = Whole(10_000), Kind::Whole { min: 0, max: 10_000_000 },

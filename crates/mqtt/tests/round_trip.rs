@@ -100,16 +100,17 @@ proptest! {
     fn publish(
         version in version(), flags in (any::<bool>(), 0u8..3, any::<bool>()), topic in topic(), packet_id in 1u16..,
         properties in properties(place::PUBLISH), expiry_s in option::of(any::<u32>()),
+        alias in option::of(1u16..),
         identifiers in vec(1u32..=268_435_455, 0..4), payload in vec(any::<u8>(), 0..300), before in 0usize..5,
     ) {
         let (dup, qos, retain) = (flags.0 && flags.1 > 0, flags.1, flags.2);
         let packet_id = if qos > 0 { packet_id } else { 0 };
         // What is the same for every receiver; the rest is said by its own fields.
-        let shared: Vec<_> = properties.into_iter().filter(|(id, _)| !matches!(id, 0x02 | 0x0b)).collect();
+        let shared: Vec<_> = properties.into_iter().filter(|(id, _)| !matches!(id, 0x02 | 0x0b | 0x23)).collect();
         let mut shared_properties = Vec::new();
         lent(&shared).into_iter().for_each(|(id, value)| put(&mut shared_properties, id, value));
         let sent = PublishOut {
-            dup, qos, retain, topic: &topic, packet_id, shared_properties: &shared_properties, expiry_s,
+            dup, qos, retain, topic: &topic, alias, packet_id, shared_properties: &shared_properties, expiry_s,
             identifiers: &identifiers, payload: &payload,
         };
         let mut out = vec![0; before];
@@ -128,6 +129,7 @@ proptest! {
         prop_assert_eq!((got.topic, got.payload), (topic.as_str(), payload.as_slice()));
         let mut all = shared;
         all.extend(expiry_s.map(|s| (0x02, Held::Four(s))));
+        all.extend(alias.map(|a| (0x23, Held::Two(a))));
         all.extend(identifiers.iter().map(|i| (0x0b, Held::Variable(*i))));
         same(got.properties, version, &all)?;
         let mut copied = Vec::new();
