@@ -89,8 +89,9 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
 section! { History, HISTORY_LINES, "history", "What is remembered.";
     enabled: bool = Flag(true), Kind::Flag,
         "Whether receptions and releases are recorded. Without it, log, explain and packet pages are empty.";
-    commit_interval_ms: u32 = Whole(20), Kind::Whole { min: 1, max: 10_000 },
-        "Longest wait before records are written to disk, in milliseconds.";
+    commit_interval_ms: u32 = Whole(250), Kind::Whole { min: 1, max: 10_000 },
+        "Longest wait before records are written to disk, in milliseconds. What somebody waits for (QoS 1 and 2) is \
+         written at once.";
     batch_max: u32 = Whole(2_000), Kind::Whole { min: 1, max: 100_000 },
         "Records written in one go.";
     queue_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
