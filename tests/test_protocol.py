@@ -58,7 +58,7 @@ def test_topic_aliases_both_ways(serve, client):
 def add_client(backhaul, *arguments):
     """Adds an observer or a service; returns its login once the running broker knows it."""
     login = credentials_in(backhaul.run(*arguments))
-    wait_for(lambda: backhaul.connack(*login) == 0, "the broker to learn of the client")
+    wait_for(lambda: backhaul.connack() != 0 and backhaul.connack(*login) == 0, "the broker to learn of the client")
     return login
 
 

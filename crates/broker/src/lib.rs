@@ -19,6 +19,7 @@ mod reason;
 mod retained;
 mod session;
 mod shared;
+mod sign_in;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
@@ -91,6 +92,7 @@ pub struct Broker {
     counters: Counters,
     last_seq: u64,
     connections_made: u64,
+    sign_ins_begun: u64,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
@@ -115,6 +117,7 @@ impl Broker {
             counters: Counters::default(),
             last_seq: options.last_seq,
             connections_made: 0,
+            sign_ins_begun: 0,
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),

@@ -17,6 +17,9 @@ use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
 const CONNECT_HEADER: u8 = 0x10;
+/// First bytes of AUTH and DISCONNECT, which alone may come between a CONNECT that names an Authentication Method and
+/// CONNACK. [MQTT-3.1.2-30]
+const SIGN_IN_HEADERS: [u8; 2] = [0xf0, 0xe0];
 
 impl Broker {
     /// Takes whole control packets off the bytes; returns how many bytes were used.
@@ -29,7 +32,9 @@ impl Broker {
             };
             let has_session = connection.session.is_some();
             let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
-            if !has_session && bytes.get(used).is_some_and(|first| *first != CONNECT_HEADER) {
+            let expected: &[u8] =
+                if connection.sign_in.is_some() { &SIGN_IN_HEADERS } else { &[CONNECT_HEADER] };
+            if !has_session && bytes.get(used).is_some_and(|first| !expected.contains(first)) {
                 // Known from one byte: whoever speaks something else need not be listened to for long.
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"));
                 continue;
@@ -41,7 +46,7 @@ impl Broker {
                     self.counters.bytes_in += frame.len as u64;
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
-                        Ok(packet) => self.on_packet(now, id, packet),
+                        Ok(packet) => self.on_packet(now, id, packet, frame.body),
                         Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
@@ -52,13 +57,15 @@ impl Broker {
         }
     }
 
-    fn on_packet(&mut self, now: Now, id: ConnectionId, packet: ClientPacket<'_>) {
+    fn on_packet(&mut self, now: Now, id: ConnectionId, packet: ClientPacket<'_>, body: &[u8]) {
         let session = self.connections.get(id.index()).and_then(|c| c.session);
         match (packet, session) {
-            (ClientPacket::Connect(connect), None) => self.on_connect(now, id, &connect),
+            (ClientPacket::Connect(connect), None) => self.on_connect(now, id, &connect, body),
             (ClientPacket::Connect(_), Some(_)) => {
                 self.on_bad_packet(now, id, DecodeError::protocol("a second CONNECT")); // [MQTT-3.1.0-2]
             }
+            (ClientPacket::Auth(auth), session) => self.on_auth(now, id, session, auth),
+            (ClientPacket::Disconnect(_), None) => self.close(id, "left"),
             (_, None) => {
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"))
             }
@@ -68,10 +75,6 @@ impl Broker {
             (ClientPacket::Unsubscribe(unsubscribe), Some(s)) => self.on_unsubscribe(id, s, &unsubscribe),
             (ClientPacket::Pingreq, Some(_)) => self.write(id, |out, _| out.extend_from_slice(&PINGRESP)),
             (ClientPacket::Disconnect(disconnect), Some(s)) => self.on_disconnect(now, id, s, disconnect),
-            (ClientPacket::Auth, Some(_)) => {
-                // No Authentication Method was agreed in CONNECT. [MQTT-4.12.0-7]
-                self.on_bad_packet(now, id, DecodeError::protocol("AUTH without an authentication method"));
-            }
         }
     }
 
@@ -188,6 +191,10 @@ impl Broker {
             // Both versions' clients read the second byte. [MQTT-3.1.2-2]
             connection.version = Version::V311;
             return self.refuse_connect(now, id, error.reason, error.what);
+        }
+        let may_say = error.reason.may_stand_in(mqtt::reason_code::carrier::CONNACK);
+        if connection.session.is_none() && connection.sign_in.is_some() && may_say {
+            return self.refuse_connect(now, id, error.reason, error.what); // CONNACK is what the client waits for.
         }
         self.disconnect(id, error.reason, error.what);
     }

@@ -19,11 +19,17 @@ impl Broker {
     /// No CONNECT in time, or nothing for one and a half Keep Alive. [MQTT-3.1.2-22]
     fn close_the_silent(&mut self, now: Now) {
         let connect_timeout_ms = self.options.limits.connect_timeout_ms;
-        let mut silent = Vec::new();
+        let (mut silent, mut undecided) = (Vec::new(), Vec::new());
         for (index, connection) in self.connections.iter_mut().filter(|(_, c)| !c.is_closing) {
             let Ok(index) = u32::try_from(index) else { continue };
             let is_late =
                 connection.session.is_none() && now.mono_ms - connection.opened_ms > connect_timeout_ms;
+            let is_undecided = connection.session.is_some()
+                && connection.sign_in.as_ref().is_some_and(|s| now.mono_ms - s.begun_ms > connect_timeout_ms);
+            if is_undecided {
+                undecided.push(ConnectionId(index));
+                continue;
+            }
             let is_silent = connection.session.is_some()
                 && connection.patience_ms > 0
                 && now.mono_ms - connection.last_packet_ms > connection.patience_ms;
@@ -32,6 +38,10 @@ impl Broker {
             } else {
                 connection.outbox.rest();
             }
+        }
+        for id in undecided {
+            self.counters.timed_out += 1;
+            self.disconnect(id, ReasonCode::NotAuthorized, "signing in again took too long");
         }
         for (id, has_session) in silent {
             self.counters.timed_out += 1;
