@@ -13,7 +13,7 @@ use policy::uplink::{Permit, Uplink, decide_uplink};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
-use crate::message::{Message, MessageProperties};
+use crate::message::Message;
 use crate::observe::{Observed, write_down};
 use crate::session::{Queued, SessionId};
 use crate::{Broker, Now};
@@ -28,7 +28,8 @@ pub(crate) struct Arrived<'a> {
     pub packet_id: u16,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
-    pub properties: Option<Box<MessageProperties>>,
+    /// Properties that travel with it, encoded.
+    pub properties: Option<Arc<[u8]>>,
 }
 
 impl Broker {
