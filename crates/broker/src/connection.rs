@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     pub session: Option<SessionId>,
     /// Largest control packet the client takes.
     pub client_packet_bytes_max: u32,
+    /// Whether the client wants Reason Strings in every packet that can carry one. [MQTT-3.1.2-29]
+    pub wants_problem_information: bool,
     pub incoming_aliases: IncomingAliases,
     /// `None` for a client that takes no Topic Aliases.
     pub outgoing_aliases: Option<Box<OutgoingAliases>>,
@@ -63,6 +65,7 @@ impl Connection {
             version: Version::V311,
             session: None,
             client_packet_bytes_max: u32::MAX,
+            wants_problem_information: true,
             incoming_aliases: IncomingAliases::default(),
             outgoing_aliases: None,
             partial: Vec::new(),

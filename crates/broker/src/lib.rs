@@ -15,6 +15,7 @@ mod observe;
 mod outbox;
 mod packets;
 mod publish;
+mod reason;
 mod retained;
 mod session;
 mod shared;

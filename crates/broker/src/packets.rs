@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::property::{Properties, id};
 use mqtt::publish::{Ack, AckKind, Publish, PublishOut};
-use mqtt::server_packet::{PINGRESP, encode_disconnect};
+use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
@@ -41,6 +41,7 @@ impl Broker {
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
                         Ok(packet) => self.on_packet(now, id, packet),
+                        Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
                 }
@@ -87,6 +88,11 @@ impl Broker {
         if topic.split('/').count() > self.options.limits.topic_levels_max {
             let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
             return self.on_bad_packet(now, id, error);
+        }
+        let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
+        if publish.retain && !self.may_retain(version) {
+            let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
+            return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
         }
         if publish.qos == 2 {
             let receive_maximum = usize::from(self.options.limits.receive_maximum);
@@ -161,8 +167,31 @@ impl Broker {
         self.close(id, "left");
     }
 
+    /// A CONNECT of 5.0 that breaks a rule can be answered with what is wrong. [MQTT-3.1.4-1]
+    fn on_bad_connect_v5(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        match self.connection(id).filter(|c| c.session.is_none()) {
+            Some(connection) => connection.version = Version::V5,
+            None => return self.on_bad_packet(now, id, error),
+        }
+        let may_say = error.reason.may_stand_in(mqtt::reason_code::carrier::CONNACK);
+        let reason = if may_say { error.reason } else { ReasonCode::ProtocolError };
+        self.count_bad_packet(error);
+        self.refuse_connect(now, id, reason, error.what);
+    }
+
     /// Bytes that are no lawful packet: counted, answered where the client can be told, and the connection ends.
     pub(crate) fn on_bad_packet(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        self.count_bad_packet(error);
+        let Some(connection) = self.connection(id) else { return };
+        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
+            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
+            connection.version = Version::V311;
+            return self.refuse_connect(now, id, error.reason, error.what);
+        }
+        self.disconnect(id, error.reason, error.what);
+    }
+
+    fn count_bad_packet(&mut self, error: DecodeError) {
         let index = match error.reason {
             ReasonCode::MalformedPacket => 0,
             ReasonCode::PacketTooLarge => 2,
@@ -170,12 +199,6 @@ impl Broker {
             _ => 1,
         };
         self.counters.malformed[index] += 1;
-        let Some(connection) = self.connection(id) else { return };
-        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
-            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
-            return self.refuse_connect(now, id, Version::V311, error.reason);
-        }
-        self.disconnect(id, error.reason, error.what);
     }
 
     /// Appends to a connection's outbox.
@@ -185,33 +208,11 @@ impl Broker {
         packet(connection.outbox.append(), version);
         self.mark_dirty(id);
     }
+}
 
-    pub(crate) fn send_puback(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Puback, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_pubrec(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Pubrec, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_pubrel(&mut self, id: ConnectionId, packet_id: u16) {
-        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::Success };
-        self.write(id, |out, version| ack.encode(out, version));
-    }
-
-    /// The client acknowledges what we did not send; the exchange is finished so that it can forget it.
-    pub(crate) fn send_pubrel_unknown(&mut self, id: ConnectionId, packet_id: u16) {
-        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::PacketIdentifierNotFound };
-        self.write(id, |out, version| ack.encode(out, version));
-    }
-
-    pub(crate) fn send_pubcomp(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Pubcomp, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &str) {
-        self.write(id, |out, _| encode_disconnect(out, reason, why));
-    }
+/// Whether a frame begins as a CONNECT of 5.0 does: type, Protocol Name and Protocol Version.
+fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
+    frame.header == CONNECT_HEADER && frame.body.starts_with(b"\x00\x04MQTT\x05")
 }
 
 /// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.

@@ -43,8 +43,12 @@ impl Broker {
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
-        // 5. Answer.
-        self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
+        // 5. Answer: what is recorded or refused is answered as that; of the rest it is known only at the end whether
+        // anybody wanted it.
+        let may_go_nowhere = seq.is_none() && judged.permit.is_some();
+        if !may_go_nowhere {
+            self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
+        }
         let Some(permit) = judged.permit else { return };
         // 6. Route.
         if arrived.retain && judged.may_be_retained() {
@@ -60,9 +64,18 @@ impl Broker {
                 self.note_copy(&mut copies, route.session, outcome, observed);
             }
         }
+        let receivers = routes.len();
         self.routes = routes;
         let noted = seq.is_some().then_some(&mut copies);
-        self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        if may_go_nowhere {
+            let is_wanted = receivers + groups > 0 || arrived.retain;
+            let answer = match is_wanted {
+                true => Answer::of(&arrived, &judged.decision, None),
+                false => Answer::nobody_wanted(&arrived),
+            };
+            self.answer(sender, answer);
+        }
         // 9. Account.
         self.account(now, seq, copies, &judged, permit);
     }
@@ -76,7 +89,7 @@ impl Broker {
         scratch: &mut Scratch,
     ) -> Judged {
         if self.options.lab {
-            return Judged::plain();
+            return if arrived.topic.starts_with("$SYS/") { Judged::not_yours() } else { Judged::plain() };
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
         let uplink = Uplink { sender, topic: arrived.topic, facts: &facts, seen: &self.seen };
@@ -224,6 +237,11 @@ impl Judged {
     fn plain() -> Self {
         let (decision, permit) = policy::uplink::pass_unjudged();
         Self { decision, permit: Some(permit), observed: None }
+    }
+
+    /// Even where everyone may do everything, `$SYS` is the broker's.
+    fn not_yours() -> Self {
+        Self { decision: policy::uplink::refuse_unjudged(), permit: None, observed: None }
     }
 
     fn key(&self) -> Option<PacketKey> {
