@@ -61,6 +61,7 @@ impl Broker {
         if will_delay == Some(0) {
             self.publish_will(now, session_id);
         }
+        self.watch_session(session_id);
         self.pass_on_unsent(now, session_id);
     }
 
