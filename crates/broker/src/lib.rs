@@ -17,6 +17,7 @@ mod packets;
 mod publish;
 mod reason;
 mod retained;
+mod route_cache;
 mod session;
 mod shared;
 mod snapshot;
@@ -96,6 +97,8 @@ pub struct Broker {
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
     held: VecDeque<acknowledge::HeldAcknowledgement>,
+    route_cache: route_cache::RouteCache,
+    /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
     routings: u64,
     timers: timers::Timers,
@@ -125,6 +128,7 @@ impl Broker {
             closing: VecDeque::new(),
             records: Vec::new(),
             held: VecDeque::new(),
+            route_cache: route_cache::RouteCache::new(options.seed),
             routes: Vec::new(),
             routings: 0,
             timers: Default::default(),
