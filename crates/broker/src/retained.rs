@@ -58,6 +58,11 @@ impl Retained {
         self.messages.retain(|_, m| !m.is_expired(now_ms));
     }
 
+    /// Topic and payload bytes of all retained messages.
+    pub fn bytes(&self) -> usize {
+        self.messages.values().map(|m| m.topic.len() + m.payload.len()).sum()
+    }
+
     /// Number of retained messages.
     pub fn len(&self) -> usize {
         self.messages.len()
