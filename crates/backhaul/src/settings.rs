@@ -21,6 +21,7 @@ pub fn limits(config: &Config) -> broker::Limits {
         queue_messages_max: mqtt.queue_messages_max as usize,
         queue_bytes_max: mqtt.queue_bytes_max as usize,
         topic_levels_max: usize::from(mqtt.topic_levels_max),
+        topic_alias_maximum: mqtt.topic_alias_maximum,
         subscriptions_max: mqtt.subscriptions_max as usize,
         retained_max: mqtt.retained_max as usize,
         ..broker::Limits::default()

@@ -1,6 +1,9 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP in both directions. An answer may wait until the history has what it
 //! answers to.
 
+use std::borrow::Cow;
+
+use mqtt::publish::AckKind;
 use mqtt::reason_code::ReasonCode;
 use policy::decision::{Decision, Verdict};
 
@@ -13,6 +16,8 @@ pub(crate) struct Answer {
     pub qos: u8,
     pub packet_id: u16,
     pub reason: ReasonCode,
+    /// One sentence for the client's owner, where something was refused; else empty.
+    pub why: Cow<'static, str>,
     /// The reception that must be durable first.
     pub after: Option<u64>,
 }
@@ -20,11 +25,17 @@ pub(crate) struct Answer {
 impl Answer {
     pub fn of(arrived: &Arrived<'_>, decision: &Decision, after: Option<u64>) -> Self {
         // MQTT 3.1.1 has no reason: the message is acknowledged all the same, or it would come for ever.
-        let reason = match decision.verdict {
-            Verdict::Refuse => ReasonCode::NotAuthorized,
-            Verdict::Accept | Verdict::Rewrite | Verdict::RecordOnly => ReasonCode::Success,
+        let (reason, why) = match decision.verdict {
+            Verdict::Refuse => (ReasonCode::NotAuthorized, decision.sentence.clone()),
+            Verdict::Accept | Verdict::Rewrite | Verdict::RecordOnly => (ReasonCode::Success, "".into()),
         };
-        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, after }
+        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, why, after }
+    }
+
+    /// For a message that nobody wanted and nothing keeps: the publisher may know that it went nowhere.
+    pub fn nobody_wanted(arrived: &Arrived<'_>) -> Self {
+        let (reason, why) = (ReasonCode::NoMatchingSubscribers, "".into());
+        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, why, after: None }
     }
 }
 
@@ -38,6 +49,7 @@ pub(crate) struct HeldAcknowledgement {
     qos: u8,
     packet_id: u16,
     reason: ReasonCode,
+    why: Cow<'static, str>,
 }
 
 impl HeldAcknowledgement {
@@ -63,11 +75,12 @@ impl Broker {
             qos: answer.qos,
             packet_id: answer.packet_id,
             reason: answer.reason,
+            why: answer.why,
         };
         if self.options.acknowledge_when_durable && answer.after.is_some() {
             self.held.push_back(held);
         } else {
-            self.send_answer(&held, held.reason);
+            self.send_answer(&held);
         }
     }
 
@@ -79,7 +92,7 @@ impl Broker {
         if let Some(held) = waiting {
             (held.connection, held.serial) = (connection, serial);
         } else {
-            self.send_pubrec(connection, packet_id, ReasonCode::Success);
+            self.send_ack(connection, AckKind::Pubrec, packet_id, ReasonCode::Success, "");
         }
     }
 
@@ -87,7 +100,7 @@ impl Broker {
     pub(crate) fn on_durable(&mut self, seq: u64) {
         while self.held.front().is_some_and(|h| h.seq <= seq) {
             let Some(held) = self.held.pop_front() else { return };
-            self.send_answer(&held, held.reason);
+            self.send_answer(&held);
         }
     }
 
@@ -95,7 +108,7 @@ impl Broker {
     /// that we have not; a 3.1.1 client hears nothing and sends again when it reconnects.
     pub(crate) fn on_lost(&mut self, seq: u64) {
         let Ok(index) = self.held.binary_search_by_key(&seq, |h| h.seq) else { return };
-        let Some(held) = self.held.remove(index) else { return };
+        let Some(mut held) = self.held.remove(index) else { return };
         self.counters.unacknowledged += 1;
         if let Some(session) = self.session(held.session) {
             session.incoming_qos2.remove(&held.packet_id);
@@ -103,26 +116,28 @@ impl Broker {
         let speaks_v5 =
             self.connections.get(held.connection.index()).is_some_and(|c| c.version == mqtt::Version::V5);
         if speaks_v5 {
-            self.send_answer(&held, ReasonCode::UnspecifiedError);
+            held.reason = ReasonCode::UnspecifiedError;
+            held.why = "The server could not keep this message; please send it again later.".into();
+            self.send_answer(&held);
         }
     }
 
-    fn send_answer(&mut self, held: &HeldAcknowledgement, reason: ReasonCode) {
+    fn send_answer(&mut self, held: &HeldAcknowledgement) {
         let is_same = self.connections.get(held.connection.index()).is_some_and(|c| c.serial == held.serial);
         if !is_same {
             return;
         }
         if held.qos == 1 {
-            self.send_puback(held.connection, held.packet_id, reason);
-            return;
+            let (kind, packet_id) = (AckKind::Puback, held.packet_id);
+            return self.send_ack(held.connection, kind, packet_id, held.reason, &held.why);
         }
-        if reason.is_error()
+        if held.reason.is_error()
             && let Some(session) = self.session(held.session)
         {
             // A PUBREC with an error ends the exchange. [MQTT-4.3.3-4]
             session.incoming_qos2.remove(&held.packet_id);
         }
-        self.send_pubrec(held.connection, held.packet_id, reason);
+        self.send_ack(held.connection, AckKind::Pubrec, held.packet_id, held.reason, &held.why);
     }
 
     /// PUBACK or PUBREC with an error from the client: the message is done.
@@ -160,14 +175,29 @@ impl Broker {
         if is_known {
             self.send_pubrel(id, packet_id);
         } else {
-            self.send_pubrel_unknown(id, packet_id);
+            // The client acknowledges what we did not send; the exchange is finished so that it can forget it.
+            let reason = ReasonCode::PacketIdentifierNotFound;
+            self.send_ack(
+                id,
+                AckKind::Pubrel,
+                packet_id,
+                reason,
+                "No message with this identifier was sent.",
+            );
         }
     }
 
     /// PUBREL from the client. [MQTT-4.3.3-11]
     pub(crate) fn on_pubrel(&mut self, id: ConnectionId, from: SessionId, packet_id: u16) {
         let was_known = self.session(from).is_some_and(|s| s.incoming_qos2.remove(&packet_id));
-        let reason = if was_known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        self.send_pubcomp(id, packet_id, reason);
+        let (reason, why) = match was_known {
+            true => (ReasonCode::Success, ""),
+            false => (ReasonCode::PacketIdentifierNotFound, "No message with this identifier was received."),
+        };
+        self.send_ack(id, AckKind::Pubcomp, packet_id, reason, why);
+    }
+
+    pub(crate) fn send_pubrel(&mut self, id: ConnectionId, packet_id: u16) {
+        self.send_ack(id, AckKind::Pubrel, packet_id, ReasonCode::Success, "");
     }
 }

@@ -6,6 +6,7 @@ use mqtt::Version;
 
 use crate::outbox::Outbox;
 use crate::session::SessionId;
+use crate::topic_alias::{IncomingAliases, OutgoingAliases};
 
 /// Number of a connection; free again once the shell has called `closed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +40,11 @@ pub(crate) struct Connection {
     pub session: Option<SessionId>,
     /// Largest control packet the client takes.
     pub client_packet_bytes_max: u32,
+    /// Whether the client wants Reason Strings in every packet that can carry one. [MQTT-3.1.2-29]
+    pub wants_problem_information: bool,
+    pub incoming_aliases: IncomingAliases,
+    /// `None` for a client that takes no Topic Aliases.
+    pub outgoing_aliases: Option<Box<OutgoingAliases>>,
     /// First bytes of a control packet whose rest has not arrived.
     pub partial: Vec<u8>,
     pub outbox: Outbox,
@@ -59,6 +65,9 @@ impl Connection {
             version: Version::V311,
             session: None,
             client_packet_bytes_max: u32::MAX,
+            wants_problem_information: true,
+            incoming_aliases: IncomingAliases::default(),
+            outgoing_aliases: None,
             partial: Vec::new(),
             outbox: Outbox::default(),
             is_dirty: false,

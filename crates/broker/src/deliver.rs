@@ -1,7 +1,7 @@
 //! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
 
 use crate::message::Message;
-use crate::session::{Identifiers, Inflight, Queued, SessionId, Step};
+use crate::session::{Identifiers, Queued, SessionId};
 use crate::{Broker, ConnectionId, Now};
 
 /// One session that wants a message, its overlapping subscriptions merged. [MQTT-3.3.4-2]
@@ -98,9 +98,8 @@ impl Broker {
             }
             let packet_id = session.fresh_packet_id();
             if self.send_copy(now, connection, to, &copy, packet_id, false) {
-                let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
                 if let Some(session) = self.sessions.get_mut(to.index()) {
-                    session.inflight.push_back(Inflight { packet_id, step, copy: Some(copy) });
+                    session.put_in_flight(copy, packet_id);
                 }
             } else if let Some(session) = self.sessions.get_mut(to.index()) {
                 session.release_bytes(&copy);

@@ -56,20 +56,23 @@ impl Broker {
         // The Will is due after its delay or when the session ends, whichever is first. [MQTT-3.1.3-9]
         session.will_due_ms = will_delay.map(|delay| now.mono_ms.saturating_add(delay));
         if ends_now {
-            self.end_session(now, session_id);
-        } else if will_delay == Some(0) {
+            return self.end_session(now, session_id);
+        }
+        if will_delay == Some(0) {
             self.publish_will(now, session_id);
         }
+        self.pass_on_unsent(now, session_id);
     }
 
     /// Forgets a session and everything it holds.
     pub(crate) fn end_session(&mut self, now: Now, id: SessionId) {
         self.publish_will(now, id);
-        let Some(session) = self.sessions.try_remove(id.index()) else { return };
+        let Some(mut session) = self.sessions.try_remove(id.index()) else { return };
         self.by_client_id.remove(&session.client_id);
         for filter in session.subscriptions.keys() {
-            self.subscriptions.remove(filter, id);
+            self.remove_subscription(filter, id);
         }
+        self.pass_on_all(now, &mut session);
         self.held.retain(|h| !h.is_of(id));
     }
 

@@ -16,12 +16,15 @@ mod observe;
 mod outbox;
 mod packets;
 mod publish;
+mod reason;
 mod retained;
 mod session;
+mod shared;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod tick;
+mod topic_alias;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -84,6 +87,7 @@ pub struct Broker {
     sessions: Slab<Session>,
     by_client_id: BTreeMap<Arc<str>, SessionId>,
     subscriptions: subscription_tree::SubscriptionTree,
+    shared: shared::SharedGroups,
     retained: retained::Retained,
     seen: SeenPackets,
     counters: Counters,
@@ -107,6 +111,7 @@ impl Broker {
             sessions: Slab::new(),
             by_client_id: BTreeMap::new(),
             subscriptions: Default::default(),
+            shared: Default::default(),
             retained: retained::Retained::new(limits.retained_max),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),

@@ -25,6 +25,8 @@ pub struct Limits {
     pub queue_bytes_max: usize,
     /// Levels of a Topic Name or Topic Filter.
     pub topic_levels_max: usize,
+    /// Topic Aliases of one connection, in each direction; 0 for none.
+    pub topic_alias_maximum: u16,
     /// Subscriptions of one client.
     pub subscriptions_max: usize,
     /// Retained messages.
@@ -47,6 +49,7 @@ impl Default for Limits {
             queue_messages_max: 1_000,
             queue_bytes_max: 1_048_576,
             topic_levels_max: 32,
+            topic_alias_maximum: 16,
             subscriptions_max: 200,
             retained_max: 10_000,
             seen_packets_max: 200_000,

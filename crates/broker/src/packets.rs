@@ -1,15 +1,17 @@
 //! Control packets in and out: each packet from a client to its verb, and the small answers.
 
+use std::sync::Arc;
+
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::property::{Properties, id};
 use mqtt::publish::{Ack, AckKind, Publish, PublishOut};
-use mqtt::server_packet::{PINGRESP, encode_disconnect};
+use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
-use crate::message::MessageProperties;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
+use crate::topic_alias::Spelling;
 use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
@@ -39,6 +41,7 @@ impl Broker {
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
                         Ok(packet) => self.on_packet(now, id, packet),
+                        Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
                 }
@@ -73,19 +76,23 @@ impl Broker {
 
     /// The rules that MQTT has for a PUBLISH beyond its form; then the journey.
     fn on_publish_packet(&mut self, now: Now, id: ConnectionId, sender: SessionId, publish: &Publish<'_>) {
-        if publish.properties.number(id::TOPIC_ALIAS).is_some() {
-            // Topic Alias Maximum was not announced, so it is 0. [MQTT-3.3.2-9]
-            let error =
-                DecodeError::with(ReasonCode::TopicAliasInvalid, "a Topic Alias, of which there are none");
-            return self.on_bad_packet(now, id, error);
-        }
+        let aliased = match self.resolve_alias(id, publish) {
+            Ok(topic) => topic,
+            Err(error) => return self.on_bad_packet(now, id, error),
+        };
+        let topic = aliased.as_deref().unwrap_or(publish.topic);
         if publish.properties.number(id::SUBSCRIPTION_IDENTIFIER).is_some() {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
-        if publish.topic.split('/').count() > self.options.limits.topic_levels_max {
+        if topic.split('/').count() > self.options.limits.topic_levels_max {
             let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
             return self.on_bad_packet(now, id, error);
+        }
+        let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
+        if publish.retain && !self.may_retain(version) {
+            let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
+            return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
         }
         if publish.qos == 2 {
             let receive_maximum = usize::from(self.options.limits.receive_maximum);
@@ -104,7 +111,7 @@ impl Broker {
             session.messages_in += 1;
         }
         let arrived = Arrived {
-            topic: publish.topic,
+            topic,
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
@@ -113,6 +120,18 @@ impl Broker {
             properties: travelling(publish.properties),
         };
         self.on_publish(now, sender, arrived);
+    }
+
+    /// The Topic Name that a Topic Alias stands for; `None` when the PUBLISH carries none.
+    fn resolve_alias(
+        &mut self,
+        id: ConnectionId,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Arc<str>>, DecodeError> {
+        let Some(alias) = publish.properties.number(id::TOPIC_ALIAS) else { return Ok(None) };
+        let max = self.options.limits.topic_alias_maximum;
+        let Some(connection) = self.connection(id) else { return Ok(None) };
+        connection.incoming_aliases.resolve(alias, publish.topic, max).map(Some)
     }
 
     fn on_ack(&mut self, now: Now, id: ConnectionId, from: SessionId, ack: Ack) {
@@ -148,8 +167,31 @@ impl Broker {
         self.close(id, "left");
     }
 
+    /// A CONNECT of 5.0 that breaks a rule can be answered with what is wrong. [MQTT-3.1.4-1]
+    fn on_bad_connect_v5(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        match self.connection(id).filter(|c| c.session.is_none()) {
+            Some(connection) => connection.version = Version::V5,
+            None => return self.on_bad_packet(now, id, error),
+        }
+        let may_say = error.reason.may_stand_in(mqtt::reason_code::carrier::CONNACK);
+        let reason = if may_say { error.reason } else { ReasonCode::ProtocolError };
+        self.count_bad_packet(error);
+        self.refuse_connect(now, id, reason, error.what);
+    }
+
     /// Bytes that are no lawful packet: counted, answered where the client can be told, and the connection ends.
     pub(crate) fn on_bad_packet(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        self.count_bad_packet(error);
+        let Some(connection) = self.connection(id) else { return };
+        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
+            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
+            connection.version = Version::V311;
+            return self.refuse_connect(now, id, error.reason, error.what);
+        }
+        self.disconnect(id, error.reason, error.what);
+    }
+
+    fn count_bad_packet(&mut self, error: DecodeError) {
         let index = match error.reason {
             ReasonCode::MalformedPacket => 0,
             ReasonCode::PacketTooLarge => 2,
@@ -157,12 +199,6 @@ impl Broker {
             _ => 1,
         };
         self.counters.malformed[index] += 1;
-        let Some(connection) = self.connection(id) else { return };
-        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
-            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
-            return self.refuse_connect(now, id, Version::V311, error.reason);
-        }
-        self.disconnect(id, error.reason, error.what);
     }
 
     /// Appends to a connection's outbox.
@@ -172,64 +208,29 @@ impl Broker {
         packet(connection.outbox.append(), version);
         self.mark_dirty(id);
     }
-
-    pub(crate) fn send_puback(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Puback, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_pubrec(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Pubrec, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_pubrel(&mut self, id: ConnectionId, packet_id: u16) {
-        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::Success };
-        self.write(id, |out, version| ack.encode(out, version));
-    }
-
-    /// The client acknowledges what we did not send; the exchange is finished so that it can forget it.
-    pub(crate) fn send_pubrel_unknown(&mut self, id: ConnectionId, packet_id: u16) {
-        let ack = Ack { kind: AckKind::Pubrel, packet_id, reason: ReasonCode::PacketIdentifierNotFound };
-        self.write(id, |out, version| ack.encode(out, version));
-    }
-
-    pub(crate) fn send_pubcomp(&mut self, id: ConnectionId, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind: AckKind::Pubcomp, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &str) {
-        self.write(id, |out, _| encode_disconnect(out, reason, why));
-    }
 }
 
-/// The properties that travel with a message; most have none, which costs nothing.
-pub(crate) fn travelling(properties: Properties<'_>) -> Option<Box<MessageProperties>> {
+/// Whether a frame begins as a CONNECT of 5.0 does: type, Protocol Name and Protocol Version.
+fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
+    frame.header == CONNECT_HEADER && frame.body.starts_with(b"\x00\x04MQTT\x05")
+}
+
+/// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.
+pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
+    const TRAVELLING: [u32; 5] = [
+        id::PAYLOAD_FORMAT,
+        id::CONTENT_TYPE,
+        id::RESPONSE_TOPIC,
+        id::CORRELATION_DATA,
+        id::USER_PROPERTY,
+    ];
     if properties.is_empty() {
         return None;
     }
-    let mut user_properties = Vec::new();
-    properties.copy_user_properties(&mut user_properties);
-    let travelling = MessageProperties {
-        payload_format: properties.number(id::PAYLOAD_FORMAT).and_then(|v| u8::try_from(v).ok()),
-        content_type: properties.text(id::CONTENT_TYPE).map(Into::into),
-        response_topic: properties.text(id::RESPONSE_TOPIC).map(Into::into),
-        correlation_data: properties.binary(id::CORRELATION_DATA).map(Into::into),
-        user_properties: user_properties.into(),
-    };
-    (travelling != MessageProperties::default()).then(|| Box::new(travelling))
-}
-
-impl MessageProperties {
-    /// As bytes of a property section, without its length.
-    fn encode(&self) -> Vec<u8> {
-        use mqtt::property::{Value, put};
-        let mut out = Vec::new();
-        self.payload_format.iter().for_each(|v| put(&mut out, id::PAYLOAD_FORMAT, Value::Byte(*v)));
-        self.content_type.iter().for_each(|v| put(&mut out, id::CONTENT_TYPE, Value::Text(v)));
-        self.response_topic.iter().for_each(|v| put(&mut out, id::RESPONSE_TOPIC, Value::Text(v)));
-        self.correlation_data.iter().for_each(|v| put(&mut out, id::CORRELATION_DATA, Value::Binary(v)));
-        out.extend_from_slice(&self.user_properties);
-        out
-    }
+    let mut out = Vec::new();
+    let travelling = properties.iter().filter(|(id, _)| TRAVELLING.contains(id));
+    travelling.for_each(|(id, value)| mqtt::property::put(&mut out, id, value));
+    (!out.is_empty()).then(|| out.into())
 }
 
 /// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
@@ -242,23 +243,34 @@ pub(crate) fn write_publish(
     again: bool,
 ) -> bool {
     let (message, version) = (&copy.message, connection.version);
-    let shared = match (&message.properties, version) {
-        (Some(properties), Version::V5) => properties.encode(),
-        _ => Vec::new(),
-    };
-    let publish = PublishOut {
+    let spelling =
+        connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
+    let mut publish = PublishOut {
         dup: again,
         qos: copy.qos,
         retain: copy.retain,
-        topic: &message.topic,
+        topic: if matches!(spelling, Spelling::Alias(_)) { "" } else { &message.topic },
+        alias: match spelling {
+            Spelling::Topic => None,
+            Spelling::Both(alias) | Spelling::Alias(alias) => Some(alias),
+        },
         packet_id,
-        shared_properties: &shared,
+        shared_properties: message.properties.as_deref().unwrap_or_default(),
         expiry_s: message.expiry_left_s(now.mono_ms),
         identifiers: &copy.identifiers,
         payload: &message.payload,
     };
-    if publish.len(version) > connection.client_packet_bytes_max as usize {
+    let bytes_max = connection.client_packet_bytes_max as usize;
+    if publish.len(version) > bytes_max && matches!(spelling, Spelling::Both(_)) {
+        publish.alias = None; // A first alias must not make the packet one that the client does not take.
+    }
+    if publish.len(version) > bytes_max {
         return false;
+    }
+    if let (Spelling::Both(alias), Some(_), Some(aliases)) =
+        (spelling, publish.alias, &mut connection.outgoing_aliases)
+    {
+        aliases.note_told(&message.topic, alias);
     }
     let out = connection.outbox.append();
     let payload_at = publish.encode(out, version);

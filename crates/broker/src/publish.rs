@@ -13,7 +13,7 @@ use policy::uplink::{Permit, Uplink, decide_uplink};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
-use crate::message::{Message, MessageProperties};
+use crate::message::Message;
 use crate::observe::{Observed, write_down};
 use crate::session::{Queued, SessionId};
 use crate::{Broker, Now};
@@ -28,7 +28,8 @@ pub(crate) struct Arrived<'a> {
     pub packet_id: u16,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
-    pub properties: Option<Box<MessageProperties>>,
+    /// Properties that travel with it, encoded.
+    pub properties: Option<Arc<[u8]>>,
 }
 
 impl Broker {
@@ -42,8 +43,12 @@ impl Broker {
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
-        // 5. Answer.
-        self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
+        // 5. Answer: what is recorded or refused is answered as that; of the rest it is known only at the end whether
+        // anybody wanted it.
+        let may_go_nowhere = seq.is_none() && judged.permit.is_some();
+        if !may_go_nowhere {
+            self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
+        }
         let Some(permit) = judged.permit else { return };
         // 6. Route.
         if arrived.retain && judged.may_be_retained() {
@@ -59,7 +64,18 @@ impl Broker {
                 self.note_copy(&mut copies, route.session, outcome, observed);
             }
         }
+        let receivers = routes.len();
         self.routes = routes;
+        let noted = seq.is_some().then_some(&mut copies);
+        let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        if may_go_nowhere {
+            let is_wanted = receivers + groups > 0 || arrived.retain;
+            let answer = match is_wanted {
+                true => Answer::of(&arrived, &judged.decision, None),
+                false => Answer::nobody_wanted(&arrived),
+            };
+            self.answer(sender, answer);
+        }
         // 9. Account.
         self.account(now, seq, copies, &judged, permit);
     }
@@ -73,7 +89,7 @@ impl Broker {
         scratch: &mut Scratch,
     ) -> Judged {
         if self.options.lab {
-            return Judged::plain();
+            return if arrived.topic.starts_with("$SYS/") { Judged::not_yours() } else { Judged::plain() };
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
         let uplink = Uplink { sender, topic: arrived.topic, facts: &facts, seen: &self.seen };
@@ -135,7 +151,7 @@ impl Broker {
     }
 
     /// 7. Release: policy decides again, for one receiver.
-    fn decide_copy(
+    pub(crate) fn decide_copy(
         &self,
         sender: SessionId,
         receiver: SessionId,
@@ -164,7 +180,7 @@ impl Broker {
         decide_release(&self.options.policy, &release)
     }
 
-    fn note_copy(
+    pub(crate) fn note_copy(
         &mut self,
         copies: &mut Vec<ReleasedCopy>,
         to: SessionId,
@@ -223,6 +239,11 @@ impl Judged {
         Self { decision, permit: Some(permit), observed: None }
     }
 
+    /// Even where everyone may do everything, `$SYS` is the broker's.
+    fn not_yours() -> Self {
+        Self { decision: policy::uplink::refuse_unjudged(), permit: None, observed: None }
+    }
+
     fn key(&self) -> Option<PacketKey> {
         self.observed.as_ref().and_then(|o| o.key)
     }
@@ -265,6 +286,7 @@ impl Broker {
             retain: message.retain && route.retain_as_published,
             hop_limit,
             identifiers: route.identifiers.clone(),
+            group: None,
         };
         if self.deliver(now, route.session, copy) { outcome } else { Outcome::Dropped }
     }

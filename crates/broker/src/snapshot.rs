@@ -86,7 +86,7 @@ impl Broker {
             at_ms: now.unix_ms,
             clients: clients.collect(),
             connections: self.connections.len(),
-            subscriptions: self.subscriptions.len(),
+            subscriptions: self.subscriptions.len() + self.shared.len(),
             retained: self.retained.len(),
             counters: self.counters.clone(),
             last_seq: self.last_seq,

@@ -3,8 +3,10 @@
 use mqtt::property::id;
 use mqtt::subscribe::{Options, Subscribe, Unsubscribe, encode_suback, encode_unsuback};
 use mqtt::{ReasonCode, topic};
-use policy::subscribe::decide_subscribe;
+use policy::response::is_own_response_filter;
+use policy::subscribe::{decide_share, decide_subscribe};
 
+use crate::reason::Explains;
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
@@ -19,22 +21,26 @@ impl Broker {
     ) {
         let identifier = packet.properties.number(id::SUBSCRIPTION_IDENTIFIER);
         let mut codes = Vec::new();
+        let mut why = String::new();
         let mut wanted = Vec::new();
         for (filter, options) in packet.filters() {
             match self.subscribe_one(who, filter, options, identifier) {
                 Ok(is_new) => {
                     codes.push(options.qos);
-                    if options.retain_handling == 0 || (options.retain_handling == 1 && is_new) {
+                    if wants_retained(filter, options, is_new) {
                         wanted.push((filter, options));
                     }
                 }
-                Err(reason) => {
+                Err((reason, sentence)) => {
                     self.counters.subscriptions_refused += 1;
                     codes.push(reason.code());
+                    explain(&mut why, filter, sentence);
                 }
             }
         }
-        self.write(id, |out, version| encode_suback(out, version, packet.packet_id, &codes));
+        self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
+            encode_suback(out, version, packet.packet_id, &codes, why);
+        });
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
         }
@@ -47,22 +53,29 @@ impl Broker {
         filter: &str,
         options: Options,
         identifier: Option<u32>,
-    ) -> Result<bool, ReasonCode> {
+    ) -> Result<bool, (ReasonCode, &'static str)> {
         let limits = &self.options.limits;
         let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
-        if topic::is_shared(filter) {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
-        if !topic::is_valid_filter(filter, levels_max) {
-            return Err(ReasonCode::TopicFilterInvalid);
+        let topics = topics_of(filter).ok_or((ReasonCode::TopicFilterInvalid, BAD_SHARE))?;
+        if !topic::is_valid_filter(topics, levels_max) {
+            return Err((ReasonCode::TopicFilterInvalid, BAD_FILTER));
         }
         let Some(session) = self.sessions.get_mut(who.index()) else {
-            return Err(ReasonCode::UnspecifiedError);
+            return Err((ReasonCode::UnspecifiedError, "the session is gone"));
         };
-        decide_subscribe(&session.principal, filter).map_err(|_| ReasonCode::NotAuthorized)?;
+        let refused = |sentence| (ReasonCode::NotAuthorized, sentence);
+        if topic::is_shared(filter) {
+            decide_share(&session.principal).map_err(refused)?;
+        }
+        if !is_own_response_filter(&session.principal, &session.client_id, topics) {
+            decide_subscribe(&session.principal, topics).map_err(refused)?;
+        }
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
-            return Err(ReasonCode::QuotaExceeded);
+            return Err((
+                ReasonCode::QuotaExceeded,
+                "one client has no more subscriptions than it has already",
+            ));
         }
         let subscription = Subscription {
             qos: options.qos,
@@ -70,9 +83,26 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             identifier,
         };
-        session.subscriptions.insert(filter.into(), subscription);
-        self.subscriptions.insert(filter, who, subscription);
+        self.add_subscription(filter, who, subscription);
         Ok(is_new)
+    }
+
+    /// Puts a subscription, shared or not, where messages find it and into its session.
+    pub(crate) fn add_subscription(&mut self, filter: &str, who: SessionId, subscription: Subscription) {
+        let Some(session) = self.sessions.get_mut(who.index()) else { return };
+        session.subscriptions.insert(filter.into(), subscription);
+        match topic::split_shared(filter) {
+            Some((_, topics)) => self.shared.join(filter, topics, who, subscription),
+            None => self.subscriptions.insert(filter, who, subscription),
+        };
+    }
+
+    /// Takes a subscription, shared or not, out of where messages find it; returns whether it was there.
+    pub(crate) fn remove_subscription(&mut self, filter: &str, who: SessionId) -> bool {
+        match topic::split_shared(filter) {
+            Some((_, topics)) => self.shared.leave(filter, topics, who),
+            None => self.subscriptions.remove(filter, who),
+        }
     }
 
     /// Retained messages for a new subscription. Of mesh traffic nothing is retained, so no radio is at stake.
@@ -90,6 +120,7 @@ impl Broker {
                 retain: true, // [MQTT-3.3.1-8]
                 hop_limit: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
+                group: None,
                 message,
             };
             self.deliver(now, who, copy);
@@ -98,17 +129,54 @@ impl Broker {
 
     pub(crate) fn on_unsubscribe(&mut self, id: ConnectionId, who: SessionId, packet: &Unsubscribe<'_>) {
         let mut codes = Vec::new();
+        let mut why = String::new();
         for filter in packet.filters() {
-            if !topic::is_valid_filter(filter, usize::MAX) {
+            if topics_of(filter).is_none_or(|topics| !topic::is_valid_filter(topics, usize::MAX)) {
                 codes.push(ReasonCode::TopicFilterInvalid.code());
+                explain(&mut why, filter, BAD_FILTER);
                 continue;
             }
             let Some(session) = self.sessions.get_mut(who.index()) else { return };
             session.subscriptions.remove(filter);
-            let was_there = self.subscriptions.remove(filter, who);
+            let was_there = self.remove_subscription(filter, who);
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(reason.code());
         }
-        self.write(id, |out, version| encode_unsuback(out, version, packet.packet_id, &codes));
+        self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
+            encode_unsuback(out, version, packet.packet_id, &codes, why);
+        });
     }
+}
+
+const BAD_FILTER: &str = "a filter has at least one character, `+` and `#` fill whole levels, `#` comes last, and there are not too many levels";
+const BAD_SHARE: &str =
+    "a shared subscription is written `$share/{name}/{filter}`, and the name has no wildcard";
+
+/// Adds what was wrong with one filter to the Reason String of the answer, as long as that stays readable.
+fn explain(why: &mut String, filter: &str, sentence: &str) {
+    const BYTES_MAX: usize = 400;
+    let before = if why.is_empty() { "" } else { "; " };
+    if filter.len() + sentence.len() + why.len() < BYTES_MAX {
+        *why += &format!("{before}`{filter}`: {sentence}");
+    } else if why.is_empty() {
+        *why += sentence;
+    }
+}
+
+/// Whether retained messages are to be sent; a Shared Subscription gets none (§ 4.8.2). [MQTT-3.3.1-9..11]
+fn wants_retained(filter: &str, options: Options, is_new: bool) -> bool {
+    let asks = match options.retain_handling {
+        0 => true,
+        1 => is_new,
+        _ => false,
+    };
+    asks && !topic::is_shared(filter)
+}
+
+/// The part of a filter that topics are matched with; `None` for a Shared Subscription that is not well formed.
+fn topics_of(filter: &str) -> Option<&str> {
+    if topic::is_shared(filter) {
+        return topic::split_shared(filter).map(|(_, topics)| topics);
+    }
+    Some(filter)
 }

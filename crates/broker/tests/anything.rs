@@ -57,15 +57,16 @@ enum Step {
 }
 
 const TOPICS: [&str; 4] = ["a/b", "a", "$SYS/x", "msh/US/2/e/LongFast/!7c5a0a01"];
-const FILTERS: [&str; 6] = ["a/+", "#", "a/b", "msh/US/2/e/LongFast/+", "$SYS/#", "bad/#/filter"];
+const FILTERS: [&str; 7] =
+    ["a/+", "#", "a/b", "msh/US/2/e/LongFast/+", "$SYS/#", "bad/#/filter", "$share/g/a/#"];
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Open),
         6 => (0u8..4, any::<bool>(), any::<bool>(), prop_oneof![Just(0u32), Just(5), Just(u32::MAX)], any::<bool>())
             .prop_map(|(name, version, clean, expiry, will)| Step::Connect { name, version, clean, expiry, will }),
-        5 => (0usize..6, 0u8..3, any::<bool>()).prop_map(|(filter, qos, no_local)| Step::Subscribe { filter, qos, no_local }),
-        1 => (0usize..6).prop_map(Step::Unsubscribe),
+        5 => (0usize..7, 0u8..3, any::<bool>()).prop_map(|(filter, qos, no_local)| Step::Subscribe { filter, qos, no_local }),
+        1 => (0usize..7).prop_map(Step::Unsubscribe),
         8 => (0usize..4, 0u8..3, any::<bool>(), any::<bool>(), 1u16..8, 0usize..300).prop_map(
             |(topic, qos, retain, dup, packet_id, size)| Step::Publish { topic, qos, retain, dup: dup && qos > 0, packet_id, size }),
         6 => (1u32..4, 0u32..6, 0u32..9, any::<bool>())

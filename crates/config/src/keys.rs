@@ -40,6 +40,9 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
         "The same limit in bytes; at least `max_packet_size`.";
     topic_levels_max: u16 = Whole(32), Kind::Whole { min: 8, max: 1_024 },
         "Levels that a topic or filter may have.";
+    topic_alias_maximum: u16 = Whole(16), Kind::Whole { min: 0, max: 65_535 },
+        "Topic aliases that one MQTT 5.0 connection may use, in each direction: short numbers in place of topics. \
+         0 for none.";
     subscriptions_max: u32 = Whole(200), Kind::Whole { min: 1, max: 100_000 },
         "Subscriptions of one client.";
     retained_max: u32 = Whole(10_000), Kind::Whole { min: 0, max: 10_000_000 },
@@ -86,8 +89,9 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
 section! { History, HISTORY_LINES, "history", "What is remembered.";
     enabled: bool = Flag(true), Kind::Flag,
         "Whether receptions and releases are recorded. Without it, log, explain and packet pages are empty.";
-    commit_interval_ms: u32 = Whole(20), Kind::Whole { min: 1, max: 10_000 },
-        "Longest wait before records are written to disk, in milliseconds.";
+    commit_interval_ms: u32 = Whole(250), Kind::Whole { min: 1, max: 10_000 },
+        "Longest wait before records are written to disk, in milliseconds. What somebody waits for (QoS 1 and 2) is \
+         written at once.";
     batch_max: u32 = Whole(2_000), Kind::Whole { min: 1, max: 100_000 },
         "Records written in one go.";
     queue_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },

@@ -1,9 +1,10 @@
 //! One record into the tables of a day, in the transaction of its batch. What repeats is stored once and remembered.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
+use foldhash::quality::RandomState;
 use record::{ConnectionEvent, ConnectionWhat, Reception, Release};
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use crate::copies::{self, Copy};
 use crate::header;
@@ -13,17 +14,17 @@ use crate::schema::EVERYONE;
 /// Ids of rows in one file. Forgotten when a transaction fails, since its rows are not there then.
 #[derive(Debug, Default)]
 pub struct Ids {
-    words: HashMap<String, i64>,
-    layouts: HashMap<Vec<u8>, i64>,
-    sources: HashMap<[i64; 5], i64>,
-    judgements: HashMap<[i64; 11], i64>,
+    words: HashMap<String, i64, RandomState>,
+    layouts: HashMap<Vec<u8>, i64, RandomState>,
+    sources: HashMap<[i64; 5], i64, RandomState>,
+    judgements: HashMap<[i64; 11], i64, RandomState>,
     bodies: RecentBodies,
 }
 
 /// Bodies stored lately: copies of a packet come within seconds. A body that was forgotten is stored once more.
 #[derive(Debug, Default)]
 struct RecentBodies {
-    ids: BTreeMap<(u32, u32), (i64, Vec<u8>)>,
+    ids: HashMap<(u32, u32), (i64, Vec<u8>), RandomState>,
     order: VecDeque<(u32, u32)>,
 }
 
@@ -39,13 +40,29 @@ const NONE: i64 = -1;
 
 /// A transaction and the ids known in it.
 pub struct Insert<'a> {
-    /// The transaction's connection.
-    pub connection: &'a Connection,
-    /// Ids known in it.
-    pub ids: &'a mut Ids,
+    connection: &'a Connection,
+    ids: &'a mut Ids,
+    /// The statements that every reception needs are looked up once per transaction.
+    reception: CachedStatement<'a>,
+    body: CachedStatement<'a>,
+    release: CachedStatement<'a>,
 }
 
-impl Insert<'_> {
+impl<'a> Insert<'a> {
+    /// Inserts through a transaction's connection, with the ids known in its file.
+    pub fn new(connection: &'a Connection, ids: &'a mut Ids) -> rusqlite::Result<Self> {
+        Ok(Self {
+            reception: connection.prepare_cached(
+                "INSERT OR IGNORE INTO reception
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?,
+            body: connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?,
+            release: connection.prepare_cached("INSERT OR IGNORE INTO release VALUES (?1, ?2, ?3)")?,
+            connection,
+            ids,
+        })
+    }
+
     /// Stores a reception.
     pub fn reception(&mut self, r: &Reception) -> rusqlite::Result<()> {
         let source = self.source(r)?;
@@ -62,10 +79,7 @@ impl Insert<'_> {
         let content = parts.as_ref().map_or(&*r.payload, |parts| &parts.values);
         let header = r.packet.map(|p| header::put(&p, &r.payload)).filter(|header| !header.is_empty());
         let snr_quarters = r.packet.and_then(|p| p.rx_snr).filter(|snr| snr.is_finite());
-        let mut insert = self.connection.prepare_cached(
-            "INSERT OR IGNORE INTO reception VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?;
-        insert.execute(params![
+        self.reception.execute(params![
             r.seq as i64,
             r.at_ms,
             source,
@@ -99,9 +113,7 @@ impl Insert<'_> {
             let (kind, outcome, observed) = (copy.kind, copy.outcome, copy.observed);
             copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed });
         }
-        let mut insert =
-            self.connection.prepare_cached("INSERT OR IGNORE INTO release VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![release.reception_seq as i64, release.at_ms, bytes]).map(drop)
+        self.release.execute(params![release.reception_seq as i64, release.at_ms, bytes]).map(drop)
     }
 
     /// Stores a connection event.
@@ -222,7 +234,7 @@ impl Insert<'_> {
         if let Some((id, _)) = bodies.ids.get(&packet).filter(|(_, known)| known == content) {
             return Ok(*id);
         }
-        self.connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?.execute([content])?;
+        self.body.execute([content])?;
         let id = self.connection.last_insert_rowid();
         if content.len() <= RECENT_BODY_BYTES_MAX {
             if bodies.ids.insert(packet, (id, content.to_vec())).is_none() {

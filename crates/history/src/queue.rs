@@ -18,7 +18,7 @@ pub struct Bounds {
     pub bytes_max: usize,
     /// Records taken out at once at most.
     pub batch_max: usize,
-    /// How long the first record of a batch waits for others.
+    /// How long the first record of a batch waits for others. A record that somebody waits for ends the wait.
     pub batch_wait: Duration,
 }
 
@@ -27,7 +27,7 @@ pub struct Bounds {
 pub struct Queue {
     bounds: Bounds,
     inner: Mutex<Inner>,
-    /// Told when `count_wanted` is reached, and at the end.
+    /// Told when the taker has what it waits for, and at the end.
     changed: Condvar,
 }
 
@@ -35,15 +35,18 @@ pub struct Queue {
 struct Inner {
     records: VecDeque<Record>,
     bytes: usize,
-    /// Records that the taker waits for; fewer do not wake it.
-    count_wanted: usize,
+    /// Records among them whose publisher waits for its acknowledgement.
+    awaited: usize,
+    /// Records that the taker waits for; fewer do not wake it, unless one is awaited. `None` while a batch is stored.
+    count_wanted: Option<usize>,
     is_closed: bool,
 }
 
 impl Queue {
     /// An empty queue.
     pub const fn new(bounds: Bounds) -> Self {
-        let inner = Inner { records: VecDeque::new(), bytes: 0, count_wanted: 1, is_closed: false };
+        let inner =
+            Inner { records: VecDeque::new(), bytes: 0, awaited: 0, count_wanted: None, is_closed: false };
         Self { bounds, inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -55,8 +58,10 @@ impl Queue {
             return false;
         }
         inner.bytes = bytes;
+        inner.awaited += usize::from(is_awaited(&record));
         inner.records.push_back(record);
-        if inner.records.len() >= inner.count_wanted {
+        let count = inner.records.len();
+        if inner.count_wanted.is_some_and(|wanted| count >= wanted || inner.awaited > 0) {
             self.changed.notify_all();
         }
         true
@@ -65,27 +70,27 @@ impl Queue {
     /// Waits for the next batch; `None` when the queue is closed and empty.
     pub fn take_batch(&self) -> Option<Vec<Record>> {
         let mut inner = self.lock();
-        inner.count_wanted = 1;
+        inner.count_wanted = Some(1);
         while inner.records.is_empty() {
             if inner.is_closed {
                 return None;
             }
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        inner.count_wanted = self.bounds.batch_max;
+        inner.count_wanted = Some(self.bounds.batch_max);
         let until = Instant::now() + self.bounds.batch_wait;
-        while inner.records.len() < self.bounds.batch_max && !inner.is_closed {
+        while inner.records.len() < self.bounds.batch_max && inner.awaited == 0 && !inner.is_closed {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        // Nobody waits while the batch is stored.
-        inner.count_wanted = usize::MAX;
+        inner.count_wanted = None;
         let count = inner.records.len().min(self.bounds.batch_max.max(1));
         let batch: Vec<Record> = inner.records.drain(..count).collect();
         inner.bytes -= batch.iter().map(bytes_of).sum::<usize>();
+        inner.awaited -= batch.iter().filter(|record| is_awaited(record)).count();
         Some(batch)
     }
 
@@ -106,6 +111,11 @@ impl Queue {
         // No code panics while it holds the lock, so what it guards is whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a client waits for its PUBACK or PUBREC until this record is on disk.
+fn is_awaited(record: &Record) -> bool {
+    matches!(record, Record::Reception(reception) if reception.qos > 0)
 }
 
 /// Memory that a record keeps, roughly.

@@ -24,7 +24,8 @@ pub struct RecorderOptions {
     pub queue_bytes_max: usize,
     /// Records in one transaction at most.
     pub batch_max: usize,
-    /// How long a record waits for others to share its transaction.
+    /// How long a record waits for others to share its transaction, unless somebody waits for it: a reception with QoS
+    /// 1 or 2 is stored at once, with all that has gathered while the disk was busy.
     pub commit_interval: Duration,
 }
 
@@ -34,7 +35,7 @@ impl Default for RecorderOptions {
             queue_max: 100_000,
             queue_bytes_max: 64 << 20,
             batch_max: 2_000,
-            commit_interval: Duration::from_millis(20),
+            commit_interval: Duration::from_millis(250),
         }
     }
 }

@@ -154,7 +154,7 @@ impl OpenDay {
         let mut last_seq = 0;
         let Self { connection, ids, latest_ms, .. } = self;
         let transaction = connection.transaction()?;
-        let mut insert = Insert { connection: &transaction, ids };
+        let mut insert = Insert::new(&transaction, ids)?;
         for record in batch {
             match record {
                 Record::Reception(reception) => {
@@ -169,6 +169,7 @@ impl OpenDay {
                 Record::Connection(event) => insert.connection(event)?,
             }
         }
+        drop(insert);
         transaction.commit()?;
         Ok(last_seq)
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::Version;
 use crate::error::DecodeError;
-use crate::property::{Properties, id, place};
+use crate::property::{Properties, Value, id, place, put_section};
 use crate::reason_code::{ReasonCode, carrier};
-use crate::wire::{Reader, put_binary, put_u16, put_variable, variable_len};
+use crate::wire::{Reader, put_binary, put_packet, put_u16, put_variable, variable_len};
 
 /// PUBLISH.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,8 +92,10 @@ pub struct PublishOut<'a> {
     pub qos: u8,
     /// RETAIN flag.
     pub retain: bool,
-    /// Topic Name.
+    /// Topic Name; empty only with a Topic Alias that the receiver knows.
     pub topic: &'a str,
+    /// Topic Alias; ignored for 3.1.1.
+    pub alias: Option<u16>,
     /// Packet Identifier; 0 for QoS 0.
     pub packet_id: u16,
     /// Property bytes that are the same for every receiver, without their length; ignored for 3.1.1.
@@ -109,7 +111,10 @@ pub struct PublishOut<'a> {
 impl PublishOut<'_> {
     fn properties_len(&self) -> usize {
         let identifiers: usize = self.identifiers.iter().map(|i| 1 + variable_len(*i as usize)).sum();
-        self.shared_properties.len() + if self.expiry_s.is_some() { 5 } else { 0 } + identifiers
+        self.shared_properties.len()
+            + if self.expiry_s.is_some() { 5 } else { 0 }
+            + if self.alias.is_some() { 3 } else { 0 }
+            + identifiers
     }
 
     fn body_len(&self, version: Version) -> usize {
@@ -149,6 +154,10 @@ impl PublishOut<'_> {
             if let Some(expiry_s) = self.expiry_s {
                 out.push(id::MESSAGE_EXPIRY as u8);
                 out.extend_from_slice(&expiry_s.to_be_bytes());
+            }
+            if let Some(alias) = self.alias {
+                out.push(id::TOPIC_ALIAS as u8);
+                put_u16(out, alias);
             }
             for identifier in self.identifiers {
                 out.push(id::SUBSCRIPTION_IDENTIFIER as u8);
@@ -222,6 +231,16 @@ impl Ack {
         }
         r.end()?;
         Ok(Self { kind, packet_id, reason })
+    }
+
+    /// Appends the packet with a Reason String for people; without one it is as [`Ack::encode`] writes it.
+    pub fn encode_why(&self, out: &mut Vec<u8>, version: Version, why: Option<&str>) {
+        let Some(why) = why.filter(|_| version == Version::V5) else { return self.encode(out, version) };
+        put_packet(out, self.kind.header(), |out| {
+            put_u16(out, self.packet_id);
+            out.push(self.reason.code());
+            put_section(out, &[(id::REASON_STRING, Value::Text(why))]);
+        });
     }
 
     /// Appends the packet; the Reason Code is left out where it says nothing.

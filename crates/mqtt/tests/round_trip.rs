@@ -100,16 +100,17 @@ proptest! {
     fn publish(
         version in version(), flags in (any::<bool>(), 0u8..3, any::<bool>()), topic in topic(), packet_id in 1u16..,
         properties in properties(place::PUBLISH), expiry_s in option::of(any::<u32>()),
+        alias in option::of(1u16..),
         identifiers in vec(1u32..=268_435_455, 0..4), payload in vec(any::<u8>(), 0..300), before in 0usize..5,
     ) {
         let (dup, qos, retain) = (flags.0 && flags.1 > 0, flags.1, flags.2);
         let packet_id = if qos > 0 { packet_id } else { 0 };
         // What is the same for every receiver; the rest is said by its own fields.
-        let shared: Vec<_> = properties.into_iter().filter(|(id, _)| !matches!(id, 0x02 | 0x0b)).collect();
+        let shared: Vec<_> = properties.into_iter().filter(|(id, _)| !matches!(id, 0x02 | 0x0b | 0x23)).collect();
         let mut shared_properties = Vec::new();
         lent(&shared).into_iter().for_each(|(id, value)| put(&mut shared_properties, id, value));
         let sent = PublishOut {
-            dup, qos, retain, topic: &topic, packet_id, shared_properties: &shared_properties, expiry_s,
+            dup, qos, retain, topic: &topic, alias, packet_id, shared_properties: &shared_properties, expiry_s,
             identifiers: &identifiers, payload: &payload,
         };
         let mut out = vec![0; before];
@@ -128,6 +129,7 @@ proptest! {
         prop_assert_eq!((got.topic, got.payload), (topic.as_str(), payload.as_slice()));
         let mut all = shared;
         all.extend(expiry_s.map(|s| (0x02, Held::Four(s))));
+        all.extend(alias.map(|a| (0x23, Held::Two(a))));
         all.extend(identifiers.iter().map(|i| (0x0b, Held::Variable(*i))));
         same(got.properties, version, &all)?;
         let mut copied = Vec::new();
@@ -139,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn acknowledgements(version in version(), kind in 0..4, packet_id in 1u16.., reason in reason(carrier::PUBLISH_ACK)) {
+    fn acknowledgements(version in version(), kind in 0..4, packet_id in 1u16.., reason in reason(carrier::PUBLISH_ACK), why in option::of(text())) {
         let kind = [AckKind::Puback, AckKind::Pubrec, AckKind::Pubrel, AckKind::Pubcomp][kind as usize];
         let reason = match kind {
             AckKind::Puback | AckKind::Pubrec => reason,
@@ -148,7 +150,7 @@ proptest! {
         };
         let sent = Ack { kind, packet_id, reason };
         let mut out = Vec::new();
-        sent.encode(&mut out, version);
+        sent.encode_why(&mut out, version, why.as_deref());
         let frame = whole(&out);
         let expected = if version == Version::V5 { sent } else { Ack { reason: ReasonCode::Success, ..sent } };
         match (client_packet::decode(&frame, version), server_packet::decode(&frame, version)) {
@@ -192,12 +194,12 @@ proptest! {
     #[test]
     fn suback_and_unsuback(
         version in version(), packet_id in 1u16.., granted in vec(reason(carrier::SUBACK), 1..200),
-        gone in vec(reason(carrier::UNSUBACK), 1..200),
+        gone in vec(reason(carrier::UNSUBACK), 1..200), why in option::of(text()),
     ) {
         let granted: Vec<_> = granted.into_iter().map(ReasonCode::code).collect();
         let gone: Vec<_> = gone.into_iter().map(ReasonCode::code).collect();
         let mut out = Vec::new();
-        encode_suback(&mut out, version, packet_id, &granted);
+        encode_suback(&mut out, version, packet_id, &granted, why.as_deref());
         match server_packet::decode(&whole(&out), version).unwrap() {
             ServerPacket::Suback(id, codes) => {
                 let in_v311 = |code: &u8| if *code >= 0x80 { 0x80 } else { *code };
@@ -208,7 +210,7 @@ proptest! {
             other => panic!("not a SUBACK: {other:?}"),
         }
         out.clear();
-        encode_unsuback(&mut out, version, packet_id, &gone);
+        encode_unsuback(&mut out, version, packet_id, &gone, why.as_deref());
         match server_packet::decode(&whole(&out), version).unwrap() {
             ServerPacket::Unsuback(id, codes) => {
                 let expected = if version == Version::V5 { gone.as_slice() } else { &[] };
@@ -219,9 +221,9 @@ proptest! {
     }
 
     #[test]
-    fn disconnect(reason in reason(carrier::SERVER_DISCONNECT), why in prop_oneof![text(), Just(String::new())]) {
+    fn disconnect(reason in reason(carrier::SERVER_DISCONNECT), why in option::of(prop_oneof![text(), Just(String::new())])) {
         let mut out = Vec::new();
-        encode_disconnect(&mut out, reason, &why);
+        encode_disconnect(&mut out, reason, why.as_deref());
         match server_packet::decode(&whole(&out), Version::V5).unwrap() {
             ServerPacket::Disconnect(got) => prop_assert_eq!((got.reason, got.session_expiry_s), (reason, None)),
             other => panic!("not a DISCONNECT: {other:?}"),

@@ -18,6 +18,19 @@ pub fn decide_subscribe(who: &Principal, filter: &str) -> Result<(), &'static st
     }
 }
 
+/// Decides whether a client may share a subscription with others; the error is a sentence for its owner.
+///
+/// Where copies end on a radio, each gateway's own neighbourhood decides what it may get: handing a packet to one of
+/// several by turns would make coverage a matter of chance.
+pub fn decide_share(who: &Principal) -> Result<(), &'static str> {
+    match who.gateway() {
+        Some(_) => {
+            Err("a gateway does not share its subscription with others: each has its own radio neighbourhood")
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether a filter is one that firmware and phones use: `{root}/2/{e|c|json}/{channel}/{+ or an id}`, without
 /// wildcards in the root. A gateway that listens to everything would be told of channels it was not given.
 fn is_gateway_filter(filter: &str) -> bool {
@@ -65,5 +78,13 @@ mod tests {
         assert!(decide_subscribe(&observer, "#").is_ok());
         assert!(decide_subscribe(&observer, "$SYS/#").is_ok());
         assert!(decide_subscribe(&observer, "$other/#").is_err());
+    }
+
+    #[test]
+    fn nobody_with_a_radio_shares_a_subscription() {
+        assert!(decide_share(&Principal::Gateway { username: "gw".into(), gateway: 1 }).is_err());
+        assert!(decide_share(&Principal::Guest { gateway: Some(1) }).is_err());
+        assert!(decide_share(&Principal::Observer { username: "o".into() }).is_ok());
+        assert!(decide_share(&Principal::Lab).is_ok());
     }
 }
