@@ -128,6 +128,15 @@ pub(crate) struct Session {
     pub is_revoked: bool,
 }
 
+/// What the broker says of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct There {
+    /// Copies it dropped.
+    pub dropped: u64,
+    /// Messages in flight and waiting.
+    pub queued: usize,
+}
+
 /// A retained message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retained {
@@ -355,7 +364,7 @@ impl Ledger {
         }
         match self.sessions.get(&hello.session_of) {
             Some(session) if session.owner != hello.client => Err("the Client Identifier is somebody else's"),
-            Some(_) => Ok(!hello.is_clean),
+            Some(session) => Ok(!hello.is_clean && !session.ends_with_its_connection()),
             None if self.sessions.len() >= self.bounds.sessions_max => Err("there are too many sessions"),
             None => Ok(false),
         }
@@ -372,7 +381,7 @@ impl Ledger {
         session.ends_at_ms = Some(now_ms.saturating_add(expiry_ms));
         let Some(number) = session.will else { return };
         let Some(WillState::Armed { delay_ms }) = self.wills.get(&number).copied() else { return };
-        let state = if is_takeover && !ends && delay_ms > 0 {
+        let state = if is_takeover && !ends && delay_ms > 0 && expiry_ms > 0 {
             WillState::Cancelled
         } else if ends {
             WillState::Due { at_ms: now_ms }
@@ -451,7 +460,7 @@ impl Ledger {
     }
 
     /// Compares the sessions with those the broker has, by whose Client Identifier they are and how much was dropped.
-    pub fn compare_sessions(&mut self, there: &BTreeMap<usize, u64>, outboxes: &BTreeMap<usize, usize>) -> Kept {
+    pub fn compare_sessions(&mut self, there: &BTreeMap<usize, There>, outboxes: &BTreeMap<usize, usize>) -> Kept {
         let now_ms = self.now_ms;
         for (session_of, session) in &self.sessions {
             let is_over = session.wire.is_none() && session.ends_at_ms.is_some_and(|at| at <= now_ms);
@@ -476,9 +485,14 @@ impl Ledger {
         let bytes_max = self.bounds.queue_bytes_max;
         let notes = &self.notes;
         for (session_of, session) in &mut self.sessions {
-            let dropped = there.get(session_of).copied().unwrap_or(0);
+            let There { dropped, queued } = there.get(session_of).copied().unwrap_or_default();
             let is_full = outboxes.get(session_of).is_none_or(|len| *len >= bytes_max);
             session.settle_drops(notes, *session_of, dropped, is_full)?;
+            if queued > session.owed.len() {
+                let (owed, what) = (session.owed.len(), "messages for client");
+                let what = format!("the broker holds {queued} {what} {session_of}, but owes {owed}");
+                return Err(broken(Promise::NothingIsKept, what));
+            }
         }
         Ok(())
     }
@@ -774,6 +788,11 @@ impl Session {
             is_optional: false,
             is_at_limit,
         });
+    }
+
+    /// Whether a takeover ends it, since the connection that it ends with is over then.
+    pub fn ends_with_its_connection(&self) -> bool {
+        self.expiry_ms == 0 && self.wire.is_some()
     }
 
     fn finish(&mut self, packet_id: u16, stage: Stage) {

@@ -8,7 +8,7 @@ use mqtt::{Version, frame};
 use record::Record;
 
 use crate::fault::Fault;
-use crate::ledger::{Answer, Kept, broken, number_of};
+use crate::ledger::{Answer, Kept, There, broken, number_of};
 use crate::watch::Taken;
 use crate::wire::{Hello, Sent};
 use crate::world::World;
@@ -46,7 +46,7 @@ impl World {
 
     /// Looks at everything the broker did in one call.
     pub fn settle(&mut self, from: Option<usize>, whole: &[Sent]) -> Kept {
-        self.take_records(from);
+        self.take_records(from, fed_clear(whole));
         self.take_closings();
         let written = self.tap()?;
         let hello = match whole {
@@ -83,11 +83,11 @@ impl World {
         Ok(())
     }
 
-    fn take_records(&mut self, from: Option<usize>) {
+    fn take_records(&mut self, from: Option<usize>, clear: Option<u64>) {
         let mut receptions = Vec::new();
         self.broker.take_records(&mut |record| {
             if let Record::Reception(reception) = record {
-                receptions.push((reception.seq, number_of(&reception.payload)));
+                receptions.push((reception.seq, number_of(&reception.payload).or(clear)));
             }
         });
         for (seq, number) in receptions {
@@ -235,11 +235,7 @@ impl World {
     }
 
     fn take_message(&mut self, taken: &Taken, whole: &[Sent]) -> Kept {
-        let fed_clear = whole.iter().find_map(|sent| match sent {
-            Sent::Publish { number, is_clear: true, .. } => Some(*number),
-            _ => None,
-        });
-        match taken.number.or(fed_clear) {
+        match taken.number.or(fed_clear(whole)) {
             Some(number) => self.ledger.on_taken(number, &taken.topic, taken.retain),
             None => {
                 Err(broken(Promise::NothingUnasked, format!("an empty message on {} from nowhere", taken.topic)))
@@ -289,12 +285,13 @@ impl World {
     }
 
     /// The sessions the broker has, by whose Client Identifier they are, and the copies each has lost.
-    fn sessions_there(&self) -> BTreeMap<usize, u64> {
+    fn sessions_there(&self) -> BTreeMap<usize, There> {
         let snapshot = self.broker.snapshot(self.now);
         let of = |client_id: &str| {
             (1..=self.scene.n_clients).find(|client| scene::username(*client) == client_id)
         };
-        snapshot.clients.iter().filter_map(|c| Some((of(&c.client_id)?, c.dropped))).collect()
+        let there = |c: &broker::ClientSnapshot| There { dropped: c.dropped, queued: c.queued };
+        snapshot.clients.iter().filter_map(|c| Some((of(&c.client_id)?, there(c)))).collect()
     }
 
     fn compare_retained(&self) -> Kept {
@@ -306,4 +303,12 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The number of an empty message that was fed; it stands alone.
+fn fed_clear(whole: &[Sent]) -> Option<u64> {
+    whole.iter().find_map(|sent| match sent {
+        Sent::Publish { number, is_clear: true, .. } => Some(*number),
+        _ => None,
+    })
 }

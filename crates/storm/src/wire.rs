@@ -38,6 +38,11 @@ pub(crate) struct Hello {
 }
 
 impl Sent {
+    /// Messages and answers are fed in separate portions, or nobody could say which came first at a limit.
+    const fn is_publish(&self) -> bool {
+        matches!(self, Self::Publish { .. })
+    }
+
     /// Whether it must be fed to the broker alone, because what comes after it is judged by what it changed.
     pub const fn stands_alone(&self) -> bool {
         match self {
@@ -138,7 +143,8 @@ impl Wire {
             if *at > end {
                 break;
             }
-            let is_alone = whole.iter().any(Sent::stands_alone) || sent.stands_alone();
+            let is_alone = sent.stands_alone()
+                || whole.iter().any(|w: &Sent| w.stands_alone() || w.is_publish() != sent.is_publish());
             if is_alone && !whole.is_empty() {
                 end = end.min((*at).saturating_sub(1)).max(self.up_read);
                 break;
