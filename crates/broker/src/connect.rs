@@ -181,6 +181,7 @@ impl Broker {
         let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
         let outgoing = u16::try_from(client_aliases).unwrap_or(u16::MAX).min(limits.topic_alias_maximum);
         connection.outgoing_aliases = OutgoingAliases::new(outgoing);
+        self.watch_connection(id);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
             (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),

@@ -140,7 +140,7 @@ impl Broker {
         if connection.is_closing {
             return false;
         }
-        if !crate::packets::write_publish(connection, now, copy, packet_id, again) {
+        if !crate::packets::write_publish(connection, &mut self.spare_buffers, now, copy, packet_id, again) {
             self.counters.dropped += 1;
             return false;
         }

@@ -68,6 +68,7 @@ impl Broker {
         } else if will_delay == Some(0) {
             self.publish_will(now, id);
         }
+        self.watch_session(id);
     }
 
     /// Forgets a session and everything it holds.

@@ -24,6 +24,7 @@ mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod tick;
+mod timers;
 mod topic_alias;
 mod will;
 
@@ -99,7 +100,12 @@ pub struct Broker {
     held: VecDeque<acknowledge::HeldAcknowledgement>,
     routes: Vec<deliver::Route>,
     routings: u64,
+    timers: timers::Timers,
+    due: Vec<timers::Timer>,
     next_tick_ms: u64,
+    spare_buffers: outbox::SpareBuffers,
+    /// The connection that the shell writes at the moment.
+    being_written: Option<ConnectionId>,
 }
 
 impl Broker {
@@ -123,7 +129,11 @@ impl Broker {
             held: VecDeque::new(),
             routes: Vec::new(),
             routings: 0,
+            timers: Default::default(),
+            due: Vec::new(),
             next_tick_ms: 0,
+            spare_buffers: Default::default(),
+            being_written: None,
             options,
         }
     }
@@ -137,7 +147,9 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
-        u32::try_from(index).ok().map(ConnectionId)
+        let id = ConnectionId(u32::try_from(index).ok()?);
+        self.watch_connection(id);
+        Some(id)
     }
 
     /// Bytes arrived on a connection, in any portions.
@@ -181,11 +193,18 @@ impl Broker {
         Some(self.next_tick_ms)
     }
 
-    /// The next connection that has bytes to write, each at most once until it gets new bytes.
+    /// The next connection that has bytes to write, each at most once until it gets new bytes. The one before has been
+    /// written as far as possible.
     pub fn next_dirty(&mut self) -> Option<ConnectionId> {
+        if let Some(id) = self.being_written.take()
+            && let Some(connection) = self.connections.get_mut(id.index())
+        {
+            connection.outbox.give_back(&mut self.spare_buffers);
+        }
         while let Some(id) = self.dirty.pop_front() {
             if let Some(connection) = self.connections.get_mut(id.index()) {
                 connection.is_dirty = false;
+                self.being_written = Some(id);
                 return Some(id);
             }
         }

@@ -9,6 +9,7 @@ use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
+use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
@@ -203,9 +204,8 @@ impl Broker {
 
     /// Appends to a connection's outbox.
     pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
-        let Some(connection) = self.connection(id) else { return };
-        let version = connection.version;
-        packet(connection.outbox.append(), version);
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
+        packet(connection.outbox.append(&mut self.spare_buffers), connection.version);
         self.mark_dirty(id);
     }
 }
@@ -217,13 +217,8 @@ fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
 
 /// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.
 pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
-    const TRAVELLING: [u32; 5] = [
-        id::PAYLOAD_FORMAT,
-        id::CONTENT_TYPE,
-        id::RESPONSE_TOPIC,
-        id::CORRELATION_DATA,
-        id::USER_PROPERTY,
-    ];
+    const TRAVELLING: [u32; 5] =
+        [id::PAYLOAD_FORMAT, id::CONTENT_TYPE, id::RESPONSE_TOPIC, id::CORRELATION_DATA, id::USER_PROPERTY];
     if properties.is_empty() {
         return None;
     }
@@ -237,6 +232,7 @@ pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
 /// when the client does not take packets that large. [MQTT-3.1.2-24]
 pub(crate) fn write_publish(
     connection: &mut Connection,
+    spare_buffers: &mut SpareBuffers,
     now: Now,
     copy: &Queued,
     packet_id: u16,
@@ -272,7 +268,7 @@ pub(crate) fn write_publish(
     {
         aliases.note_told(&message.topic, alias);
     }
-    let out = connection.outbox.append();
+    let out = connection.outbox.append(spare_buffers);
     let payload_at = publish.encode(out, version);
     if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
         mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);

@@ -50,6 +50,8 @@ pub struct Session {
     pub will: Option<Will>,
     /// When the Will is due, on the broker's clock in ms; set while the client is away.
     pub will_due_ms: Option<u64>,
+    /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
+    pub looked_at_ms: u64,
     last_packet_id: u16,
     /// Packet Identifiers tried since the session began, so that the age of one in use is known.
     packet_ids_tried: u64,
@@ -138,6 +140,7 @@ impl Session {
             expires_at_ms: None,
             will: None,
             will_due_ms: None,
+            looked_at_ms: u64::MAX,
             last_packet_id: 0,
             packet_ids_tried: 0,
             route_mark: (0, 0),
