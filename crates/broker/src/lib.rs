@@ -9,6 +9,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod holdings;
 mod limits;
 mod message;
 mod observe;
@@ -40,6 +41,7 @@ use slab::Slab;
 
 pub use connection::ConnectionId;
 pub use counters::{Counters, MALFORMED_REASONS};
+pub use holdings::Holdings;
 pub use limits::Limits;
 pub use outbox::Outbox;
 pub use snapshot::{ClientSnapshot, Snapshot};
