@@ -132,20 +132,18 @@ impl Broker {
                 const WHY: &str = "Another user's client has this client identifier: choose another one.";
                 return Err((ReasonCode::ClientIdentifierNotValid, WHY));
             }
-            if let Some(old) = session.connection.take() {
-                // The old connection ends without a goodbye, so a Will that does not wait is due. [MQTT-3.1.4-3]
-                let will_is_due = session.will.as_ref().is_some_and(|will| will.delay_ms == 0);
+            if let Some(old) = session.connection {
                 const WHY: &str = "taken over by a newer connection";
                 self.note_connection(now, old, client_id.clone(), ConnectionWhat::Disconnected(WHY));
                 self.disconnect(old, ReasonCode::SessionTakenOver, WHY);
-                if let Some(connection) = self.connections.get_mut(old.index()) {
+                let old = self.connections.get_mut(old.index());
+                let said_goodbye = old.is_some_and(|connection| {
                     connection.session = None;
-                }
-                if will_is_due {
-                    self.publish_will(now, existing);
-                }
+                    connection.said_goodbye
+                });
+                self.leave(now, existing, said_goodbye);
             }
-            if !clean_start {
+            if !clean_start && self.session(existing).is_some() {
                 return Ok((existing, true));
             }
             self.end_session(now, existing);
@@ -189,6 +187,7 @@ impl Broker {
         let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
         let outgoing = u16::try_from(client_aliases).unwrap_or(u16::MAX).min(limits.topic_alias_maximum);
         connection.outgoing_aliases = OutgoingAliases::new(outgoing);
+        self.watch_connection(id);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
             (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),

@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub opened_ms: u64,
     /// When the last whole control packet came, on the broker's clock in ms.
     pub last_packet_ms: u64,
+    /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
+    pub looked_at_ms: u64,
     /// One and a half Keep Alive in ms; 0 for none. [MQTT-3.1.2-22]
     pub patience_ms: u64,
     pub version: Version,
@@ -66,6 +68,7 @@ impl Connection {
             serial,
             opened_ms: now_ms,
             last_packet_ms: now_ms,
+            looked_at_ms: u64::MAX,
             patience_ms: 0,
             version: Version::V311,
             session: None,

@@ -9,6 +9,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod holdings;
 mod limits;
 mod message;
 mod observe;
@@ -17,6 +18,7 @@ mod packets;
 mod publish;
 mod reason;
 mod retained;
+mod route_cache;
 mod session;
 mod shared;
 mod sign_in;
@@ -24,6 +26,7 @@ mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod tick;
+mod timers;
 mod topic_alias;
 mod will;
 
@@ -39,6 +42,7 @@ use slab::Slab;
 
 pub use connection::ConnectionId;
 pub use counters::{Counters, MALFORMED_REASONS};
+pub use holdings::Holdings;
 pub use limits::Limits;
 pub use outbox::Outbox;
 pub use snapshot::{ClientSnapshot, Snapshot};
@@ -97,9 +101,16 @@ pub struct Broker {
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
     held: VecDeque<acknowledge::HeldAcknowledgement>,
+    route_cache: route_cache::RouteCache,
+    /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
     routings: u64,
+    timers: timers::Timers,
+    due: Vec<timers::Timer>,
     next_tick_ms: u64,
+    spare_buffers: outbox::SpareBuffers,
+    /// The connection that the shell writes at the moment.
+    being_written: Option<ConnectionId>,
 }
 
 impl Broker {
@@ -122,9 +133,14 @@ impl Broker {
             closing: VecDeque::new(),
             records: Vec::new(),
             held: VecDeque::new(),
+            route_cache: route_cache::RouteCache::new(options.seed),
             routes: Vec::new(),
             routings: 0,
+            timers: Default::default(),
+            due: Vec::new(),
             next_tick_ms: 0,
+            spare_buffers: Default::default(),
+            being_written: None,
             options,
         }
     }
@@ -138,7 +154,9 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
-        u32::try_from(index).ok().map(ConnectionId)
+        let id = ConnectionId(u32::try_from(index).ok()?);
+        self.watch_connection(id);
+        Some(id)
     }
 
     /// Bytes arrived on a connection, in any portions.
@@ -182,11 +200,18 @@ impl Broker {
         Some(self.next_tick_ms)
     }
 
-    /// The next connection that has bytes to write, each at most once until it gets new bytes.
+    /// The next connection that has bytes to write, each at most once until it gets new bytes. The one before has been
+    /// written as far as possible.
     pub fn next_dirty(&mut self) -> Option<ConnectionId> {
+        if let Some(id) = self.being_written.take()
+            && let Some(connection) = self.connections.get_mut(id.index())
+        {
+            connection.outbox.give_back(&mut self.spare_buffers);
+        }
         while let Some(id) = self.dirty.pop_front() {
             if let Some(connection) = self.connections.get_mut(id.index()) {
                 connection.is_dirty = false;
+                self.being_written = Some(id);
                 return Some(id);
             }
         }

@@ -9,7 +9,7 @@ use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
-use crate::message::MessageProperties;
+use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
@@ -211,9 +211,8 @@ impl Broker {
 
     /// Appends to a connection's outbox.
     pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
-        let Some(connection) = self.connection(id) else { return };
-        let version = connection.version;
-        packet(connection.outbox.append(), version);
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
+        packet(connection.outbox.append(&mut self.spare_buffers), connection.version);
         self.mark_dirty(id);
     }
 }
@@ -223,51 +222,30 @@ fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
     frame.header == CONNECT_HEADER && frame.body.starts_with(b"\x00\x04MQTT\x05")
 }
 
-/// The properties that travel with a message; most have none, which costs nothing.
-pub(crate) fn travelling(properties: Properties<'_>) -> Option<Box<MessageProperties>> {
+/// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.
+pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
+    const TRAVELLING: [u32; 5] =
+        [id::PAYLOAD_FORMAT, id::CONTENT_TYPE, id::RESPONSE_TOPIC, id::CORRELATION_DATA, id::USER_PROPERTY];
     if properties.is_empty() {
         return None;
     }
-    let mut user_properties = Vec::new();
-    properties.copy_user_properties(&mut user_properties);
-    let travelling = MessageProperties {
-        payload_format: properties.number(id::PAYLOAD_FORMAT).and_then(|v| u8::try_from(v).ok()),
-        content_type: properties.text(id::CONTENT_TYPE).map(Into::into),
-        response_topic: properties.text(id::RESPONSE_TOPIC).map(Into::into),
-        correlation_data: properties.binary(id::CORRELATION_DATA).map(Into::into),
-        user_properties: user_properties.into(),
-    };
-    (travelling != MessageProperties::default()).then(|| Box::new(travelling))
-}
-
-impl MessageProperties {
-    /// As bytes of a property section, without its length.
-    fn encode(&self) -> Vec<u8> {
-        use mqtt::property::{Value, put};
-        let mut out = Vec::new();
-        self.payload_format.iter().for_each(|v| put(&mut out, id::PAYLOAD_FORMAT, Value::Byte(*v)));
-        self.content_type.iter().for_each(|v| put(&mut out, id::CONTENT_TYPE, Value::Text(v)));
-        self.response_topic.iter().for_each(|v| put(&mut out, id::RESPONSE_TOPIC, Value::Text(v)));
-        self.correlation_data.iter().for_each(|v| put(&mut out, id::CORRELATION_DATA, Value::Binary(v)));
-        out.extend_from_slice(&self.user_properties);
-        out
-    }
+    let mut out = Vec::new();
+    let travelling = properties.iter().filter(|(id, _)| TRAVELLING.contains(id));
+    travelling.for_each(|(id, value)| mqtt::property::put(&mut out, id, value));
+    (!out.is_empty()).then(|| out.into())
 }
 
 /// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
 /// when the client does not take packets that large. [MQTT-3.1.2-24]
 pub(crate) fn write_publish(
     connection: &mut Connection,
+    spare_buffers: &mut SpareBuffers,
     now: Now,
     copy: &Queued,
     packet_id: u16,
     again: bool,
 ) -> bool {
     let (message, version) = (&copy.message, connection.version);
-    let shared = match (&message.properties, version) {
-        (Some(properties), Version::V5) => properties.encode(),
-        _ => Vec::new(),
-    };
     let spelling =
         connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
     let mut publish = PublishOut {
@@ -280,7 +258,7 @@ pub(crate) fn write_publish(
             Spelling::Both(alias) | Spelling::Alias(alias) => Some(alias),
         },
         packet_id,
-        shared_properties: &shared,
+        shared_properties: message.properties.as_deref().unwrap_or_default(),
         expiry_s: message.expiry_left_s(now.mono_ms),
         identifiers: &copy.identifiers,
         payload: &message.payload,
@@ -297,7 +275,7 @@ pub(crate) fn write_publish(
     {
         aliases.note_told(&message.topic, alias);
     }
-    let out = connection.outbox.append();
+    let out = connection.outbox.append(spare_buffers);
     let payload_at = publish.encode(out, version);
     if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
         mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);

@@ -38,11 +38,13 @@ impl Broker {
         why: &str,
         packet: impl Fn(&mut Vec<u8>, Version, Option<&str>),
     ) -> bool {
-        let Some(connection) = self.connection(id) else { return false };
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else {
+            return false;
+        };
         let (version, bytes_max) = (connection.version, connection.client_packet_bytes_max as usize);
         let is_wanted = explains == Explains::Always || connection.wants_problem_information;
         let told = (is_wanted && version == Version::V5 && !why.is_empty()).then_some(why);
-        let out = connection.outbox.append();
+        let out = connection.outbox.append(&mut self.spare_buffers);
         let start = out.len();
         packet(out, version, told);
         if told.is_some() && out.len() - start > bytes_max {

@@ -50,7 +50,11 @@ pub struct Session {
     pub will: Option<Will>,
     /// When the Will is due, on the broker's clock in ms; set while the client is away.
     pub will_due_ms: Option<u64>,
+    /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
+    pub looked_at_ms: u64,
     last_packet_id: u16,
+    /// Packet Identifiers tried since the session began, so that the age of one in use is known.
+    packet_ids_tried: u64,
     /// Set by the routing step to merge overlapping subscriptions of one session.
     pub route_mark: (u64, usize),
     /// Messages this client published.
@@ -66,6 +70,8 @@ pub struct Session {
 pub struct Inflight {
     /// Packet Identifier.
     pub packet_id: u16,
+    /// How many identifiers had been tried when it got its own.
+    pub tried_at: u64,
     /// How far the exchange has come.
     pub step: Step,
     /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
@@ -134,7 +140,9 @@ impl Session {
             expires_at_ms: None,
             will: None,
             will_due_ms: None,
+            looked_at_ms: u64::MAX,
             last_packet_id: 0,
+            packet_ids_tried: 0,
             route_mark: (0, 0),
             messages_in: 0,
             messages_out: 0,
@@ -152,13 +160,24 @@ impl Session {
         }
     }
 
-    /// A Packet Identifier that is not in use. There are 65,535 and `inflight` is bounded well below.
+    /// Puts a copy in flight under a Packet Identifier that is not in use. There are 65,535, and `inflight` is bounded
+    /// well below.
+    pub fn put_in_flight(&mut self, copy: Queued, packet_id: u16) {
+        let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
+        let tried_at = self.packet_ids_tried;
+        self.inflight.push_back(Inflight { packet_id, tried_at, step, copy: Some(copy) });
+    }
+
+    /// A Packet Identifier that is not in use.
     pub fn fresh_packet_id(&mut self) -> u16 {
         loop {
             self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
+            self.packet_ids_tried += 1;
             let id = self.last_packet_id;
-            // Identifiers are given in turn, so the one in use can only be far back: look there last.
-            if !self.inflight.iter().any(|i| i.packet_id == id) {
+            // Identifiers are tried in turn: one comes back only when the oldest in use is a whole round old.
+            let is_young = |oldest: &Inflight| self.packet_ids_tried - oldest.tried_at < u64::from(u16::MAX);
+            let is_free = self.inflight.front().is_none_or(is_young);
+            if is_free || !self.inflight.iter().any(|i| i.packet_id == id) {
                 return id;
             }
         }
@@ -184,5 +203,41 @@ impl Session {
     /// Drops what a copy held of the session's bytes.
     pub fn release_bytes(&mut self, copy: &Queued) {
         self.queued_bytes = self.queued_bytes.saturating_sub(copy.bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_identifier_in_use_is_not_given_again() {
+        let mut session = Session::new("c".into(), Principal::Lab);
+        let message = Arc::new(Message {
+            topic: "t".into(),
+            payload: [].into(),
+            qos: 1,
+            retain: false,
+            properties: None,
+            expires_at_ms: None,
+            hop_limit_at: None,
+        });
+        let copy = || Queued {
+            message: message.clone(),
+            qos: 1,
+            retain: false,
+            hop_limit: None,
+            identifiers: Identifiers::new(),
+            group: None,
+        };
+        for kept in [1, 2, 5] {
+            while session.fresh_packet_id() != kept {}
+            session.put_in_flight(copy(), kept);
+        }
+        let mut times_given = vec![0_u32; 1 << 16];
+        (0..200_000).for_each(|_| times_given[usize::from(session.fresh_packet_id())] += 1);
+        for (id, times) in times_given.into_iter().enumerate() {
+            assert_eq!(times >= 3, ![0, 1, 2, 5].contains(&id), "{id} was given {times} times");
+        }
     }
 }

@@ -102,6 +102,7 @@ impl Broker {
         let Some(connection) = self.connection(id) else { return };
         let sign_in = SignIn { exchange, connect: body.into(), begun_ms: now.mono_ms };
         connection.sign_in = Some(Box::new(sign_in));
+        self.watch_connection(id);
         self.send_auth(id, ReasonCode::ContinueAuthentication, answer);
     }
 

@@ -118,7 +118,7 @@ fn show_client(packet: &ClientPacket<'_>) -> String {
         }
         ClientPacket::Pingreq => "pingreq".into(),
         ClientPacket::Disconnect(disconnect) => show_disconnect(*disconnect),
-        ClientPacket::Auth(auth) => describe_auth(&auth),
+        ClientPacket::Auth(auth) => describe_auth(auth),
     }
 }
 
@@ -139,7 +139,7 @@ fn show_server(packet: &ServerPacket<'_>) -> String {
         ServerPacket::Unsuback(id, codes) => format!("unsuback {id} {}", hex(codes)).trim_end().into(),
         ServerPacket::Pingresp => "pingresp".into(),
         ServerPacket::Disconnect(disconnect) => show_disconnect(*disconnect),
-        ServerPacket::Auth(auth) => describe_auth(&auth),
+        ServerPacket::Auth(auth) => describe_auth(auth),
     }
 }
 
