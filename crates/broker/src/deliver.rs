@@ -177,11 +177,16 @@ impl Broker {
         if connection.is_closing {
             return false;
         }
-        if !crate::packets::write_publish(connection, &mut self.spare_buffers, now, copy, packet_id, again) {
+        let spares = &mut self.spare_buffers;
+        let Some(bytes) = crate::packets::write_publish(connection, spares, now, copy, packet_id, again)
+        else {
             self.counters.dropped += 1;
             return false;
-        }
+        };
         self.counters.messages_out += 1;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += bytes as u64;
+        self.counters.payload_bytes_out += copy.message.payload.len() as u64;
         if let Some(session) = self.sessions.get_mut(to.index()) {
             session.messages_out += 1;
         }

@@ -25,6 +25,7 @@ mod sign_in;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
+mod sys;
 mod tick;
 mod timers;
 mod topic_alias;
@@ -92,6 +93,7 @@ pub struct Broker {
     subscriptions: subscription_tree::SubscriptionTree,
     shared: shared::SharedGroups,
     retained: retained::Retained,
+    sys: sys::Sys,
     seen: SeenPackets,
     counters: Counters,
     last_seq: u64,
@@ -124,6 +126,7 @@ impl Broker {
             subscriptions: Default::default(),
             shared: Default::default(),
             retained: retained::Retained::new(limits.retained_max),
+            sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
             last_seq: options.last_seq,
@@ -154,6 +157,7 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
+        self.counters.connections_most = self.counters.connections_most.max(self.connections.len() as u64);
         let id = ConnectionId(u32::try_from(index).ok()?);
         self.watch_connection(id);
         Some(id)

@@ -44,6 +44,7 @@ impl Broker {
                     used += frame.len;
                     connection.last_packet_ms = now.mono_ms;
                     self.counters.bytes_in += frame.len as u64;
+                    self.counters.packets_in += 1;
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
                         Ok(packet) => self.on_packet(now, id, packet, frame.body),
@@ -114,6 +115,7 @@ impl Broker {
         if let Some(session) = self.session(sender) {
             session.messages_in += 1;
         }
+        self.counters.payload_bytes_in += publish.payload.len() as u64;
         let arrived = Arrived {
             topic,
             payload: publish.payload,
@@ -212,7 +214,11 @@ impl Broker {
     /// Appends to a connection's outbox.
     pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
         let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
-        packet(connection.outbox.append(&mut self.spare_buffers), connection.version);
+        let out = connection.outbox.append(&mut self.spare_buffers);
+        let start = out.len();
+        packet(out, connection.version);
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += (out.len() - start) as u64;
         self.mark_dirty(id);
     }
 }
@@ -235,8 +241,8 @@ pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
     (!out.is_empty()).then(|| out.into())
 }
 
-/// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
-/// when the client does not take packets that large. [MQTT-3.1.2-24]
+/// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns the bytes
+/// of the packet; `None` when the client does not take packets that large. [MQTT-3.1.2-24]
 pub(crate) fn write_publish(
     connection: &mut Connection,
     spare_buffers: &mut SpareBuffers,
@@ -244,7 +250,7 @@ pub(crate) fn write_publish(
     copy: &Queued,
     packet_id: u16,
     again: bool,
-) -> bool {
+) -> Option<usize> {
     let (message, version) = (&copy.message, connection.version);
     let spelling =
         connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
@@ -268,7 +274,7 @@ pub(crate) fn write_publish(
         publish.alias = None; // A first alias must not make the packet one that the client does not take.
     }
     if publish.len(version) > bytes_max {
-        return false;
+        return None;
     }
     if let (Spelling::Both(alias), Some(_), Some(aliases)) =
         (spelling, publish.alias, &mut connection.outgoing_aliases)
@@ -276,9 +282,10 @@ pub(crate) fn write_publish(
         aliases.note_told(&message.topic, alias);
     }
     let out = connection.outbox.append(spare_buffers);
+    let start = out.len();
     let payload_at = publish.encode(out, version);
     if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
         mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);
     }
-    true
+    Some(out.len() - start)
 }

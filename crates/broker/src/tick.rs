@@ -22,6 +22,7 @@ impl Broker {
         }
         self.due = due;
         self.retained.forget_expired(now.mono_ms);
+        self.tell_sys(now);
         self.spare_buffers.rest();
     }
 
@@ -59,7 +60,8 @@ impl Broker {
             return self.watch_connection(id);
         }
         let has_session = connection.session.is_some();
-        let is_undecided = connection.sign_in_deadline_ms(connect_timeout_ms).is_some_and(|at| at < now.mono_ms);
+        let is_undecided =
+            connection.sign_in_deadline_ms(connect_timeout_ms).is_some_and(|at| at < now.mono_ms);
         self.counters.timed_out += 1;
         if has_session && is_undecided {
             self.disconnect(id, ReasonCode::NotAuthorized, "signing in again took too long");
@@ -78,6 +80,7 @@ impl Broker {
         }
         session.looked_at_ms = u64::MAX;
         if session.connection.is_none() && is_due(session.expires_at_ms) {
+            self.counters.sessions_expired += 1;
             return self.end_session(now, id);
         }
         if is_due(session.will_due_ms) {

@@ -88,10 +88,8 @@ fn hall() -> (Hall, String, String) {
 
 fn begin(hall: &mut Hall, method: &str, data: &[u8]) -> Peer {
     let peer = hall.open(Version::V5);
-    let wants = [
-        (id::AUTHENTICATION_METHOD, Value::Text(method)),
-        (id::AUTHENTICATION_DATA, Value::Binary(data)),
-    ];
+    let wants =
+        [(id::AUTHENTICATION_METHOD, Value::Text(method)), (id::AUTHENTICATION_DATA, Value::Binary(data))];
     hall.send(peer, &connect("client", Version::V5, &wants));
     peer
 }
@@ -168,9 +166,12 @@ fn a_wrong_password_and_an_unknown_name_look_the_same() {
 
 #[test]
 fn other_methods_and_what_is_no_scram_are_refused() {
-    for (method, data, code) in
-        [("PLAIN", "x", 0x8c), ("SCRAM-SHA-1", "n,,n=a,r=b", 0x8c), (METHOD, "hello", 0x87), (METHOD, "", 0x87)]
-    {
+    for (method, data, code) in [
+        ("PLAIN", "x", 0x8c),
+        ("SCRAM-SHA-1", "n,,n=a,r=b", 0x8c),
+        (METHOD, "hello", 0x87),
+        (METHOD, "", 0x87),
+    ] {
         for lab in [true, false] {
             let (named, ..) = hall();
             let mut hall = if lab { Hall::new(Limits::default()) } else { named };
@@ -187,7 +188,8 @@ fn nothing_but_auth_and_disconnect_comes_before_connack() {
     let scram = Scram::new(SERVICE, &password);
     // PINGREQ; a second CONNECT; AUTH of another method; AUTH out of turn.
     let mut other_method = Vec::new();
-    Auth { reason: ReasonCode::ContinueAuthentication, method: "PLAIN", data: None }.encode(&mut other_method);
+    Auth { reason: ReasonCode::ContinueAuthentication, method: "PLAIN", data: None }
+        .encode(&mut other_method);
     let mut again = Vec::new();
     Auth { reason: ReasonCode::ReAuthenticate, method: METHOD, data: None }.encode(&mut again);
     for packet in [vec![0xc0, 0], connect("client", Version::V5, &[]), other_method, again] {

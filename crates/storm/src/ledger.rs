@@ -401,13 +401,7 @@ impl Ledger {
     }
 
     /// CONNACK said yes.
-    pub fn on_attached(
-        &mut self,
-        wire: usize,
-        hello: &Hello,
-        version: Version,
-        was_present: bool,
-    ) -> Kept {
+    pub fn on_attached(&mut self, wire: usize, hello: &Hello, version: Version, was_present: bool) -> Kept {
         if !was_present {
             self.sessions.remove(&hello.session_of);
         }
@@ -416,7 +410,10 @@ impl Ledger {
             && let Some(WillState::Due { at_ms }) = self.wills.get(&number).copied()
         {
             if at_ms + SLACK_MS <= now_ms {
-                return Err(broken(Promise::Will, format!("Will {number} was due at {at_ms} and is forgotten")));
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is forgotten"),
+                ));
             }
             self.wills.insert(number, WillState::Cancelled);
         }
@@ -460,7 +457,11 @@ impl Ledger {
     }
 
     /// Compares the sessions with those the broker has, by whose Client Identifier they are and how much was dropped.
-    pub fn compare_sessions(&mut self, there: &BTreeMap<usize, There>, outboxes: &BTreeMap<usize, usize>) -> Kept {
+    pub fn compare_sessions(
+        &mut self,
+        there: &BTreeMap<usize, There>,
+        outboxes: &BTreeMap<usize, usize>,
+    ) -> Kept {
         let now_ms = self.now_ms;
         for (session_of, session) in &self.sessions {
             let is_over = session.wire.is_none() && session.ends_at_ms.is_some_and(|at| at <= now_ms);
@@ -566,8 +567,11 @@ impl Ledger {
             self.retained.insert(note.topic, Retained { number, expires_at_ms });
         } else {
             // The broker may have forgotten expired ones already; then there is room.
-            let expired: Vec<_> =
-                self.retained.iter().filter(|(_, k)| k.expires_at_ms.is_some_and(|at| at <= now_ms)).collect();
+            let expired: Vec<_> = self
+                .retained
+                .iter()
+                .filter(|(_, k)| k.expires_at_ms.is_some_and(|at| at <= now_ms))
+                .collect();
             debug_assert!(expired.is_empty(), "scenes with few retained messages have no expiry");
         }
     }
@@ -676,7 +680,10 @@ impl Ledger {
             if let WillState::Due { at_ms } = state
                 && at_ms + SLACK_MS <= self.now_ms
             {
-                return Err(broken(Promise::Will, format!("Will {number} was due at {at_ms} and is not there")));
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is not there"),
+                ));
             }
         }
         Ok(())
@@ -771,7 +778,8 @@ impl Session {
         }
         let bytes = note.topic.len() + note.payload_len;
         let held: usize = self.owed.iter().filter(|o| o.stage != Stage::Received).map(|o| o.bytes).sum();
-        let is_at_limit = self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
+        let is_at_limit =
+            self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
         if qos == 2 && note.payload_len > 0 {
             self.once.entry(number).or_default().0 += 1;
         }
@@ -821,9 +829,10 @@ impl Session {
             (note.publisher, note.topic, o.qos)
         };
         let mine = key(&self.owed[index]);
-        let earlier = self.owed.iter().take(index).find(|o| {
-            o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
-        });
+        let earlier =
+            self.owed.iter().take(index).find(|o| {
+                o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
+            });
         match earlier {
             Some(o) => Err(broken(Promise::Order, format!("{} overtook message {}", name(), o.number))),
             None => Ok(()),
@@ -852,7 +861,10 @@ impl Session {
         name: &dyn Fn() -> String,
     ) -> Kept {
         let found = self.owed.iter_mut().find(|o| {
-            o.stage == Stage::Sent && o.packet_id == publish.packet_id && is_it(o.number) && o.qos == publish.qos
+            o.stage == Stage::Sent
+                && o.packet_id == publish.packet_id
+                && is_it(o.number)
+                && o.qos == publish.qos
         });
         let Some(owed) = found else {
             let is_waiting = self.owed.iter().any(|o| o.stage == Stage::Waiting && is_it(o.number));
@@ -864,8 +876,10 @@ impl Session {
             return Err(broken(Promise::NothingUnasked, format!("{} is repeated on one connection", name())));
         }
         owed.sent_on = wire;
-        let on_this_wire =
-            self.owed.iter().filter(|o| o.stage == Stage::Received || (o.stage == Stage::Sent && o.sent_on == wire));
+        let on_this_wire = self
+            .owed
+            .iter()
+            .filter(|o| o.stage == Stage::Received || (o.stage == Stage::Sent && o.sent_on == wire));
         if on_this_wire.count() > self.receive_maximum {
             return Err(broken(
                 Promise::ReceiveMaximum,

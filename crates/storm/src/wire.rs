@@ -51,11 +51,7 @@ impl Sent {
             | Self::Unsubscribe { .. }
             | Self::Disconnect { .. } => true,
             Self::Publish { is_clear, .. } => *is_clear,
-            Self::Puback(_)
-            | Self::Pubrec { .. }
-            | Self::Pubrel(_)
-            | Self::Pubcomp(_)
-            | Self::Ping => false,
+            Self::Puback(_) | Self::Pubrec { .. } | Self::Pubrel(_) | Self::Pubcomp(_) | Self::Ping => false,
         }
     }
 }
