@@ -1,7 +1,10 @@
 //! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
 
+use mqtt::ReasonCode;
+
+use crate::journal::Change;
 use crate::message::Message;
-use crate::session::{Identifiers, Inflight, Queued, SessionId, Step};
+use crate::session::{Identifiers, Inflight, Queued, SessionId, Step, packet_id_of};
 use crate::{Broker, ConnectionId, Now};
 
 /// One session that wants a message, its overlapping subscriptions merged. [MQTT-3.3.4-2]
@@ -71,9 +74,23 @@ impl Broker {
             }
             return self.send_copy(now, connection, to, &copy, 0, false);
         }
+        let key = session.kept_key();
+        if key.is_some() && self.journal.is_full() {
+            session.dropped += 1;
+            self.counters.dropped += 1;
+            self.refuse_change();
+            return false;
+        }
         if !session.enqueue(copy, messages_max, bytes_max) {
             self.counters.dropped += 1;
             return false;
+        }
+        if let (Some(key), Some(copy)) = (key, session.queue.back()) {
+            let (qos, order) = (copy.qos, copy.order);
+            self.journal.note(Change::Queued(key, copy.clone()));
+            if qos == 2 {
+                self.await_message(to, key, order);
+            }
         }
         self.send_waiting(now, to);
         true
@@ -87,23 +104,27 @@ impl Broker {
             let Some(connection) = session.connection else { return };
             let is_clogged =
                 self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
-            if is_clogged || !session.has_room_in_flight() {
+            if is_clogged || !session.has_room_in_flight() || !session.may_send_next() {
                 return;
             }
             let Some(copy) = session.queue.pop_front() else { return };
             if copy.message.is_expired(now.mono_ms) {
                 session.release_bytes(&copy);
                 self.counters.expired += 1;
+                self.note_finished(to, copy.order);
                 continue;
             }
-            let packet_id = session.fresh_packet_id();
+            let order = copy.order;
+            session.sent_to = order;
+            let packet_id = packet_id_of(order);
             if self.send_copy(now, connection, to, &copy, packet_id, false) {
                 let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
                 if let Some(session) = self.sessions.get_mut(to.index()) {
-                    session.inflight.push_back(Inflight { packet_id, step, copy: Some(copy) });
+                    session.inflight.push_back(Inflight { order, step, copy: Some(copy) });
                 }
             } else if let Some(session) = self.sessions.get_mut(to.index()) {
                 session.release_bytes(&copy);
+                self.note_finished(to, order);
             }
         }
     }
@@ -116,9 +137,9 @@ impl Broker {
         for entry in &inflight {
             match &entry.copy {
                 Some(copy) => {
-                    self.send_copy(now, connection, to, copy, entry.packet_id, true);
+                    self.send_copy(now, connection, to, copy, entry.packet_id(), true);
                 }
-                None => self.send_pubrel(connection, entry.packet_id),
+                None => self.send_pubrel(to, entry.packet_id(), ReasonCode::Success),
             }
         }
         if let Some(session) = self.sessions.get_mut(to.index()) {

@@ -31,6 +31,11 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Retained messages.
     pub retained_max: usize,
+    /// Changes of kept sessions and retained messages that wait for the disk; beyond that what would add to them is
+    /// refused.
+    pub unkept_changes_max: usize,
+    /// The same limit in bytes.
+    pub unkept_bytes_max: usize,
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
 }
@@ -52,6 +57,8 @@ impl Default for Limits {
             topic_alias_maximum: 16,
             subscriptions_max: 200,
             retained_max: 10_000,
+            unkept_changes_max: 100_000,
+            unkept_bytes_max: 64 << 20,
             seen_packets_max: 200_000,
         }
     }

@@ -32,7 +32,14 @@ pub(crate) struct Arrived<'a> {
 }
 
 impl Broker {
-    pub(crate) fn on_publish(&mut self, now: Now, sender: SessionId, arrived: Arrived<'_>) {
+    /// `changes_before` is the number of the store's last change before the message arrived.
+    pub(crate) fn on_publish(
+        &mut self,
+        now: Now,
+        sender: SessionId,
+        arrived: Arrived<'_>,
+        changes_before: u64,
+    ) {
         // Who speaks must be known: what nobody can be judged for goes nowhere.
         let Some(principal) = self.sessions.get(sender.index()).map(|s| s.principal.clone()) else { return };
         self.counters.messages_in += 1;
@@ -42,12 +49,13 @@ impl Broker {
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
-        // 5. Answer.
-        self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
-        let Some(permit) = judged.permit else { return };
+        // 5. Answer: decided here, given when what it promises is done.
+        let answer = Answer::of(&arrived, &judged.decision, seq);
+        let Some(permit) = judged.permit else { return self.answer(sender, answer, changes_before) };
+        let refused_before = self.journal.refused;
         // 6. Route.
         if arrived.retain && judged.may_be_retained() {
-            self.retained.apply(&message);
+            self.retain(&message);
         }
         let routes = self.route(&message.topic, sender);
         // 7. Release, 8. deliver.
@@ -62,6 +70,11 @@ impl Broker {
         self.routes = routes;
         let noted = seq.is_some().then_some(&mut copies);
         self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        if self.journal.refused > refused_before {
+            self.answer_unkept(sender, arrived.qos, arrived.packet_id);
+        } else {
+            self.answer(sender, answer, changes_before);
+        }
         // 9. Account.
         self.account(now, seq, copies, &judged, permit);
     }
@@ -268,6 +281,7 @@ impl Broker {
             hop_limit,
             identifiers: route.identifiers.clone(),
             group: None,
+            order: 0,
         };
         if self.deliver(now, route.session, copy) { outcome } else { Outcome::Dropped }
     }

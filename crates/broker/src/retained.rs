@@ -22,13 +22,16 @@ impl Retained {
 
     /// Keeps the message as the last of its topic, or forgets the topic when the payload is empty.
     /// [MQTT-3.3.1-5] [MQTT-3.3.1-6]
-    pub fn apply(&mut self, message: &Arc<Message>) {
+    /// Says whether that changed anything.
+    pub fn apply(&mut self, message: &Arc<Message>) -> bool {
         if message.payload.is_empty() {
-            self.messages.remove(&message.topic);
+            self.messages.remove(&message.topic).is_some()
         } else if self.messages.len() < self.count_max || self.messages.contains_key(&message.topic) {
             self.messages.insert(message.topic.clone(), message.clone());
+            true
         } else {
             self.refused_total += 1;
+            false
         }
     }
 
@@ -53,9 +56,25 @@ impl Retained {
             .collect()
     }
 
-    /// Forgets expired messages.
-    pub fn forget_expired(&mut self, now_ms: u64) {
-        self.messages.retain(|_, m| !m.is_expired(now_ms));
+    /// Forgets expired messages and says which.
+    pub fn forget_expired(&mut self, now_ms: u64, gone: &mut impl FnMut(&Arc<str>)) {
+        self.messages.retain(|topic, message| {
+            let stays = !message.is_expired(now_ms);
+            if !stays {
+                gone(topic);
+            }
+            stays
+        });
+    }
+
+    /// Every retained message, in the order of the topics.
+    pub fn all(&self) -> &BTreeMap<Arc<str>, Arc<Message>> {
+        &self.messages
+    }
+
+    /// Takes over what was kept, as if each had been retained again.
+    pub fn restore(&mut self, messages: BTreeMap<Arc<str>, Arc<Message>>) {
+        self.messages = messages;
     }
 
     /// Number of retained messages.

@@ -8,6 +8,8 @@ use policy::principal::Principal;
 use record::ReceiverKind;
 
 use crate::ConnectionId;
+use crate::acknowledge::Held;
+use crate::journal::SessionKey;
 use crate::message::Message;
 use crate::shared::GroupId;
 use crate::subscription_tree::Subscription;
@@ -20,6 +22,10 @@ pub struct SessionId(pub u32);
 /// What the broker keeps for one client identifier.
 #[derive(Debug)]
 pub struct Session {
+    /// Its number for the store.
+    pub key: SessionKey,
+    /// How much of it the store is told.
+    pub keeping: Keeping,
     /// Client Identifier.
     pub client_id: Arc<str>,
     /// Who made it; nobody else may take it over.
@@ -47,10 +53,17 @@ pub struct Session {
     /// When it ends, on the broker's clock in ms; set while the client is away.
     pub expires_at_ms: Option<u64>,
     /// Will Message.
-    pub will: Option<Will>,
+    pub will: Option<Arc<Will>>,
     /// When the Will is due, on the broker's clock in ms; set while the client is away.
     pub will_due_ms: Option<u64>,
-    last_packet_id: u16,
+    /// Order number of the next message.
+    pub next_order: u64,
+    /// Messages up to this order number were sent at least once.
+    pub sent_to: u64,
+    /// QoS 2 messages up to this order number may be sent: the store has them.
+    pub kept_to: u64,
+    /// Answers that wait for the history or the store, in the order of what they answer.
+    pub(crate) held: VecDeque<Held>,
     /// Set by the routing step to merge overlapping subscriptions of one session.
     pub route_mark: (u64, usize),
     /// Messages this client published.
@@ -64,12 +77,39 @@ pub struct Session {
 /// A QoS 1 or 2 message on its way to the client.
 #[derive(Debug)]
 pub struct Inflight {
-    /// Packet Identifier.
-    pub packet_id: u16,
+    /// Order number of its message.
+    pub order: u64,
     /// How far the exchange has come.
     pub step: Step,
     /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
     pub copy: Option<Queued>,
+}
+
+impl Inflight {
+    /// Packet Identifier.
+    pub const fn packet_id(&self) -> u16 {
+        packet_id_of(self.order)
+    }
+}
+
+/// How much of a session the store is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Nothing: it ends with its connection.
+    Nothing,
+    /// Its Will, which is due when the program ends before the connection does.
+    Will,
+    /// Everything: it outlives its connection.
+    All,
+}
+
+/// Packet Identifiers; 0 is none. [MQTT-2.2.1-3]
+const PACKET_IDS: u64 = 65_535;
+
+/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is queued: a client that
+/// got a QoS 2 message before a crash and gets it again after it must be able to tell. [MQTT-4.3.3-2]
+pub const fn packet_id_of(order: u64) -> u16 {
+    (order.saturating_sub(1) % PACKET_IDS) as u16 + 1
 }
 
 /// What the broker waits for.
@@ -84,8 +124,10 @@ pub enum Step {
 }
 
 /// One copy of a message for this session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Queued {
+    /// Its place in the order of the session's messages; given by `enqueue`.
+    pub order: u64,
     /// The message.
     pub message: Arc<Message>,
     /// QoS of this copy: the lower of publisher's and subscription's.
@@ -112,13 +154,15 @@ impl Queued {
 
 impl Session {
     /// A fresh session of a client.
-    pub fn new(client_id: Arc<str>, principal: Principal) -> Self {
+    pub fn new(key: SessionKey, client_id: Arc<str>, principal: Principal) -> Self {
         let receiver = match (principal.gateway(), principal.username()) {
             (Some(gateway), _) => format!("!{gateway:08x}").into(),
             (None, Some(username)) => username.clone(),
             (None, None) => client_id.clone(),
         };
         Self {
+            key,
+            keeping: Keeping::Nothing,
             client_id,
             principal,
             receiver,
@@ -134,7 +178,10 @@ impl Session {
             expires_at_ms: None,
             will: None,
             will_due_ms: None,
-            last_packet_id: 0,
+            next_order: 1,
+            sent_to: 0,
+            kept_to: 0,
+            held: VecDeque::new(),
             route_mark: (0, 0),
             messages_in: 0,
             messages_out: 0,
@@ -152,16 +199,22 @@ impl Session {
         }
     }
 
-    /// A Packet Identifier that is not in use. There are 65,535 and `inflight` is bounded well below.
-    pub fn fresh_packet_id(&mut self) -> u16 {
-        loop {
-            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            let id = self.last_packet_id;
-            // Identifiers are given in turn, so the one in use can only be far back: look there last.
-            if !self.inflight.iter().any(|i| i.packet_id == id) {
-                return id;
-            }
-        }
+    /// The key under which the store is told everything about it; `None` when it is not.
+    pub fn kept_key(&self) -> Option<SessionKey> {
+        (self.keeping == Keeping::All).then_some(self.key)
+    }
+
+    /// Whether the first waiting message may go out: its Packet Identifier is free, and a QoS 2 message that outlives a
+    /// crash is in the store, so that it is not given a second time under another Packet Identifier.
+    pub fn may_send_next(&self) -> bool {
+        let Some(copy) = self.queue.front() else { return false };
+        // Packet Identifiers are given in turn, so the one in use can only be far back.
+        let may_be_busy =
+            self.inflight.front().is_some_and(|oldest| copy.order.saturating_sub(oldest.order) >= PACKET_IDS);
+        let packet_id = packet_id_of(copy.order);
+        let is_busy = may_be_busy && self.inflight.iter().any(|i| i.packet_id() == packet_id);
+        let is_kept = copy.qos < 2 || self.keeping != Keeping::All || copy.order <= self.kept_to;
+        is_kept && !is_busy
     }
 
     /// Whether another QoS 1 or 2 message may be sent now.
@@ -170,13 +223,15 @@ impl Session {
     }
 
     /// Takes a copy into the queue unless the limits say no.
-    pub fn enqueue(&mut self, copy: Queued, messages_max: usize, bytes_max: usize) -> bool {
+    pub fn enqueue(&mut self, mut copy: Queued, messages_max: usize, bytes_max: usize) -> bool {
         let waiting = self.queue.len() + self.inflight.len();
         if waiting >= messages_max || self.queued_bytes + copy.bytes() > bytes_max {
             self.dropped += 1;
             return false;
         }
         self.queued_bytes += copy.bytes();
+        copy.order = self.next_order;
+        self.next_order += 1;
         self.queue.push_back(copy);
         true
     }

@@ -5,6 +5,7 @@ use mqtt::subscribe::{Options, Subscribe, Unsubscribe, encode_suback, encode_uns
 use mqtt::{ReasonCode, topic};
 use policy::subscribe::{decide_share, decide_subscribe};
 
+use crate::journal::Change;
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
@@ -35,6 +36,7 @@ impl Broker {
             }
         }
         self.write(id, |out, version| encode_suback(out, version, packet.packet_id, &codes));
+        self.bar(id, self.latest_change_of(who));
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
         }
@@ -61,6 +63,11 @@ impl Broker {
             decide_share(&session.principal).map_err(|_| ReasonCode::NotAuthorized)?;
         }
         decide_subscribe(&session.principal, topics).map_err(|_| ReasonCode::NotAuthorized)?;
+        let key = session.kept_key();
+        if key.is_some() && self.journal.is_full() {
+            self.refuse_change();
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
             return Err(ReasonCode::QuotaExceeded);
@@ -71,6 +78,9 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             identifier,
         };
+        if let Some(key) = key {
+            self.journal.note(Change::Subscribed(key, filter.into(), subscription));
+        }
         self.add_subscription(filter, who, subscription);
         Ok(is_new)
     }
@@ -109,6 +119,7 @@ impl Broker {
                 hop_limit: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
                 group: None,
+                order: 0,
                 message,
             };
             self.deliver(now, who, copy);
@@ -123,12 +134,16 @@ impl Broker {
                 continue;
             }
             let Some(session) = self.sessions.get_mut(who.index()) else { return };
-            session.subscriptions.remove(filter);
+            let (key, was_its) = (session.kept_key(), session.subscriptions.remove(filter).is_some());
+            if let (Some(key), true) = (key, was_its) {
+                self.journal.note(Change::Unsubscribed(key, filter.into()));
+            }
             let was_there = self.remove_subscription(filter, who);
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(reason.code());
         }
         self.write(id, |out, version| encode_unsuback(out, version, packet.packet_id, &codes));
+        self.bar(id, self.latest_change_of(who));
     }
 }
 

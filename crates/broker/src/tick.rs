@@ -13,7 +13,7 @@ impl Broker {
         self.close_the_silent(now);
         self.publish_due_wills(now);
         self.end_expired_sessions(now);
-        self.retained.forget_expired(now.mono_ms);
+        self.forget_expired_retained(now);
     }
 
     /// No CONNECT in time, or nothing for one and a half Keep Alive. [MQTT-3.1.2-22]

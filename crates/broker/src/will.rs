@@ -3,7 +3,7 @@
 use crate::message::MessageProperties;
 
 /// The Will Message of a session and when it is due.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Will {
     /// Topic Name.
     pub topic: Box<str>,
