@@ -169,7 +169,9 @@ impl Broker {
                 KeptCopy::Released => {
                     session.inflight.push_back(Inflight { order, step: Step::Pubcomp, copy: None });
                 }
-                KeptCopy::Message(copy) => {
+                KeptCopy::Message(mut copy) => {
+                    // Numbers of groups are not kept: what a member had stays with it.
+                    copy.group = None;
                     session.queued_bytes += copy.bytes();
                     if order <= away.sent_to {
                         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
