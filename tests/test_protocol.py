@@ -1,10 +1,13 @@
 """The corners of MQTT 5.0 and 3.1.1, with Eclipse Paho and mosquitto's clients."""
 
+import queue
+
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from conftest import credentials_in, wait_for
 from test_paho import client  # noqa: F401  (a fixture)
 
 
@@ -50,3 +53,53 @@ def test_topic_aliases_both_ways(serve, client):
     assert first.properties.TopicAlias == second.properties.TopicAlias == 1
     writer.mqtt.publish("a", "x", 1, properties=with_properties(PacketTypes.PUBLISH, TopicAlias=17))
     assert writer.gone.get(timeout=10).value == 0x94
+
+
+def add_client(backhaul, *arguments):
+    """Adds an observer or a service; returns its login once the running broker knows it."""
+    login = credentials_in(backhaul.run(*arguments))
+    wait_for(lambda: backhaul.connack(*login) == 0, "the broker to learn of the client")
+    return login
+
+
+def test_one_service_asks_another_and_nobody_else_hears_the_answer(backhaul, client):
+    asker_login = add_client(backhaul, "service", "add", "asker", "--prefix", "asker")
+    helper_login = add_client(backhaul, "service", "add", "helper", "--prefix", "helper")
+    curious_login = add_client(backhaul, "observer", "add", "curious")
+    port = backhaul.mqtt_port
+    wants = with_properties(PacketTypes.CONNECT, RequestResponseInformation=1)
+    asker = client(port, "asker-1", asker_login, version=paho.MQTTv5, properties=wants)
+    helper = client(port, "helper-1", helper_login, version=paho.MQTTv5)
+    curious = client(port, "curious-1", curious_login, version=paho.MQTTv5, properties=wants)
+    assert "ResponseInformation" not in curious.properties.json()
+    answers_to = asker.properties.ResponseInformation
+    assert answers_to == "$response/asker-1"
+    assert asker.subscribe(answers_to, 1)[0].value == 1
+    assert curious.subscribe(answers_to, 1)[0].value == 0x87
+    assert curious.subscribe("#", 1)[0].value == 1
+    helper.subscribe("asker/questions", 1)
+    asker.publish("asker/questions", "how?", 1, properties=with_properties(
+        PacketTypes.PUBLISH, ResponseTopic=answers_to, CorrelationData=b"17"))
+    question = helper.next()
+    helper.publish(question.properties.ResponseTopic, "so", 1, properties=with_properties(
+        PacketTypes.PUBLISH, CorrelationData=question.properties.CorrelationData))
+    answer = asker.next()
+    assert (answer.payload, answer.properties.CorrelationData) == (b"so", b"17")
+    assert [m.topic for m in curious.nothing_but("helper/end", helper)] == ["asker/questions"]
+
+
+def test_refusals_say_why(backhaul, client):
+    alpha = "!7c5a0a01"
+    login = backhaul.add_gateway(alpha)
+    nobody = client(backhaul.mqtt_port, "nobody", version=paho.MQTTv5)
+    assert (nobody.reason.value, "user name and a password" in nobody.properties.ReasonString) == (0x87, True)
+    gateway = client(backhaul.mqtt_port, alpha, login, version=paho.MQTTv5)
+    told = queue.Queue()
+    gateway.mqtt.on_publish = lambda c, u, mid, reason, properties: told.put((reason.value, properties.ReasonString))
+    gateway.mqtt.on_subscribe = lambda c, u, mid, reasons, properties: told.put((reasons[0].value, properties.ReasonString))
+    gateway.mqtt.publish("home/lights", "on", 1)
+    assert told.get(timeout=10) == (0x87, "A gateway publishes on its own mesh topics only; this topic is none of them. "
+                                          "Check the MQTT root topic.")
+    gateway.mqtt.subscribe("$share/x/msh/US/2/e/LongFast/+")
+    code, why = told.get(timeout=10)
+    assert code == 0x87 and "does not share its subscription" in why

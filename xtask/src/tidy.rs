@@ -31,6 +31,7 @@ const LAYERS: &[Layer] = &[
     edge("directory-store", 3),
     pure("broker", 4),
     edge("history", 4),
+    pure("storm", 5),
     edge("web", 5),
     edge("server", 6),
     edge("backhaul", 7),

@@ -1,6 +1,8 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP in both directions. Each promises something, and waits until that is true: the
 //! history has the reception, the store has the changes.
 
+use std::borrow::Cow;
+
 use mqtt::publish::AckKind;
 use mqtt::reason_code::ReasonCode;
 use policy::decision::{Decision, Verdict};
@@ -15,6 +17,8 @@ pub(crate) struct Answer {
     pub qos: u8,
     pub packet_id: u16,
     pub reason: ReasonCode,
+    /// One sentence for the client's owner, where something was refused; else empty.
+    pub why: Cow<'static, str>,
     /// The reception that must be in the history first.
     pub after_seq: Option<u64>,
 }
@@ -22,11 +26,17 @@ pub(crate) struct Answer {
 impl Answer {
     pub fn of(arrived: &Arrived<'_>, decision: &Decision, after_seq: Option<u64>) -> Self {
         // MQTT 3.1.1 has no reason: the message is acknowledged all the same, or it would come for ever.
-        let reason = match decision.verdict {
-            Verdict::Refuse => ReasonCode::NotAuthorized,
-            Verdict::Accept | Verdict::Rewrite | Verdict::RecordOnly => ReasonCode::Success,
+        let (reason, why) = match decision.verdict {
+            Verdict::Refuse => (ReasonCode::NotAuthorized, decision.sentence.clone()),
+            Verdict::Accept | Verdict::Rewrite | Verdict::RecordOnly => (ReasonCode::Success, "".into()),
         };
-        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, after_seq }
+        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, why, after_seq }
+    }
+
+    /// For a message that nobody wanted and nothing keeps: the publisher may know that it went nowhere.
+    pub fn nobody_wanted(arrived: &Arrived<'_>) -> Self {
+        let (reason, why) = (ReasonCode::NoMatchingSubscribers, "".into());
+        Self { qos: arrived.qos, packet_id: arrived.packet_id, reason, why, after_seq: None }
     }
 }
 
@@ -44,6 +54,21 @@ pub(crate) struct Held {
     packet_id: u16,
     /// `None` when the client can only be told by silence.
     reason: Option<ReasonCode>,
+    why: Cow<'static, str>,
+}
+
+/// What an answer says.
+struct Says {
+    kind: AckKind,
+    packet_id: u16,
+    reason: ReasonCode,
+    why: Cow<'static, str>,
+}
+
+impl Says {
+    fn success(kind: AckKind, packet_id: u16) -> Self {
+        Self { kind, packet_id, reason: ReasonCode::Success, why: "".into() }
+    }
 }
 
 impl Broker {
@@ -60,7 +85,8 @@ impl Broker {
         }
         let seq = answer.after_seq.filter(|_| self.options.acknowledge_when_durable).unwrap_or(0);
         let change = if self.journal.last() > changes_before { self.journal.last() } else { 0 };
-        self.promise(sender, kind, answer.packet_id, answer.reason, seq, change);
+        let says = Says { kind, packet_id: answer.packet_id, reason: answer.reason, why: answer.why };
+        self.promise(sender, says, seq, change);
     }
 
     /// What the message asked for was not done, because the store is too far behind: MQTT 5.0 can say so; a 3.1.1 client
@@ -69,7 +95,8 @@ impl Broker {
         if qos == 0 || packet_id == 0 {
             return;
         }
-        let answer = Answer { qos, packet_id, reason: ReasonCode::QuotaExceeded, after_seq: None };
+        let why = "The disk of the server does not keep up; please send this message again later.".into();
+        let answer = Answer { qos, packet_id, reason: ReasonCode::QuotaExceeded, why, after_seq: None };
         let speaks_v5 = self.sessions.get(sender.index()).and_then(|s| s.connection).is_some_and(|id| {
             self.connections.get(id.index()).is_some_and(|c| c.version == mqtt::Version::V5)
         });
@@ -81,18 +108,11 @@ impl Broker {
     }
 
     /// Says it at once if it is true and nothing said before still waits; else when it has become true.
-    fn promise(
-        &mut self,
-        to: SessionId,
-        kind: AckKind,
-        packet_id: u16,
-        reason: ReasonCode,
-        seq: u64,
-        change: u64,
-    ) {
+    fn promise(&mut self, to: SessionId, says: Says, seq: u64, change: u64) {
         let Some(connection) = self.sessions.get(to.index()).and_then(|s| s.connection) else { return };
         let Some(serial) = self.connections.get(connection.index()).map(|c| c.serial) else { return };
-        let held = Held { seq, change, connection, serial, kind, packet_id, reason: Some(reason) };
+        let Says { kind, packet_id, reason, why } = says;
+        let held = Held { seq, change, connection, serial, kind, packet_id, reason: Some(reason), why };
         let is_first = self.sessions.get(to.index()).is_some_and(|s| s.held.is_empty());
         if is_first && self.is_true(&held) {
             return self.send_answer(&held);
@@ -129,7 +149,7 @@ impl Broker {
     fn send_answer(&mut self, held: &Held) {
         let is_same = self.connections.get(held.connection.index()).is_some_and(|c| c.serial == held.serial);
         let (true, Some(reason)) = (is_same, held.reason) else { return };
-        self.send_ack(held.connection, held.kind, held.packet_id, reason);
+        self.send_ack(held.connection, held.kind, held.packet_id, reason, &held.why);
     }
 
     /// An incoming QoS 2 PUBLISH whose Packet Identifier is known: the sender missed our PUBREC. [MQTT-4.3.3-10]
@@ -142,7 +162,7 @@ impl Broker {
             (held.connection, held.serial) = (connection, serial);
         } else {
             let change = self.latest_change_of(sender);
-            self.promise(sender, AckKind::Pubrec, packet_id, ReasonCode::Success, 0, change);
+            self.promise(sender, Says::success(AckKind::Pubrec, packet_id), 0, change);
         }
     }
 
@@ -195,6 +215,7 @@ impl Broker {
         self.counters.unacknowledged += 1;
         let version = self.connections.get(held.connection.index()).map(|c| c.version);
         held.seq = 0;
+        held.why = "The server could not keep this message; please send it again later.".into();
         held.reason = (version == Some(mqtt::Version::V5)).then_some(ReasonCode::UnspecifiedError);
         let (kind, packet_id) = (held.kind, held.packet_id);
         if kind == AckKind::Pubrec {
@@ -248,7 +269,8 @@ impl Broker {
         let known = inflight.find(|i| i.packet_id() == packet_id && i.step != Step::Puback);
         let Some(entry) = known else {
             // The client acknowledges what we did not send; the exchange is finished so that it can forget it.
-            return self.send_pubrel(from, packet_id, ReasonCode::PacketIdentifierNotFound);
+            let why = "No message with this identifier was sent.";
+            return self.send_answer_to_unknown(from, AckKind::Pubrel, packet_id, why);
         };
         entry.step = Step::Pubcomp;
         let order = entry.order;
@@ -258,21 +280,28 @@ impl Broker {
                 self.journal.note(Change::Released(key, order));
             }
         }
-        self.send_pubrel(from, packet_id, ReasonCode::Success);
+        self.send_pubrel(from, packet_id);
     }
 
     /// PUBREL lets the client forget the Packet Identifier. It waits until the store knows: else the PUBLISH would be
     /// sent again after a crash, and be a second message to the client.
-    pub(crate) fn send_pubrel(&mut self, to: SessionId, packet_id: u16, reason: ReasonCode) {
-        self.promise(to, AckKind::Pubrel, packet_id, reason, 0, self.latest_change_of(to));
+    pub(crate) fn send_pubrel(&mut self, to: SessionId, packet_id: u16) {
+        self.promise(to, Says::success(AckKind::Pubrel, packet_id), 0, self.latest_change_of(to));
+    }
+
+    fn send_answer_to_unknown(&mut self, to: SessionId, kind: AckKind, packet_id: u16, why: &'static str) {
+        let says = Says { kind, packet_id, reason: ReasonCode::PacketIdentifierNotFound, why: why.into() };
+        self.promise(to, says, 0, self.latest_change_of(to));
     }
 
     /// PUBREL from the client. [MQTT-4.3.3-11] PUBCOMP lets it use the Packet Identifier again, and waits until the store
     /// knows: else the next message with it would be taken for a repeated one after a crash.
     pub(crate) fn on_pubrel(&mut self, from: SessionId, packet_id: u16) {
-        let was_known = self.forget_incoming(from, packet_id);
-        let reason = if was_known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        self.promise(from, AckKind::Pubcomp, packet_id, reason, 0, self.latest_change_of(from));
+        if !self.forget_incoming(from, packet_id) {
+            let why = "No message with this identifier was received.";
+            return self.send_answer_to_unknown(from, AckKind::Pubcomp, packet_id, why);
+        }
+        self.promise(from, Says::success(AckKind::Pubcomp, packet_id), 0, self.latest_change_of(from));
     }
 
     /// A change that is certainly not older than the last one of the session; 0 when the store is not told of it.

@@ -7,8 +7,10 @@ use mqtt::property::{Value, id};
 use mqtt::{ReasonCode, Version};
 use policy::admission::{Offer, Refusal, admit};
 use policy::principal::Principal;
+use policy::response::response_topic;
 use record::ConnectionWhat;
 
+use crate::reason::Explains;
 use crate::session::{Session, SessionId};
 use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
@@ -29,9 +31,10 @@ pub(crate) fn expiry_ms(wanted_s: u32, granted_max_s: u32) -> u64 {
 impl Broker {
     pub(crate) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
         let Some(connection) = self.connection(id) else { return };
-        connection.version = connect.version;
+        connection.note_how_to_speak(connect.version, connect.properties);
         if connect.properties.text(id::AUTHENTICATION_METHOD).is_some() {
-            return self.refuse_connect(now, id, connect.version, ReasonCode::BadAuthenticationMethod);
+            const WHY: &str = "This server does not know the authentication method.";
+            return self.refuse_connect(now, id, ReasonCode::BadAuthenticationMethod, WHY);
         }
         let principal = match self.admit_client(id, connect) {
             Ok(principal) => principal,
@@ -39,7 +42,12 @@ impl Broker {
         };
         if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311 {
             // [MQTT-3.1.3-8] of 3.1.1
-            return self.refuse_connect(now, id, connect.version, ReasonCode::ClientIdentifierNotValid);
+            const WHY: &str = "A session that is kept needs a client identifier.";
+            return self.refuse_connect(now, id, ReasonCode::ClientIdentifierNotValid, WHY);
+        }
+        if connect.will.as_ref().is_some_and(|will| will.retain) && !self.may_retain(connect.version) {
+            const WHY: &str = "This server keeps no retained messages, so the Will cannot be one.";
+            return self.refuse_connect(now, id, ReasonCode::RetainNotSupported, WHY); // [MQTT-3.2.2-13]
         }
         let (client_id, is_assigned) = match connect.client_id {
             "" => (self.fresh_client_id(id), true),
@@ -47,13 +55,14 @@ impl Broker {
         };
         if wanted_expiry_s(connect, &self.options.limits) > 0 && self.journal.is_full() {
             self.refuse_change();
-            return self.refuse_connect(now, id, connect.version, ReasonCode::ServerBusy);
+            const WHY: &str = "The disk of this server does not keep up, so no session can be kept.";
+            return self.refuse_connect(now, id, ReasonCode::ServerBusy, WHY);
         }
         match self.session_for(now, client_id, principal, connect.clean_start) {
             Ok((session, is_present)) => {
                 self.open_session(now, id, session, is_present, is_assigned, connect)
             }
-            Err(reason) => self.refuse_connect(now, id, connect.version, reason),
+            Err((reason, why)) => self.refuse_connect(now, id, reason, why),
         }
     }
 
@@ -77,8 +86,9 @@ impl Broker {
             Refusal::NoCredential => ReasonCode::NotAuthorized,
             Refusal::Credential(_) => ReasonCode::BadUserNameOrPassword,
         };
+        let why = refusal.sentence();
         self.note_connection(now, id, connect.client_id.into(), ConnectionWhat::Refused(refusal.reason()));
-        self.refuse_connect(now, id, connect.version, reason);
+        self.refuse_connect(now, id, reason, why);
     }
 
     /// CONNACK with an error, then the end. [MQTT-3.2.2-7]
@@ -86,10 +96,13 @@ impl Broker {
         &mut self,
         _now: Now,
         id: ConnectionId,
-        version: Version,
         reason: ReasonCode,
+        why: &'static str,
     ) {
-        self.write(id, |out, _| encode_connack(out, version, false, reason, &[]));
+        self.write_why(id, Explains::Always, why, |out, version, why| {
+            let told = why.map(|why| (id::REASON_STRING, Value::Text(why)));
+            encode_connack(out, version, false, reason, told.as_slice());
+        });
         self.close(id, reason.name());
     }
 
@@ -100,36 +113,39 @@ impl Broker {
         client_id: Arc<str>,
         principal: Principal,
         clean_start: bool,
-    ) -> Result<(SessionId, bool), ReasonCode> {
+    ) -> Result<(SessionId, bool), (ReasonCode, &'static str)> {
+        const FULL: (ReasonCode, &str) =
+            (ReasonCode::QuotaExceeded, "The server keeps as many sessions as it may.");
         if let Some(existing) = self.by_client_id.get(&client_id).copied() {
-            let Some(session) = self.session(existing) else { return Err(ReasonCode::UnspecifiedError) };
+            let Some(session) = self.session(existing) else {
+                return Err((ReasonCode::UnspecifiedError, "The session is gone."));
+            };
             if !principal.may_take_over(&session.principal) {
-                return Err(ReasonCode::ClientIdentifierNotValid);
+                const WHY: &str = "Another user's client has this client identifier: choose another one.";
+                return Err((ReasonCode::ClientIdentifierNotValid, WHY));
             }
-            if let Some(old) = session.connection.take() {
-                // The old connection ends without a goodbye, so a Will that does not wait is due. [MQTT-3.1.4-3]
-                let will_is_due = session.will.as_ref().is_some_and(|will| will.delay_ms == 0);
+            if let Some(old) = session.connection {
                 const WHY: &str = "taken over by a newer connection";
                 self.note_connection(now, old, client_id.clone(), ConnectionWhat::Disconnected(WHY));
                 self.disconnect(old, ReasonCode::SessionTakenOver, WHY);
-                if let Some(connection) = self.connections.get_mut(old.index()) {
+                let old = self.connections.get_mut(old.index());
+                let said_goodbye = old.is_some_and(|connection| {
                     connection.session = None;
-                }
-                if will_is_due {
-                    self.publish_will(now, existing);
-                }
+                    connection.said_goodbye
+                });
+                self.leave(now, existing, said_goodbye);
             }
-            if !clean_start {
+            if !clean_start && self.session(existing).is_some() {
                 return Ok((existing, true));
             }
             self.end_session(now, existing);
         }
         if self.sessions.len() >= self.options.limits.sessions_max {
-            return Err(ReasonCode::QuotaExceeded);
+            return Err(FULL);
         }
         self.last_key.0 += 1;
         let index = self.sessions.insert(Session::new(self.last_key, client_id.clone(), principal));
-        let session = SessionId(u32::try_from(index).map_err(|_| ReasonCode::QuotaExceeded)?);
+        let session = SessionId(u32::try_from(index).map_err(|_| FULL)?);
         self.by_client_id.insert(client_id, session);
         Ok((session, false))
     }
@@ -156,17 +172,17 @@ impl Broker {
         session.receive_maximum =
             u16::try_from(client_receive_maximum).unwrap_or(u16::MAX).min(limits.receive_maximum);
         session.will = connect.will.as_ref().map(|will| Arc::new(keep_will(will)));
-        let client_id = session.client_id.clone();
+        let (client_id, principal) = (session.client_id.clone(), session.principal.clone());
         let keep_alive_s = connect.keep_alive_s.min(limits.keep_alive_max_s);
         // A client without Keep Alive is held to the longest one, or a dead connection would stay for ever.
         let granted_s = if connect.keep_alive_s == 0 { limits.keep_alive_max_s } else { keep_alive_s };
         let Some(connection) = self.connection(id) else { return };
         connection.session = Some(session_id);
         connection.patience_ms = u64::from(granted_s) * 1500;
-        connection.client_packet_bytes_max = properties.number(id::MAXIMUM_PACKET_SIZE).unwrap_or(u32::MAX);
         let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
         let outgoing = u16::try_from(client_aliases).unwrap_or(u16::MAX).min(limits.topic_alias_maximum);
         connection.outgoing_aliases = OutgoingAliases::new(outgoing);
+        self.watch_connection(id);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
             (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
@@ -183,11 +199,28 @@ impl Broker {
         if is_assigned {
             told.push((id::ASSIGNED_CLIENT_IDENTIFIER, Value::Text(&client_id))); // [MQTT-3.2.2-16]
         }
-        self.write(id, |out, version| encode_connack(out, version, is_present, ReasonCode::Success, &told));
+        if limits.retained_max == 0 {
+            told.push((id::RETAIN_AVAILABLE, Value::Byte(0)));
+        }
+        let asks = properties.number(id::REQUEST_RESPONSE_INFORMATION) == Some(1); // [MQTT-3.1.2-28]
+        let information = asks.then(|| response_topic(&principal, &client_id)).flatten().unwrap_or_default();
+        let is_sent = self.write_why(id, Explains::Always, &information, |out, version, information| {
+            let information = information.map(|text| (id::RESPONSE_INFORMATION, Value::Text(text)));
+            let told: Vec<_> = told.iter().copied().chain(information).collect();
+            encode_connack(out, version, is_present, ReasonCode::Success, &told);
+        });
+        if !is_sent {
+            self.close(id, "takes no packet as large as CONNACK");
+        }
         self.keep_session(id, session_id);
         self.counters.connected += 1;
         self.note_connection(now, id, client_id, ConnectionWhat::Connected(version_text(connect.version)));
         self.send_again(now, session_id);
+    }
+
+    /// Whether a client may set RETAIN: 3.1.1 clients always may, since they cannot be told that it has no effect.
+    pub(crate) fn may_retain(&self, version: Version) -> bool {
+        self.options.limits.retained_max > 0 || version == Version::V311
     }
 
     /// A client identifier that nobody has and nobody can guess well enough to take it over.

@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     pub opened_ms: u64,
     /// When the last whole control packet came, on the broker's clock in ms.
     pub last_packet_ms: u64,
+    /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
+    pub looked_at_ms: u64,
     /// One and a half Keep Alive in ms; 0 for none. [MQTT-3.1.2-22]
     pub patience_ms: u64,
     pub version: Version,
@@ -40,6 +42,8 @@ pub(crate) struct Connection {
     pub session: Option<SessionId>,
     /// Largest control packet the client takes.
     pub client_packet_bytes_max: u32,
+    /// Whether the client wants Reason Strings in every packet that can carry one. [MQTT-3.1.2-29]
+    pub wants_problem_information: bool,
     pub incoming_aliases: IncomingAliases,
     /// `None` for a client that takes no Topic Aliases.
     pub outgoing_aliases: Option<Box<OutgoingAliases>>,
@@ -61,10 +65,12 @@ impl Connection {
             serial,
             opened_ms: now_ms,
             last_packet_ms: now_ms,
+            looked_at_ms: u64::MAX,
             patience_ms: 0,
             version: Version::V311,
             session: None,
             client_packet_bytes_max: u32::MAX,
+            wants_problem_information: true,
             incoming_aliases: IncomingAliases::default(),
             outgoing_aliases: None,
             partial: Vec::new(),

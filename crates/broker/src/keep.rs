@@ -100,7 +100,9 @@ impl KeptSession {
             }
             Change::Subscribed(_, filter, wanted) => drop(self.subscriptions.insert(filter.clone(), *wanted)),
             Change::Unsubscribed(_, filter) => drop(self.subscriptions.remove(filter)),
-            Change::Queued(_, copy) => drop(self.copies.insert(copy.order, KeptCopy::Message(copy.clone()))),
+            Change::Queued(_, copy) => {
+                drop(self.copies.insert(copy.order, KeptCopy::Message(copy.for_store())))
+            }
             Change::Released(_, order) => drop(self.copies.insert(*order, KeptCopy::Released)),
             Change::Finished(_, order) => drop(self.copies.remove(order)),
             Change::Incoming(_, packet_id) => drop(self.incoming_qos2.insert(*packet_id)),
@@ -141,6 +143,17 @@ impl Broker {
         }
     }
 
+    /// Does what fell due while the program did not run. Called once, after `restore` and before the first connection: a
+    /// client that returns must not undo its Will.
+    pub fn catch_up(&mut self, now: Now) {
+        let is_over = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
+        let id_of = |(index, _): (usize, &Session)| u32::try_from(index).ok().map(SessionId);
+        let due = self.sessions.iter().filter(|(_, s)| is_over(s.will_due_ms)).filter_map(id_of);
+        due.collect::<Vec<_>>().into_iter().for_each(|id| self.publish_will(now, id));
+        let over = self.sessions.iter().filter(|(_, s)| is_over(s.expires_at_ms)).filter_map(id_of);
+        over.collect::<Vec<_>>().into_iter().for_each(|id| self.end_session(now, id));
+    }
+
     fn restore_session(&mut self, now: Now, key: SessionKey, kept: KeptSession) {
         let head = kept.head;
         let mut session = Session::new(key, head.client_id.clone(), head.principal);
@@ -169,9 +182,7 @@ impl Broker {
                 KeptCopy::Released => {
                     session.inflight.push_back(Inflight { order, step: Step::Pubcomp, copy: None });
                 }
-                KeptCopy::Message(mut copy) => {
-                    // Numbers of groups are not kept: what a member had stays with it.
-                    copy.group = None;
+                KeptCopy::Message(copy) => {
                     session.queued_bytes += copy.bytes();
                     if order <= away.sent_to {
                         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
@@ -189,6 +200,7 @@ impl Broker {
         for (filter, wanted) in kept.subscriptions {
             self.add_subscription(&filter, id, wanted);
         }
+        self.watch_session(id);
         if was_connected {
             self.note_away(id);
         }
@@ -210,10 +222,10 @@ impl Broker {
             kept.subscriptions = session.subscriptions.clone();
             kept.incoming_qos2 = session.incoming_qos2.clone();
             let sent = session.inflight.iter().map(|entry| match &entry.copy {
-                Some(copy) => (entry.order, KeptCopy::Message(copy.clone())),
+                Some(copy) => (entry.order, KeptCopy::Message(copy.for_store())),
                 None => (entry.order, KeptCopy::Released),
             });
-            let waiting = session.queue.iter().map(|copy| (copy.order, KeptCopy::Message(copy.clone())));
+            let waiting = session.queue.iter().map(|copy| (copy.order, KeptCopy::Message(copy.for_store())));
             kept.copies = sent.chain(waiting).collect();
         }
         kept
@@ -232,7 +244,8 @@ impl Broker {
         }
     }
 
-    /// A client has connected: tells the store what is new about its session. A CONNACK that promises to keep it waits
+    /// A client has connected: tells the store what is new about its session. A session that ends with its connection is
+    /// never taken up again, so one that is kept from here on has collected nothing yet. A CONNACK that promises to keep it waits
     /// for that; a client whose session ends with the connection waits for nothing.
     pub(crate) fn keep_session(&mut self, id: ConnectionId, session_id: SessionId) {
         let Some(session) = self.sessions.get(session_id.index()) else { return };
@@ -253,9 +266,6 @@ impl Broker {
             session.keeping = after;
         }
         self.note_head(session_id);
-        if after == Keeping::All && before != after {
-            self.note_whole_session(session_id);
-        }
         if before == Keeping::All || after == Keeping::All {
             self.bar(id, self.journal.last());
         }
@@ -267,30 +277,6 @@ impl Broker {
         if session.keeping != Keeping::Nothing {
             self.journal.note(Change::SessionKept(session.key, Box::new(self.head_of(session))));
         }
-    }
-
-    /// A session that was to end with its connection is kept: the store learns of all it has.
-    fn note_whole_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(id.index()) else { return };
-        let key = session.key;
-        for (filter, wanted) in &session.subscriptions {
-            self.journal.note(Change::Subscribed(key, filter.clone(), *wanted));
-        }
-        for packet_id in &session.incoming_qos2 {
-            self.journal.note(Change::Incoming(key, *packet_id));
-        }
-        for entry in &session.inflight {
-            let change = match &entry.copy {
-                Some(copy) => Change::Queued(key, copy.clone()),
-                None => Change::Released(key, entry.order),
-            };
-            self.journal.note(change);
-        }
-        for copy in &session.queue {
-            self.journal.note(Change::Queued(key, copy.clone()));
-        }
-        let order = session.next_order - 1;
-        self.await_message(id, key, order);
     }
 
     /// Tells the store that a client is away.
@@ -320,7 +306,7 @@ impl Broker {
         let journal = &mut self.journal;
         self.retained.forget_expired(now.mono_ms, &mut |topic| {
             if journal.is_on() {
-                journal.note(Change::RetainedGone(topic.clone()));
+                journal.note(Change::RetainedGone(topic));
             }
         });
     }

@@ -9,6 +9,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod holdings;
 mod journal;
 mod keep;
 mod limits;
@@ -17,13 +18,16 @@ mod observe;
 mod outbox;
 mod packets;
 mod publish;
+mod reason;
 mod retained;
+mod route_cache;
 mod session;
 mod shared;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod tick;
+mod timers;
 mod topic_alias;
 mod will;
 
@@ -39,10 +43,11 @@ use slab::Slab;
 
 pub use connection::ConnectionId;
 pub use counters::{Counters, MALFORMED_REASONS};
+pub use holdings::Holdings;
 pub use journal::{Away, Batch, Change, Head, SessionKey};
 pub use keep::{Kept, KeptCopy, KeptSession};
 pub use limits::Limits;
-pub use message::{Message, MessageProperties};
+pub use message::Message;
 pub use outbox::Outbox;
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
@@ -112,9 +117,16 @@ pub struct Broker {
     unkept_messages: VecDeque<keep::UnkeptMessage>,
     journal: journal::Journal,
     last_key: SessionKey,
+    route_cache: route_cache::RouteCache,
+    /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
     routings: u64,
+    timers: timers::Timers,
+    due: Vec<timers::Timer>,
     next_tick_ms: u64,
+    spare_buffers: outbox::SpareBuffers,
+    /// The connection that the shell writes at the moment.
+    being_written: Option<ConnectionId>,
 }
 
 impl Broker {
@@ -142,9 +154,14 @@ impl Broker {
             unkept_messages: VecDeque::new(),
             journal: journal::Journal::new(limits.unkept_changes_max, limits.unkept_bytes_max),
             last_key: SessionKey(0),
+            route_cache: route_cache::RouteCache::new(options.seed),
             routes: Vec::new(),
             routings: 0,
+            timers: Default::default(),
+            due: Vec::new(),
             next_tick_ms: 0,
+            spare_buffers: Default::default(),
+            being_written: None,
             options,
         }
     }
@@ -158,7 +175,9 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
-        u32::try_from(index).ok().map(ConnectionId)
+        let id = ConnectionId(u32::try_from(index).ok()?);
+        self.watch_connection(id);
+        Some(id)
     }
 
     /// Bytes arrived on a connection, in any portions.
@@ -202,12 +221,19 @@ impl Broker {
         Some(self.next_tick_ms)
     }
 
-    /// The next connection that has bytes to write, each at most once until it gets new bytes.
+    /// The next connection that has bytes to write, each at most once until it gets new bytes. The one before has been
+    /// written as far as possible.
     pub fn next_dirty(&mut self) -> Option<ConnectionId> {
+        if let Some(id) = self.being_written.take()
+            && let Some(connection) = self.connections.get_mut(id.index())
+        {
+            connection.outbox.give_back(&mut self.spare_buffers);
+        }
         while let Some(id) = self.dirty.pop_front() {
             if let Some(connection) = self.connections.get_mut(id.index()) {
                 connection.is_dirty = false;
                 if self.journal.has_kept(connection.barred_until) {
+                    self.being_written = Some(id);
                     return Some(id);
                 }
             }

@@ -14,27 +14,14 @@ pub struct Message {
     pub qos: u8,
     /// Whether the publisher set RETAIN.
     pub retain: bool,
-    /// MQTT 5.0 properties that travel with the message.
-    pub properties: Option<Box<MessageProperties>>,
+    /// MQTT 5.0 properties that travel with the message unaltered, encoded once for all receivers: Payload Format
+    /// Indicator, Content Type, Response Topic, Correlation Data and User Properties, without the section's length.
+    /// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-17]
+    pub properties: Option<Arc<[u8]>>,
     /// When it must not be sent any more, on the broker's clock in ms; `None` for never.
     pub expires_at_ms: Option<u64>,
     /// Where in `payload` the hop limit of a mesh packet stands, when it is one byte that may be lowered.
     pub hop_limit_at: Option<usize>,
-}
-
-/// PUBLISH properties that the broker passes on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-17]
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MessageProperties {
-    /// Payload Format Indicator.
-    pub payload_format: Option<u8>,
-    /// Content Type.
-    pub content_type: Option<Box<str>>,
-    /// Response Topic.
-    pub response_topic: Option<Box<str>>,
-    /// Correlation Data.
-    pub correlation_data: Option<Box<[u8]>>,
-    /// User Properties, in order, encoded as they came.
-    pub user_properties: Box<[u8]>,
 }
 
 impl Message {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::property::{Properties, id};
 use mqtt::publish::{Ack, AckKind, Publish, PublishOut};
-use mqtt::server_packet::{PINGRESP, encode_disconnect};
+use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
 use crate::journal::Change;
-use crate::message::MessageProperties;
+use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
@@ -43,6 +43,7 @@ impl Broker {
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
                         Ok(packet) => self.on_packet(now, id, packet),
+                        Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
                 }
@@ -89,6 +90,11 @@ impl Broker {
         if topic.split('/').count() > self.options.limits.topic_levels_max {
             let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
             return self.on_bad_packet(now, id, error);
+        }
+        let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
+        if publish.retain && !self.may_retain(version) {
+            let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
+            return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
         }
         let changes_before = self.journal.last();
         if publish.qos == 2 {
@@ -175,8 +181,31 @@ impl Broker {
         self.close(id, "left");
     }
 
+    /// A CONNECT of 5.0 that breaks a rule can be answered with what is wrong. [MQTT-3.1.4-1]
+    fn on_bad_connect_v5(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        match self.connection(id).filter(|c| c.session.is_none()) {
+            Some(connection) => connection.version = Version::V5,
+            None => return self.on_bad_packet(now, id, error),
+        }
+        let may_say = error.reason.may_stand_in(mqtt::reason_code::carrier::CONNACK);
+        let reason = if may_say { error.reason } else { ReasonCode::ProtocolError };
+        self.count_bad_packet(error);
+        self.refuse_connect(now, id, reason, error.what);
+    }
+
     /// Bytes that are no lawful packet: counted, answered where the client can be told, and the connection ends.
     pub(crate) fn on_bad_packet(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
+        self.count_bad_packet(error);
+        let Some(connection) = self.connection(id) else { return };
+        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
+            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
+            connection.version = Version::V311;
+            return self.refuse_connect(now, id, error.reason, error.what);
+        }
+        self.disconnect(id, error.reason, error.what);
+    }
+
+    fn count_bad_packet(&mut self, error: DecodeError) {
         let index = match error.reason {
             ReasonCode::MalformedPacket => 0,
             ReasonCode::PacketTooLarge => 2,
@@ -184,76 +213,45 @@ impl Broker {
             _ => 1,
         };
         self.counters.malformed[index] += 1;
-        let Some(connection) = self.connection(id) else { return };
-        if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
-            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
-            return self.refuse_connect(now, id, Version::V311, error.reason);
-        }
-        self.disconnect(id, error.reason, error.what);
     }
 
     /// Appends to a connection's outbox.
     pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
-        let Some(connection) = self.connection(id) else { return };
-        let version = connection.version;
-        packet(connection.outbox.append(), version);
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
+        packet(connection.outbox.append(&mut self.spare_buffers), connection.version);
         self.mark_dirty(id);
-    }
-
-    pub(crate) fn send_ack(&mut self, id: ConnectionId, kind: AckKind, packet_id: u16, reason: ReasonCode) {
-        self.write(id, |out, version| Ack { kind, packet_id, reason }.encode(out, version));
-    }
-
-    pub(crate) fn send_disconnect(&mut self, id: ConnectionId, reason: ReasonCode, why: &str) {
-        self.write(id, |out, _| encode_disconnect(out, reason, why));
     }
 }
 
-/// The properties that travel with a message; most have none, which costs nothing.
-pub(crate) fn travelling(properties: Properties<'_>) -> Option<Box<MessageProperties>> {
+/// Whether a frame begins as a CONNECT of 5.0 does: type, Protocol Name and Protocol Version.
+fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
+    frame.header == CONNECT_HEADER && frame.body.starts_with(b"\x00\x04MQTT\x05")
+}
+
+/// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.
+pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
+    const TRAVELLING: [u32; 5] =
+        [id::PAYLOAD_FORMAT, id::CONTENT_TYPE, id::RESPONSE_TOPIC, id::CORRELATION_DATA, id::USER_PROPERTY];
     if properties.is_empty() {
         return None;
     }
-    let mut user_properties = Vec::new();
-    properties.copy_user_properties(&mut user_properties);
-    let travelling = MessageProperties {
-        payload_format: properties.number(id::PAYLOAD_FORMAT).and_then(|v| u8::try_from(v).ok()),
-        content_type: properties.text(id::CONTENT_TYPE).map(Into::into),
-        response_topic: properties.text(id::RESPONSE_TOPIC).map(Into::into),
-        correlation_data: properties.binary(id::CORRELATION_DATA).map(Into::into),
-        user_properties: user_properties.into(),
-    };
-    (travelling != MessageProperties::default()).then(|| Box::new(travelling))
-}
-
-impl MessageProperties {
-    /// As bytes of a property section, without its length.
-    fn encode(&self) -> Vec<u8> {
-        use mqtt::property::{Value, put};
-        let mut out = Vec::new();
-        self.payload_format.iter().for_each(|v| put(&mut out, id::PAYLOAD_FORMAT, Value::Byte(*v)));
-        self.content_type.iter().for_each(|v| put(&mut out, id::CONTENT_TYPE, Value::Text(v)));
-        self.response_topic.iter().for_each(|v| put(&mut out, id::RESPONSE_TOPIC, Value::Text(v)));
-        self.correlation_data.iter().for_each(|v| put(&mut out, id::CORRELATION_DATA, Value::Binary(v)));
-        out.extend_from_slice(&self.user_properties);
-        out
-    }
+    let mut out = Vec::new();
+    let travelling = properties.iter().filter(|(id, _)| TRAVELLING.contains(id));
+    travelling.for_each(|(id, value)| mqtt::property::put(&mut out, id, value));
+    (!out.is_empty()).then(|| out.into())
 }
 
 /// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
 /// when the client does not take packets that large. [MQTT-3.1.2-24]
 pub(crate) fn write_publish(
     connection: &mut Connection,
+    spare_buffers: &mut SpareBuffers,
     now: Now,
     copy: &Queued,
     packet_id: u16,
     again: bool,
 ) -> bool {
     let (message, version) = (&copy.message, connection.version);
-    let shared = match (&message.properties, version) {
-        (Some(properties), Version::V5) => properties.encode(),
-        _ => Vec::new(),
-    };
     let spelling =
         connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
     let mut publish = PublishOut {
@@ -266,7 +264,7 @@ pub(crate) fn write_publish(
             Spelling::Both(alias) | Spelling::Alias(alias) => Some(alias),
         },
         packet_id,
-        shared_properties: &shared,
+        shared_properties: message.properties.as_deref().unwrap_or_default(),
         expiry_s: message.expiry_left_s(now.mono_ms),
         identifiers: &copy.identifiers,
         payload: &message.payload,
@@ -283,7 +281,7 @@ pub(crate) fn write_publish(
     {
         aliases.note_told(&message.topic, alias);
     }
-    let out = connection.outbox.append();
+    let out = connection.outbox.append(spare_buffers);
     let payload_at = publish.encode(out, version);
     if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
         mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);

@@ -13,7 +13,7 @@ use policy::uplink::{Permit, Uplink, decide_uplink};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
-use crate::message::{Message, MessageProperties};
+use crate::message::Message;
 use crate::observe::{Observed, write_down};
 use crate::session::{Queued, SessionId};
 use crate::{Broker, Now};
@@ -28,7 +28,8 @@ pub(crate) struct Arrived<'a> {
     pub packet_id: u16,
     /// Message Expiry Interval, seconds.
     pub expiry_s: Option<u32>,
-    pub properties: Option<Box<MessageProperties>>,
+    /// Properties that travel with it, encoded.
+    pub properties: Option<Arc<[u8]>>,
 }
 
 impl Broker {
@@ -49,7 +50,8 @@ impl Broker {
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
-        // 5. Answer: decided here, given when what it promises is done.
+        // 5. Answer: given at the end, when what it promises is done and it is known whether anybody wanted the message.
+        let may_go_nowhere = seq.is_none() && judged.permit.is_some();
         let answer = Answer::of(&arrived, &judged.decision, seq);
         let Some(permit) = judged.permit else { return self.answer(sender, answer, changes_before) };
         let refused_before = self.journal.refused;
@@ -60,18 +62,22 @@ impl Broker {
         let routes = self.route(&message.topic, sender);
         // 7. Release, 8. deliver.
         let mut copies = Vec::with_capacity(if seq.is_some() { routes.len() } else { 0 });
-        for route in &routes {
+        let mut receivers = 0;
+        for route in routes.iter().filter(|route| route.wants_from(sender)) {
+            receivers += 1;
             let (outcome, observed) = self.decide_copy(sender, route.session, &message, &judged, &permit);
             let outcome = self.deliver_by(now, route, &message, outcome);
             if seq.is_some() {
                 self.note_copy(&mut copies, route.session, outcome, observed);
             }
         }
-        self.routes = routes;
         let noted = seq.is_some().then_some(&mut copies);
-        self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        let is_wanted = receivers + groups > 0 || arrived.retain;
         if self.journal.refused > refused_before {
             self.answer_unkept(sender, arrived.qos, arrived.packet_id);
+        } else if may_go_nowhere && !is_wanted {
+            self.answer(sender, Answer::nobody_wanted(&arrived), changes_before);
         } else {
             self.answer(sender, answer, changes_before);
         }
@@ -88,7 +94,7 @@ impl Broker {
         scratch: &mut Scratch,
     ) -> Judged {
         if self.options.lab {
-            return Judged::plain();
+            return if arrived.topic.starts_with("$SYS/") { Judged::not_yours() } else { Judged::plain() };
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
         let uplink = Uplink { sender, topic: arrived.topic, facts: &facts, seen: &self.seen };
@@ -236,6 +242,11 @@ impl Judged {
     fn plain() -> Self {
         let (decision, permit) = policy::uplink::pass_unjudged();
         Self { decision, permit: Some(permit), observed: None }
+    }
+
+    /// Even where everyone may do everything, `$SYS` is the broker's.
+    fn not_yours() -> Self {
+        Self { decision: policy::uplink::refuse_unjudged(), permit: None, observed: None }
     }
 
     fn key(&self) -> Option<PacketKey> {

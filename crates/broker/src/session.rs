@@ -56,6 +56,8 @@ pub struct Session {
     pub will: Option<Arc<Will>>,
     /// When the Will is due, on the broker's clock in ms; set while the client is away.
     pub will_due_ms: Option<u64>,
+    /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
+    pub looked_at_ms: u64,
     /// Order number of the next message.
     pub next_order: u64,
     /// Messages up to this order number were sent at least once.
@@ -150,6 +152,11 @@ impl Queued {
     pub fn bytes(&self) -> usize {
         self.message.topic.len() + self.message.payload.len()
     }
+
+    /// As the store keeps it: groups have other numbers after a restart, and what a member had stays with it then.
+    pub fn for_store(&self) -> Self {
+        Self { group: None, ..self.clone() }
+    }
 }
 
 impl Session {
@@ -178,6 +185,7 @@ impl Session {
             expires_at_ms: None,
             will: None,
             will_due_ms: None,
+            looked_at_ms: u64::MAX,
             next_order: 1,
             sent_to: 0,
             kept_to: 0,
@@ -199,6 +207,12 @@ impl Session {
         }
     }
 
+    /// Puts a copy in flight.
+    pub fn put_in_flight(&mut self, copy: Queued) {
+        let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
+        self.inflight.push_back(Inflight { order: copy.order, step, copy: Some(copy) });
+    }
+
     /// The key under which the store is told everything about it; `None` when it is not.
     pub fn kept_key(&self) -> Option<SessionKey> {
         (self.keeping == Keeping::All).then_some(self.key)
@@ -208,13 +222,15 @@ impl Session {
     /// crash is in the store, so that it is not given a second time under another Packet Identifier.
     pub fn may_send_next(&self) -> bool {
         let Some(copy) = self.queue.front() else { return false };
-        // Packet Identifiers are given in turn, so the one in use can only be far back.
-        let may_be_busy =
-            self.inflight.front().is_some_and(|oldest| copy.order.saturating_sub(oldest.order) >= PACKET_IDS);
-        let packet_id = packet_id_of(copy.order);
-        let is_busy = may_be_busy && self.inflight.iter().any(|i| i.packet_id() == packet_id);
         let is_kept = copy.qos < 2 || self.keeping != Keeping::All || copy.order <= self.kept_to;
-        is_kept && !is_busy
+        is_kept && !self.is_in_flight(packet_id_of(copy.order), copy.order)
+    }
+
+    /// Whether a message in flight has the Packet Identifier that the one with that order number has or would get.
+    fn is_in_flight(&self, packet_id: u16, order: u64) -> bool {
+        // Packet Identifiers are given in turn: one comes back only when the oldest in use is a whole round old.
+        let is_old = |oldest: &Inflight| order.saturating_sub(oldest.order) >= PACKET_IDS;
+        self.inflight.front().is_some_and(is_old) && self.inflight.iter().any(|i| i.packet_id() == packet_id)
     }
 
     /// Whether another QoS 1 or 2 message may be sent now.
@@ -230,6 +246,9 @@ impl Session {
             return false;
         }
         self.queued_bytes += copy.bytes();
+        while self.is_in_flight(packet_id_of(self.next_order), self.next_order) {
+            self.next_order += 1;
+        }
         copy.order = self.next_order;
         self.next_order += 1;
         self.queue.push_back(copy);
@@ -239,5 +258,48 @@ impl Session {
     /// Drops what a copy held of the session's bytes.
     pub fn release_bytes(&mut self, copy: &Queued) {
         self.queued_bytes = self.queued_bytes.saturating_sub(copy.bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_identifier_in_use_is_not_given_again() {
+        let mut session = Session::new(SessionKey(1), "c".into(), Principal::Lab);
+        let message = Arc::new(Message {
+            topic: "t".into(),
+            payload: [].into(),
+            qos: 1,
+            retain: false,
+            properties: None,
+            expires_at_ms: None,
+            hop_limit_at: None,
+        });
+        let copy = || Queued {
+            message: message.clone(),
+            qos: 1,
+            retain: false,
+            hop_limit: None,
+            identifiers: Identifiers::new(),
+            group: None,
+            order: 0,
+        };
+        let mut times_given = vec![0_u32; 1 << 16];
+        for round in 0..200_000 {
+            assert!(session.enqueue(copy(), usize::MAX, usize::MAX));
+            assert!(session.may_send_next());
+            let copy = session.queue.pop_front().unwrap();
+            let packet_id = packet_id_of(copy.order);
+            if matches!(round, 0 | 1 | 4) {
+                session.put_in_flight(copy); // and never acknowledged
+            } else {
+                times_given[usize::from(packet_id)] += 1;
+            }
+        }
+        for (id, times) in times_given.into_iter().enumerate() {
+            assert_eq!(times >= 3, ![0, 1, 2, 5].contains(&id), "{id} was given {times} times");
+        }
     }
 }

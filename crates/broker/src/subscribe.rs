@@ -3,9 +3,11 @@
 use mqtt::property::id;
 use mqtt::subscribe::{Options, Subscribe, Unsubscribe, encode_suback, encode_unsuback};
 use mqtt::{ReasonCode, topic};
+use policy::response::is_own_response_filter;
 use policy::subscribe::{decide_share, decide_subscribe};
 
 use crate::journal::Change;
+use crate::reason::Explains;
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
@@ -20,6 +22,7 @@ impl Broker {
     ) {
         let identifier = packet.properties.number(id::SUBSCRIPTION_IDENTIFIER);
         let mut codes = Vec::new();
+        let mut why = String::new();
         let mut wanted = Vec::new();
         for (filter, options) in packet.filters() {
             match self.subscribe_one(who, filter, options, identifier) {
@@ -29,13 +32,16 @@ impl Broker {
                         wanted.push((filter, options));
                     }
                 }
-                Err(reason) => {
+                Err((reason, sentence)) => {
                     self.counters.subscriptions_refused += 1;
                     codes.push(reason.code());
+                    explain(&mut why, filter, sentence);
                 }
             }
         }
-        self.write(id, |out, version| encode_suback(out, version, packet.packet_id, &codes));
+        self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
+            encode_suback(out, version, packet.packet_id, &codes, why);
+        });
         self.bar(id, self.latest_change_of(who));
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
@@ -49,28 +55,34 @@ impl Broker {
         filter: &str,
         options: Options,
         identifier: Option<u32>,
-    ) -> Result<bool, ReasonCode> {
+    ) -> Result<bool, (ReasonCode, &'static str)> {
         let limits = &self.options.limits;
         let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
-        let topics = topics_of(filter).ok_or(ReasonCode::TopicFilterInvalid)?;
+        let topics = topics_of(filter).ok_or((ReasonCode::TopicFilterInvalid, BAD_SHARE))?;
         if !topic::is_valid_filter(topics, levels_max) {
-            return Err(ReasonCode::TopicFilterInvalid);
+            return Err((ReasonCode::TopicFilterInvalid, BAD_FILTER));
         }
         let Some(session) = self.sessions.get_mut(who.index()) else {
-            return Err(ReasonCode::UnspecifiedError);
+            return Err((ReasonCode::UnspecifiedError, "the session is gone"));
         };
+        let refused = |sentence| (ReasonCode::NotAuthorized, sentence);
         if topic::is_shared(filter) {
-            decide_share(&session.principal).map_err(|_| ReasonCode::NotAuthorized)?;
+            decide_share(&session.principal).map_err(refused)?;
         }
-        decide_subscribe(&session.principal, topics).map_err(|_| ReasonCode::NotAuthorized)?;
+        if !is_own_response_filter(&session.principal, &session.client_id, topics) {
+            decide_subscribe(&session.principal, topics).map_err(refused)?;
+        }
         let key = session.kept_key();
         if key.is_some() && self.journal.is_full() {
             self.refuse_change();
-            return Err(ReasonCode::QuotaExceeded);
+            return Err((ReasonCode::QuotaExceeded, "the disk of the server does not keep up"));
         }
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
-            return Err(ReasonCode::QuotaExceeded);
+            return Err((
+                ReasonCode::QuotaExceeded,
+                "one client has no more subscriptions than it has already",
+            ));
         }
         let subscription = Subscription {
             qos: options.qos,
@@ -89,6 +101,7 @@ impl Broker {
     pub(crate) fn add_subscription(&mut self, filter: &str, who: SessionId, subscription: Subscription) {
         let Some(session) = self.sessions.get_mut(who.index()) else { return };
         session.subscriptions.insert(filter.into(), subscription);
+        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.join(filter, topics, who, subscription),
             None => self.subscriptions.insert(filter, who, subscription),
@@ -97,6 +110,7 @@ impl Broker {
 
     /// Takes a subscription, shared or not, out of where messages find it; returns whether it was there.
     pub(crate) fn remove_subscription(&mut self, filter: &str, who: SessionId) -> bool {
+        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.leave(filter, topics, who),
             None => self.subscriptions.remove(filter, who),
@@ -128,9 +142,11 @@ impl Broker {
 
     pub(crate) fn on_unsubscribe(&mut self, id: ConnectionId, who: SessionId, packet: &Unsubscribe<'_>) {
         let mut codes = Vec::new();
+        let mut why = String::new();
         for filter in packet.filters() {
             if topics_of(filter).is_none_or(|topics| !topic::is_valid_filter(topics, usize::MAX)) {
                 codes.push(ReasonCode::TopicFilterInvalid.code());
+                explain(&mut why, filter, BAD_FILTER);
                 continue;
             }
             let Some(session) = self.sessions.get_mut(who.index()) else { return };
@@ -142,8 +158,25 @@ impl Broker {
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(reason.code());
         }
-        self.write(id, |out, version| encode_unsuback(out, version, packet.packet_id, &codes));
+        self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
+            encode_unsuback(out, version, packet.packet_id, &codes, why);
+        });
         self.bar(id, self.latest_change_of(who));
+    }
+}
+
+const BAD_FILTER: &str = "a filter has at least one character, `+` and `#` fill whole levels, `#` comes last, and there are not too many levels";
+const BAD_SHARE: &str =
+    "a shared subscription is written `$share/{name}/{filter}`, and the name has no wildcard";
+
+/// Adds what was wrong with one filter to the Reason String of the answer, as long as that stays readable.
+fn explain(why: &mut String, filter: &str, sentence: &str) {
+    const BYTES_MAX: usize = 400;
+    let before = if why.is_empty() { "" } else { "; " };
+    if filter.len() + sentence.len() + why.len() < BYTES_MAX {
+        *why += &format!("{before}`{filter}`: {sentence}");
+    } else if why.is_empty() {
+        *why += sentence;
     }
 }
 

@@ -1,64 +1,103 @@
-//! What is due by the clock: silent clients, expired sessions, delayed Wills.
+//! What is due by the clock: silent clients, expired sessions, delayed Wills, expired retained messages.
 
 use mqtt::reason_code::ReasonCode;
 
-use crate::session::SessionId;
+use crate::connection::Connection;
+use crate::session::{Session, SessionId};
+use crate::timers::{TICK_MS, Timer, Whose};
 use crate::{Broker, ConnectionId, Now};
 
-/// How often deadlines are looked at, in ms. All of them are whole seconds, and later by this much harms nobody.
-pub(crate) const INTERVAL_MS: u64 = 500;
+/// How often deadlines are looked at, in ms.
+pub(crate) const INTERVAL_MS: u64 = TICK_MS;
 
 impl Broker {
     pub(crate) fn on_tick(&mut self, now: Now) {
-        self.close_the_silent(now);
-        self.publish_due_wills(now);
-        self.end_expired_sessions(now);
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.take_due(now.mono_ms, &mut due);
+        for timer in due.drain(..) {
+            match timer.whose {
+                Whose::Connection(id) => self.look_at_connection(now, id, timer),
+                Whose::Session(id) => self.look_at_session(now, id, timer),
+            }
+        }
+        self.due = due;
         self.forget_expired_retained(now);
+        self.spare_buffers.rest();
+    }
+
+    /// Sees to it that the connection is looked at by its deadline.
+    pub(crate) fn watch_connection(&mut self, id: ConnectionId) {
+        let connect_timeout_ms = self.options.limits.connect_timeout_ms;
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
+        let Some(deadline_ms) = connection.deadline_ms(connect_timeout_ms) else { return };
+        if deadline_ms < connection.looked_at_ms {
+            connection.looked_at_ms = deadline_ms;
+            self.timers.put(deadline_ms, Whose::Connection(id));
+        }
+    }
+
+    /// Sees to it that the session is looked at when its Will is due or it ends.
+    pub(crate) fn watch_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id.index()) else { return };
+        let Some(deadline_ms) = session.deadline_ms() else { return };
+        if deadline_ms < session.looked_at_ms {
+            session.looked_at_ms = deadline_ms;
+            self.timers.put(deadline_ms, Whose::Session(id));
+        }
     }
 
     /// No CONNECT in time, or nothing for one and a half Keep Alive. [MQTT-3.1.2-22]
-    fn close_the_silent(&mut self, now: Now) {
+    fn look_at_connection(&mut self, now: Now, id: ConnectionId, timer: Timer) {
         let connect_timeout_ms = self.options.limits.connect_timeout_ms;
-        let mut silent = Vec::new();
-        for (index, connection) in self.connections.iter_mut().filter(|(_, c)| !c.is_closing) {
-            let Ok(index) = u32::try_from(index) else { continue };
-            let is_late =
-                connection.session.is_none() && now.mono_ms - connection.opened_ms > connect_timeout_ms;
-            let is_silent = connection.session.is_some()
-                && connection.patience_ms > 0
-                && now.mono_ms - connection.last_packet_ms > connection.patience_ms;
-            if is_late || is_silent {
-                silent.push((ConnectionId(index), is_silent));
-            } else {
-                connection.outbox.rest();
-            }
+        let Some(connection) = self.connection(id) else { return };
+        if connection.looked_at_ms != timer.at_ms {
+            return; // there is an earlier timer, or this one was somebody else's
         }
-        for (id, has_session) in silent {
-            self.counters.timed_out += 1;
-            if has_session {
-                self.disconnect(id, ReasonCode::KeepAliveTimeout, "keep-alive time passed");
-            } else {
-                self.close(id, "no CONNECT in time");
-            }
+        connection.looked_at_ms = u64::MAX;
+        let is_over = connection.deadline_ms(connect_timeout_ms).is_some_and(|at| at < now.mono_ms);
+        if !is_over {
+            return self.watch_connection(id);
+        }
+        let has_session = connection.session.is_some();
+        self.counters.timed_out += 1;
+        if has_session {
+            self.disconnect(id, ReasonCode::KeepAliveTimeout, "keep-alive time passed");
+        } else {
+            self.close(id, "no CONNECT in time");
         }
     }
 
-    fn publish_due_wills(&mut self, now: Now) {
-        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
-        for id in self.sessions_where(|s| due(s.will_due_ms)) {
+    fn look_at_session(&mut self, now: Now, id: SessionId, timer: Timer) {
+        let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
+        let Some(session) = self.session(id) else { return };
+        if session.looked_at_ms != timer.at_ms {
+            return;
+        }
+        session.looked_at_ms = u64::MAX;
+        if session.connection.is_none() && is_due(session.expires_at_ms) {
+            return self.end_session(now, id);
+        }
+        if is_due(session.will_due_ms) {
             self.publish_will(now, id);
         }
+        self.watch_session(id);
     }
+}
 
-    fn end_expired_sessions(&mut self, now: Now) {
-        let over = |at: Option<u64>| at.is_some_and(|at| at <= now.mono_ms);
-        for id in self.sessions_where(|s| s.connection.is_none() && over(s.expires_at_ms)) {
-            self.end_session(now, id);
+impl Connection {
+    /// When its time to introduce itself, or its Keep Alive, is over; later packets move it.
+    fn deadline_ms(&self, connect_timeout_ms: u64) -> Option<u64> {
+        match self.session {
+            None => Some(self.opened_ms.saturating_add(connect_timeout_ms)),
+            Some(_) if self.patience_ms == 0 => None,
+            Some(_) => Some(self.last_packet_ms.saturating_add(self.patience_ms)),
         }
     }
+}
 
-    fn sessions_where(&self, matches: impl Fn(&crate::session::Session) -> bool) -> Vec<SessionId> {
-        let found = self.sessions.iter().filter(|(_, s)| matches(s));
-        found.filter_map(|(index, _)| u32::try_from(index).ok().map(SessionId)).collect()
+impl Session {
+    /// When its Will is due or it ends; `None` while the client is connected.
+    fn deadline_ms(&self) -> Option<u64> {
+        self.will_due_ms.into_iter().chain(self.expires_at_ms).min()
     }
 }

@@ -1,6 +1,6 @@
 //! A Will Message, kept until the client leaves without saying goodbye.
 
-use crate::message::MessageProperties;
+use std::sync::Arc;
 
 /// The Will Message of a session and when it is due.
 #[derive(Debug, PartialEq)]
@@ -17,6 +17,6 @@ pub struct Will {
     pub delay_ms: u64,
     /// Message Expiry Interval in seconds.
     pub expiry_s: Option<u32>,
-    /// Properties that travel with it.
-    pub properties: Option<Box<MessageProperties>>,
+    /// Properties that travel with it, encoded.
+    pub properties: Option<Arc<[u8]>>,
 }

@@ -146,7 +146,13 @@ impl Client {
             self.unreleased.clear();
         }
         if let Some(filter) = self.wants {
-            encode_subscribe(&mut self.outgoing, V5, 9, &[(filter, Wanted { qos: 2, ..Wanted::default() })], &[]);
+            encode_subscribe(
+                &mut self.outgoing,
+                V5,
+                9,
+                &[(filter, Wanted { qos: 2, ..Wanted::default() })],
+                &[],
+            );
         }
         for own in &self.unfinished {
             own.encode(&mut self.outgoing, true);
@@ -211,8 +217,14 @@ impl World {
         let publisher = Client { name: "publisher", ..Client::default() };
         let subscriber = Client { name: "subscriber", wants: Some("t"), ..Client::default() };
         let broker = start(Kept::default());
-        let mut world =
-            Self { broker, publisher, subscriber, kept: Kept::default(), unkept: VecDeque::new(), published: 0 };
+        let mut world = Self {
+            broker,
+            publisher,
+            subscriber,
+            kept: Kept::default(),
+            unkept: VecDeque::new(),
+            published: 0,
+        };
         // Messages are owed to the subscriber once its SUBACK has come.
         while world.subscriber.wants.is_some() {
             world.settle();
@@ -228,7 +240,8 @@ impl World {
         match event {
             Event::Publish { qos, retain } if self.publisher.unfinished.len() < 5 => {
                 self.published += 1;
-                self.publisher.publish(self.published, *qos, *retain);
+                // A QoS 1 message that is sent again may lawfully become the retained one after a later one.
+                self.publisher.publish(self.published, *qos, *retain && *qos == 2);
             }
             Event::Publish { .. } => {}
             Event::BrokerReads { is_publisher, bytes } => self.broker_reads(*is_publisher, *bytes),
@@ -318,6 +331,7 @@ fn start(kept: Kept) -> Broker {
         seed: 1,
     });
     broker.restore(NOW, kept);
+    broker.catch_up(NOW);
     broker
 }
 

@@ -45,7 +45,8 @@ struct Inner {
 impl Queue {
     /// An empty queue.
     pub const fn new(bounds: Bounds) -> Self {
-        let inner = Inner { records: VecDeque::new(), bytes: 0, awaited: 0, count_wanted: None, is_closed: false };
+        let inner =
+            Inner { records: VecDeque::new(), bytes: 0, awaited: 0, count_wanted: None, is_closed: false };
         Self { bounds, inner: Mutex::new(inner), changed: Condvar::new() }
     }
 

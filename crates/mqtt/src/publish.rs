@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::Version;
 use crate::error::DecodeError;
-use crate::property::{Properties, id, place};
+use crate::property::{Properties, Value, id, place, put_section};
 use crate::reason_code::{ReasonCode, carrier};
-use crate::wire::{Reader, put_binary, put_u16, put_variable, variable_len};
+use crate::wire::{Reader, put_binary, put_packet, put_u16, put_variable, variable_len};
 
 /// PUBLISH.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -231,6 +231,16 @@ impl Ack {
         }
         r.end()?;
         Ok(Self { kind, packet_id, reason })
+    }
+
+    /// Appends the packet with a Reason String for people; without one it is as [`Ack::encode`] writes it.
+    pub fn encode_why(&self, out: &mut Vec<u8>, version: Version, why: Option<&str>) {
+        let Some(why) = why.filter(|_| version == Version::V5) else { return self.encode(out, version) };
+        put_packet(out, self.kind.header(), |out| {
+            put_u16(out, self.packet_id);
+            out.push(self.reason.code());
+            put_section(out, &[(id::REASON_STRING, Value::Text(why))]);
+        });
     }
 
     /// Appends the packet; the Reason Code is left out where it says nothing.

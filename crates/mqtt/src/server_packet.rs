@@ -113,10 +113,12 @@ pub const PINGREQ: [u8; 2] = [0xc0, 0];
 /// DISCONNECT of a client that leaves in peace, whole, in both versions.
 pub const DISCONNECT: [u8; 2] = [0xe0, 0];
 
-/// Appends a DISCONNECT with a Reason Code and a Reason String for people, 5.0 only.
-pub fn encode_disconnect(out: &mut Vec<u8>, reason: ReasonCode, why: &str) {
+/// Appends a DISCONNECT with a Reason Code and perhaps a Reason String for people, 5.0 only.
+pub fn encode_disconnect(out: &mut Vec<u8>, reason: ReasonCode, why: Option<&str>) {
     put_packet(out, 0xe0, |out| {
         out.push(reason.code());
-        put_section(out, &[(id::REASON_STRING, Value::Text(why))]);
+        if let Some(why) = why {
+            put_section(out, &[(id::REASON_STRING, Value::Text(why))]);
+        }
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::Version;
 use crate::error::DecodeError;
-use crate::property::{Properties, Value, place, put_section};
+use crate::property::{Properties, Value, id, place, put_section};
 use crate::wire::{Reader, put_binary, put_packet, put_u16};
 
 /// What a client asks for with one Topic Filter.
@@ -158,13 +158,13 @@ pub fn encode_unsubscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, f
     });
 }
 
-/// Appends a SUBACK; `codes` are the Reason Codes, or 3.1.1's 0, 1, 2 and 0x80.
-pub fn encode_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[u8]) {
+/// Appends a SUBACK; `codes` are the Reason Codes, or 3.1.1's 0, 1, 2 and 0x80, and `why` is a Reason String for people.
+pub fn encode_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[u8], why: Option<&str>) {
     put_packet(out, 0x90, |out| {
         put_u16(out, packet_id);
         match version {
             Version::V5 => {
-                put_section(out, &[]);
+                put_why(out, why);
                 out.extend_from_slice(codes);
             }
             Version::V311 => out.extend(codes.iter().map(|code| if *code >= 0x80 { 0x80 } else { *code })),
@@ -172,13 +172,20 @@ pub fn encode_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes:
     });
 }
 
-/// Appends an UNSUBACK; 3.1.1 has no codes.
-pub fn encode_unsuback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[u8]) {
+/// Appends an UNSUBACK; 3.1.1 has no codes. `why` is a Reason String for people.
+pub fn encode_unsuback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes: &[u8], why: Option<&str>) {
     put_packet(out, 0xb0, |out| {
         put_u16(out, packet_id);
         if version == Version::V5 {
-            put_section(out, &[]);
+            put_why(out, why);
             out.extend_from_slice(codes);
         }
     });
+}
+
+fn put_why(out: &mut Vec<u8>, why: Option<&str>) {
+    match why {
+        Some(why) => put_section(out, &[(id::REASON_STRING, Value::Text(why))]),
+        None => put_section(out, &[]),
+    }
 }

@@ -69,7 +69,7 @@ fn server_again(packet: ServerPacket<'_>) -> (&'static str, Vec<u8>) {
             "CONNACK"
         }
         ServerPacket::Suback(packet_id, codes) => {
-            encode_suback(&mut out, Version::V311, packet_id, codes);
+            encode_suback(&mut out, Version::V311, packet_id, codes, None);
             "SUBACK"
         }
         ServerPacket::Pingresp => {

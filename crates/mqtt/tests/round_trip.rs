@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn acknowledgements(version in version(), kind in 0..4, packet_id in 1u16.., reason in reason(carrier::PUBLISH_ACK)) {
+    fn acknowledgements(version in version(), kind in 0..4, packet_id in 1u16.., reason in reason(carrier::PUBLISH_ACK), why in option::of(text())) {
         let kind = [AckKind::Puback, AckKind::Pubrec, AckKind::Pubrel, AckKind::Pubcomp][kind as usize];
         let reason = match kind {
             AckKind::Puback | AckKind::Pubrec => reason,
@@ -150,7 +150,7 @@ proptest! {
         };
         let sent = Ack { kind, packet_id, reason };
         let mut out = Vec::new();
-        sent.encode(&mut out, version);
+        sent.encode_why(&mut out, version, why.as_deref());
         let frame = whole(&out);
         let expected = if version == Version::V5 { sent } else { Ack { reason: ReasonCode::Success, ..sent } };
         match (client_packet::decode(&frame, version), server_packet::decode(&frame, version)) {
@@ -194,12 +194,12 @@ proptest! {
     #[test]
     fn suback_and_unsuback(
         version in version(), packet_id in 1u16.., granted in vec(reason(carrier::SUBACK), 1..200),
-        gone in vec(reason(carrier::UNSUBACK), 1..200),
+        gone in vec(reason(carrier::UNSUBACK), 1..200), why in option::of(text()),
     ) {
         let granted: Vec<_> = granted.into_iter().map(ReasonCode::code).collect();
         let gone: Vec<_> = gone.into_iter().map(ReasonCode::code).collect();
         let mut out = Vec::new();
-        encode_suback(&mut out, version, packet_id, &granted);
+        encode_suback(&mut out, version, packet_id, &granted, why.as_deref());
         match server_packet::decode(&whole(&out), version).unwrap() {
             ServerPacket::Suback(id, codes) => {
                 let in_v311 = |code: &u8| if *code >= 0x80 { 0x80 } else { *code };
@@ -210,7 +210,7 @@ proptest! {
             other => panic!("not a SUBACK: {other:?}"),
         }
         out.clear();
-        encode_unsuback(&mut out, version, packet_id, &gone);
+        encode_unsuback(&mut out, version, packet_id, &gone, why.as_deref());
         match server_packet::decode(&whole(&out), version).unwrap() {
             ServerPacket::Unsuback(id, codes) => {
                 let expected = if version == Version::V5 { gone.as_slice() } else { &[] };
@@ -221,9 +221,9 @@ proptest! {
     }
 
     #[test]
-    fn disconnect(reason in reason(carrier::SERVER_DISCONNECT), why in prop_oneof![text(), Just(String::new())]) {
+    fn disconnect(reason in reason(carrier::SERVER_DISCONNECT), why in option::of(prop_oneof![text(), Just(String::new())])) {
         let mut out = Vec::new();
-        encode_disconnect(&mut out, reason, &why);
+        encode_disconnect(&mut out, reason, why.as_deref());
         match server_packet::decode(&whole(&out), Version::V5).unwrap() {
             ServerPacket::Disconnect(got) => prop_assert_eq!((got.reason, got.session_expiry_s), (reason, None)),
             other => panic!("not a DISCONNECT: {other:?}"),

@@ -47,6 +47,20 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// What the client is told. It does not say which of name and password was wrong.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoCredential => {
+                "This server needs a user name and a password; its operator hands them out."
+            }
+            Self::Credential(_) => {
+                "User name or password is wrong, or the operator has switched this credential off."
+            }
+        }
+    }
+}
+
 /// Decides who a client is. Until the first credential exists, everyone on this machine is a guest, whatever user name
 /// the client has in its settings; from then on nobody is.
 pub fn admit(directory: &Directory, key: &TokenKey, offer: Offer<'_>) -> Result<Principal, Refusal> {

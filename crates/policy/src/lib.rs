@@ -8,6 +8,7 @@ pub mod ladder;
 pub mod ledger;
 pub mod principal;
 pub mod release;
+pub mod response;
 pub mod rule;
 pub mod settings;
 pub mod subscribe;

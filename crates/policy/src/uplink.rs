@@ -11,6 +11,7 @@ use mesh::topic::TopicKind;
 use crate::decision::{Decision, Verdict};
 use crate::ledger::{PacketKey, SeenPackets};
 use crate::principal::Principal;
+use crate::response::is_response_topic;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState, Stage};
 use crate::settings::Settings;
 
@@ -127,6 +128,7 @@ fn topic_rights(up: &Uplink<'_>) -> Option<Objection> {
             "A gateway publishes on its own mesh topics only; this topic is none of them. Check the MQTT root topic.",
         ),
         Principal::Observer { .. } => object(Verdict::Refuse, "An observer reads and does not publish."),
+        Principal::Service { .. } | Principal::Guest { .. } if is_response_topic(up.topic) => None,
         Principal::Service { prefix, .. } if !is_at_or_below(up.topic, prefix) => {
             object(Verdict::Refuse, "A service publishes at or below its own topic prefix only.")
         }
@@ -359,4 +361,15 @@ pub fn pass_unjudged() -> (Decision, Permit) {
         off: RuleSet::default(),
     };
     (decision, Permit { radio: true })
+}
+
+/// The decision on a message that enters the broker's own topics, for the plain-broker profile.
+pub fn refuse_unjudged() -> Decision {
+    Decision {
+        verdict: Verdict::Refuse,
+        rule: Some(RuleId::TopicRights),
+        sentence: "Topics below `$SYS` belong to the broker.".into(),
+        observed: RuleSet::default(),
+        off: RuleSet::default(),
+    }
 }
