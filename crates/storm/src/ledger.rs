@@ -112,6 +112,8 @@ pub(crate) struct Session {
     /// Who made it.
     pub owner: usize,
     pub wire: Option<usize>,
+    /// The connection that made it, which tells it from earlier sessions of the client.
+    pub made_by: usize,
     pub version: Version,
     expiry_ms: u64,
     ends_at_ms: Option<u64>,
@@ -426,7 +428,8 @@ impl Ledger {
             }
             self.wills.insert(number, WillState::Cancelled);
         }
-        let session = self.sessions.entry(hello.session_of).or_insert_with(|| Session::new(hello.client));
+        let session =
+            self.sessions.entry(hello.session_of).or_insert_with(|| Session::new(hello.client, wire));
         // What was too large for the client as it was may have been given up already.
         let given_up: Vec<bool> =
             session.owed.iter().map(|o| session.may_be_skipped(&self.notes, o, now_ms)).collect();
@@ -637,7 +640,7 @@ impl Ledger {
             };
             return Err(broken(promise, format!("{} is not due", name())));
         };
-        if session.owed[index].is_optional
+        if session.may_be_skipped(notes, &session.owed[index], now_ms)
             && let Some(other) = session.owed.iter_mut().skip(index + 1).find(|o| is_due(o))
         {
             // Owed twice, and one of the copies may have been given up: nobody can say which one this is.
@@ -722,9 +725,11 @@ impl Ledger {
     }
 
     /// A client's application got a message.
-    pub fn on_received(&mut self, session_of: usize, number: u64, qos: u8) -> Kept {
+    pub fn on_received(&mut self, session_of: usize, made_by: Option<usize>, number: u64, qos: u8) -> Kept {
         self.deliveries += 1;
-        let Some(session) = self.sessions.get_mut(&session_of).filter(|_| qos == 2) else { return Ok(()) };
+        // What still arrives from a session that is over is nobody's business.
+        let session = self.sessions.get_mut(&session_of).filter(|s| Some(s.made_by) == made_by);
+        let Some(session) = session.filter(|_| qos == 2) else { return Ok(()) };
         let (owed, received) = session.once.entry(number).or_default();
         *received += 1;
         if *received > *owed {
@@ -777,9 +782,10 @@ impl Owed {
 }
 
 impl Session {
-    fn new(owner: usize) -> Self {
+    fn new(owner: usize, made_by: usize) -> Self {
         Self {
             owner,
+            made_by,
             wire: None,
             version: Version::V5,
             expiry_ms: 0,

@@ -66,6 +66,8 @@ impl World {
             let version = self.clients[hello.client].version;
             self.ledger.on_attached(wire, hello, version, was_present)?;
             self.wires[wire].session = Some(hello.session_of);
+            self.wires[wire].session_made_by =
+                self.ledger.sessions.get(&hello.session_of).map(|session| session.made_by);
         }
         for (wire, bytes) in &written {
             self.look_at(*wire, bytes)?;
@@ -262,7 +264,14 @@ impl World {
         let Some(session_of) = self.wires[wire].session else { return Ok(()) };
         let answer = match packet {
             ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth => return Ok(()),
-            ServerPacket::Publish(publish) => return self.ledger.on_delivery(session_of, wire, &publish),
+            ServerPacket::Publish(publish) => {
+                let (number, at_ms) = (number_of(publish.payload), self.now.mono_ms);
+                let (qos, dup, packet_id) = (publish.qos, publish.dup, publish.packet_id);
+                self.journal.note(format!(
+                    "{at_ms} to client {session_of} on wire {wire}: message {number:?} qos={qos} dup={dup} id={packet_id}"
+                ));
+                return self.ledger.on_delivery(session_of, wire, &publish);
+            }
             ServerPacket::Ack(ack) => {
                 let packet_id = ack.packet_id;
                 let answer = match ack.kind {

@@ -576,7 +576,8 @@ impl World {
                 let refuses = self.rng.u8(..20) == 0;
                 let is_new = self.clients[who].on_publish(publish.qos, publish.packet_id, refuses);
                 if let (true, Some(number)) = (is_new, number_of(publish.payload)) {
-                    self.ledger.on_received(who, number, publish.qos)?;
+                    let made_by = self.wires[wire].session_made_by;
+                    self.ledger.on_received(who, made_by, number, publish.qos)?;
                 }
             }
             ServerPacket::Ack(ack) => self.clients[who].on_ack(ack),
