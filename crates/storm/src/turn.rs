@@ -8,7 +8,9 @@ use mqtt::{Version, frame};
 use record::Record;
 
 use crate::fault::Fault;
-use crate::ledger::{Answer, Kept, There, broken, number_of};
+use crate::ledger::There;
+use crate::ledger::{Kept, broken, number_of};
+use crate::owed::Answer;
 use crate::watch::Taken;
 use crate::wire::{Hello, Sent};
 use crate::world::World;
@@ -263,7 +265,7 @@ impl World {
         }
         let Some(session_of) = self.wires[wire].session else { return Ok(()) };
         let answer = match packet {
-            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth => return Ok(()),
+            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth(_) => return Ok(()),
             ServerPacket::Publish(publish) => {
                 let (number, at_ms) = (number_of(publish.payload), self.now.mono_ms);
                 let (qos, dup, packet_id) = (publish.qos, publish.dup, publish.packet_id);
