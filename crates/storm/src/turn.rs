@@ -261,7 +261,7 @@ impl World {
         }
         let Some(session_of) = self.wires[wire].session else { return Ok(()) };
         let answer = match packet {
-            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth => return Ok(()),
+            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth(_) => return Ok(()),
             ServerPacket::Publish(publish) => return self.ledger.on_delivery(session_of, wire, &publish),
             ServerPacket::Ack(ack) => {
                 let packet_id = ack.packet_id;

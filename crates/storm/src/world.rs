@@ -578,7 +578,7 @@ impl World {
             ServerPacket::Suback(..)
             | ServerPacket::Unsuback(..)
             | ServerPacket::Pingresp
-            | ServerPacket::Auth => {}
+            | ServerPacket::Auth(_) => {}
         }
         Ok(())
     }
