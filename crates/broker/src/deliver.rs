@@ -122,10 +122,24 @@ impl Broker {
             let bytes_max = self.options.limits.queue_bytes_max;
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
-            let is_clogged =
-                self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
-            if is_clogged || !session.has_room_in_flight() {
+            // What is closing takes nothing more; what waits is for the next connection.
+            let Some(outbox_bytes) = self
+                .connections
+                .get(connection.index())
+                .filter(|c| !c.is_closing)
+                .map(|c| c.outbox.len())
+            else {
                 return;
+            };
+            if outbox_bytes >= bytes_max {
+                return self.wait_for_room(to);
+            }
+            if !session.has_room_in_flight() {
+                return;
+            }
+            if session.repeats_wait {
+                self.repeat_next(now, connection, to);
+                continue;
             }
             let Some(copy) = session.queue.pop_front() else { return };
             if copy.message.is_expired(now.mono_ms) {
@@ -144,27 +158,8 @@ impl Broker {
         }
     }
 
-    /// Sends again what was in flight when the client went away, in the original order. [MQTT-4.4.0-1]
-    pub(crate) fn send_again(&mut self, now: Now, to: SessionId) {
-        let Some(session) = self.sessions.get_mut(to.index()) else { return };
-        let Some(connection) = session.connection else { return };
-        let inflight = std::mem::take(&mut session.inflight);
-        for entry in &inflight {
-            match &entry.copy {
-                Some(copy) => {
-                    self.send_copy(now, connection, to, copy, entry.packet_id, true);
-                }
-                None => self.send_pubrel(connection, entry.packet_id),
-            }
-        }
-        if let Some(session) = self.sessions.get_mut(to.index()) {
-            session.inflight = inflight;
-        }
-        self.send_waiting(now, to);
-    }
-
     /// Writes one PUBLISH into the outbox. Returns false when the client does not take packets that large.
-    fn send_copy(
+    pub(crate) fn send_copy(
         &mut self,
         now: Now,
         id: ConnectionId,

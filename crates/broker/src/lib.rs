@@ -17,6 +17,7 @@ mod outbox;
 mod packets;
 mod publish;
 mod reason;
+mod repeat;
 mod retained;
 mod route_cache;
 mod session;
@@ -111,6 +112,7 @@ pub struct Broker {
     due: Vec<timers::Timer>,
     next_tick_ms: u64,
     spare_buffers: outbox::SpareBuffers,
+    waiting_for_room: Vec<SessionId>,
     /// The connection that the shell writes at the moment.
     being_written: Option<ConnectionId>,
 }
@@ -143,6 +145,7 @@ impl Broker {
             due: Vec::new(),
             next_tick_ms: 0,
             spare_buffers: Default::default(),
+            waiting_for_room: Vec::new(),
             being_written: None,
             options,
         }

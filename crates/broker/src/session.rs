@@ -63,6 +63,10 @@ pub struct Session {
     pub messages_out: u64,
     /// Messages lost because this client reads too slowly.
     pub dropped: u64,
+    /// Whether something in flight may await its repetition.
+    pub repeats_wait: bool,
+    /// Whether it is in the list of those that wait for room in their outbox.
+    pub waits_for_room: bool,
 }
 
 /// A QoS 1 or 2 message on its way to the client.
@@ -76,6 +80,8 @@ pub struct Inflight {
     pub step: Step,
     /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
     pub copy: Option<Queued>,
+    /// Whether it was sent on an earlier connection and not yet on this one.
+    pub awaits_repeat: bool,
 }
 
 /// What the broker waits for.
@@ -147,6 +153,8 @@ impl Session {
             messages_in: 0,
             messages_out: 0,
             dropped: 0,
+            repeats_wait: false,
+            waits_for_room: false,
         }
     }
 
@@ -165,7 +173,7 @@ impl Session {
     pub fn put_in_flight(&mut self, copy: Queued, packet_id: u16) {
         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
         let tried_at = self.packet_ids_tried;
-        self.inflight.push_back(Inflight { packet_id, tried_at, step, copy: Some(copy) });
+        self.inflight.push_back(Inflight { packet_id, tried_at, step, copy: Some(copy), awaits_repeat: false });
     }
 
     /// A Packet Identifier that is not in use.
@@ -181,11 +189,6 @@ impl Session {
                 return id;
             }
         }
-    }
-
-    /// Whether another QoS 1 or 2 message may be sent now.
-    pub fn has_room_in_flight(&self) -> bool {
-        self.inflight.len() < usize::from(self.receive_maximum)
     }
 
     /// Takes a copy into the queue unless the limits say no.

@@ -68,7 +68,7 @@ impl World {
         let clients = (0..=scene.n_clients).map(|_| Client::new(versions[rng.usize(..2)])).collect();
         Self {
             fault_in: plan.fault.map(|_| rng.u32(..6)),
-            ledger: Ledger::new(bounds, is_recorded),
+            ledger: Ledger::new(bounds, is_recorded, now.mono_ms),
             journal: Journal::new(plan.seed, plan.steps_shown),
             clients,
             wires: Vec::new(),
@@ -489,8 +489,13 @@ impl World {
                 Ok(())
             };
         }
-        let (bytes, whole) = self.wires[wire].take_upstream(count);
+        // Near a limit, what was dropped must be told from what was not.
+        let publishes_max = if self.scene.is_roomy { 20 } else { 1 };
+        let (bytes, whole) = self.wires[wire].take_upstream(count, publishes_max);
         self.journal.hash(&bytes);
+        if !whole.is_empty() {
+            self.journal.note(format!("{} the broker reads wire {wire}: {whole:?}", self.now.mono_ms));
+        }
         self.expect(wire, &whole);
         self.broker.receive(self.now, self.wires[wire].id, &bytes);
         self.settle(Some(wire), &whole)
