@@ -123,11 +123,8 @@ impl Broker {
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
             // What is closing takes nothing more; what waits is for the next connection.
-            let Some(outbox_bytes) = self
-                .connections
-                .get(connection.index())
-                .filter(|c| !c.is_closing)
-                .map(|c| c.outbox.len())
+            let Some(outbox_bytes) =
+                self.connections.get(connection.index()).filter(|c| !c.is_closing).map(|c| c.outbox.len())
             else {
                 return;
             };

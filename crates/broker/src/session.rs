@@ -173,7 +173,13 @@ impl Session {
     pub fn put_in_flight(&mut self, copy: Queued, packet_id: u16) {
         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
         let tried_at = self.packet_ids_tried;
-        self.inflight.push_back(Inflight { packet_id, tried_at, step, copy: Some(copy), awaits_repeat: false });
+        self.inflight.push_back(Inflight {
+            packet_id,
+            tried_at,
+            step,
+            copy: Some(copy),
+            awaits_repeat: false,
+        });
     }
 
     /// A Packet Identifier that is not in use.
