@@ -12,6 +12,7 @@ mod disconnect;
 mod limits;
 mod message;
 mod observe;
+mod origin;
 mod outbox;
 mod packets;
 mod publish;
@@ -28,7 +29,6 @@ mod topic_alias;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use directory::Directory;
@@ -38,8 +38,9 @@ use record::{ConnectionEvent, ConnectionWhat, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
-pub use counters::{Counters, MALFORMED_REASONS};
+pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS};
 pub use limits::Limits;
+pub use origin::{ListenerRules, ListenerSnapshot, Origin};
 pub use outbox::Outbox;
 pub use snapshot::{ClientSnapshot, Snapshot};
 
@@ -61,6 +62,8 @@ pub struct Options {
     pub lab: bool,
     /// Its limits.
     pub limits: Limits,
+    /// What each listener allows, by its number; empty for one that allows what the limits do.
+    pub listeners: Vec<ListenerRules>,
     /// The policy in force.
     pub policy: Settings,
     /// Keys of the channels that may be opened.
@@ -82,6 +85,7 @@ pub struct Options {
 /// The broker: one value, one owner.
 pub struct Broker {
     options: Options,
+    entrances: origin::Entrances,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
     by_client_id: BTreeMap<Arc<str>, SessionId>,
@@ -108,9 +112,11 @@ pub struct Broker {
 
 impl Broker {
     /// A broker without clients.
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
+        let listeners = std::mem::take(&mut options.listeners);
         let limits = &options.limits;
         Self {
+            entrances: origin::Entrances::new(listeners, limits),
             connections: Slab::new(),
             sessions: Slab::new(),
             by_client_id: BTreeMap::new(),
@@ -137,14 +143,16 @@ impl Broker {
     }
 
     /// A Network Connection was accepted. `None` when there are too many: the shell drops it.
-    pub fn open(&mut self, now: Now, address: IpAddr) -> Option<ConnectionId> {
-        let is_allowed = !self.options.lab || address.is_loopback();
-        if !is_allowed || self.connections.len() >= self.options.limits.connections_max {
+    pub fn open(&mut self, now: Now, origin: impl Into<Origin>) -> Option<ConnectionId> {
+        let origin = origin.into();
+        let is_allowed = !self.options.lab || origin.address.is_loopback();
+        let has_room = self.connections.len() < self.options.limits.connections_max;
+        if !is_allowed || !has_room || !self.entrances.enter(&origin) {
             self.counters.connections_refused += 1;
             return None;
         }
         self.connections_made += 1;
-        let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
+        let index = self.connections.insert(Connection::new(origin, now.mono_ms, self.connections_made));
         let id = ConnectionId(u32::try_from(index).ok()?);
         self.watch_connection(id);
         Some(id)
@@ -243,6 +251,12 @@ impl Broker {
     /// The operating system refused a connection.
     pub fn note_accept_failed(&mut self) {
         self.counters.connections_refused += 1;
+    }
+
+    /// How many connections did not get past the beginning since the start, in the order of `DOOR_REASONS`; the shell
+    /// counts them because they never came in.
+    pub fn note_doors(&mut self, doors: [u64; DOOR_REASONS.len()]) {
+        self.counters.doors = doors;
     }
 
     /// Tells every client that the server stops. [MQTT-3.14.2] reason 0x8B

@@ -28,7 +28,8 @@ impl Broker {
                 return bytes.len();
             };
             let has_session = connection.session.is_some();
-            let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
+            let packet_bytes_max = self.entrances.rules(connection.listener).packet_bytes_max;
+            let bytes_max = if has_session { packet_bytes_max } else { limits.connect_bytes_max };
             if !has_session && bytes.get(used).is_some_and(|first| *first != CONNECT_HEADER) {
                 // Known from one byte: whoever speaks something else need not be listened to for long.
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"));

@@ -29,6 +29,7 @@ fn broker(lab: bool) -> Broker {
             subscriptions_max: 5,
             ..Limits::default()
         },
+        listeners: Vec::new(),
         policy: policy::settings::Settings::default(),
         keyring: Keyring::default(),
         preset: ModemPreset::LongFast,

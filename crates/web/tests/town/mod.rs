@@ -223,6 +223,7 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
+            listeners: Vec::new(),
             policy: Settings::default(),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
