@@ -1,7 +1,10 @@
 //! Copies on their way: which sessions want a message, and one copy into a session's outbox or queue.
 
+use std::sync::Arc;
+
 use crate::message::Message;
 use crate::session::{Identifiers, Queued, SessionId};
+use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
 
 /// One session that wants a message, its overlapping subscriptions merged. [MQTT-3.3.4-2]
@@ -9,8 +12,17 @@ use crate::{Broker, ConnectionId, Now};
 pub(crate) struct Route {
     pub session: SessionId,
     pub qos: u8,
+    /// Whether it does not want its own messages. [MQTT-3.8.3-3]
+    pub no_local: bool,
     pub retain_as_published: bool,
     pub identifiers: Identifiers,
+}
+
+impl Route {
+    /// Whether this session wants what the sender sent.
+    pub fn wants_from(&self, sender: SessionId) -> bool {
+        !self.no_local || self.session != sender
+    }
 }
 
 /// Size of the PUBLISH that carries the message to a gateway: MQTT 3.1.1, QoS 1, as firmware and phones subscribe.
@@ -25,21 +37,43 @@ pub(crate) fn packet_bytes(message: &Message) -> usize {
 }
 
 impl Broker {
-    /// 6. Route: the sessions that want the topic. The list is the broker's own, given back after use.
-    pub(crate) fn route(&mut self, topic: &str, sender: SessionId) -> Vec<Route> {
-        let mut routes = std::mem::take(&mut self.routes);
-        routes.clear();
+    /// 6. Route: the sessions that want the topic. Whoever iterates asks each route whether it wants what the sender sent.
+    pub(crate) fn route(&mut self, topic: &str, sender: SessionId) -> Arc<[Route]> {
+        if let Some(routes) = self.route_cache.get(topic) {
+            return routes;
+        }
+        let mut is_mixed = false;
+        let routes = self.merge(topic, |_, route, subscription| {
+            is_mixed |= route.is_some_and(|route| route.no_local != subscription.no_local);
+            true
+        });
+        if is_mixed {
+            // Rare, and depends on the sender: what it asked for with No Local does not count for its own messages.
+            return self.merge(topic, |id, _, subscription| id != sender || !subscription.no_local);
+        }
+        self.route_cache.put(topic, &routes);
+        routes
+    }
+
+    /// The sessions with a matching subscription that counts, one route for each.
+    fn merge(
+        &mut self,
+        topic: &str,
+        mut counts: impl FnMut(SessionId, Option<&Route>, &Subscription) -> bool,
+    ) -> Arc<[Route]> {
+        let mut routes: Vec<Route> = std::mem::take(&mut self.routes);
         self.routings += 1;
         let (routing, sessions) = (self.routings, &mut self.sessions);
         self.subscriptions.matching(topic, &mut |id, subscription| {
-            if subscription.no_local && id == sender {
-                return;
-            }
             let Some(session) = sessions.get_mut(id.index()) else { return };
             let (mark, index) = session.route_mark;
-            if mark == routing {
-                let route: &mut Route = &mut routes[index];
+            let known = if mark == routing { routes.get_mut(index) } else { None };
+            if !counts(id, known.as_deref(), &subscription) {
+                return;
+            }
+            if let Some(route) = known {
                 route.qos = route.qos.max(subscription.qos);
+                route.no_local &= subscription.no_local;
                 route.retain_as_published |= subscription.retain_as_published;
                 route.identifiers.extend(subscription.identifier);
             } else {
@@ -47,12 +81,15 @@ impl Broker {
                 routes.push(Route {
                     session: id,
                     qos: subscription.qos,
+                    no_local: subscription.no_local,
                     retain_as_published: subscription.retain_as_published,
                     identifiers: subscription.identifier.into_iter().collect(),
                 });
             }
         });
-        routes
+        let merged = routes.drain(..).collect();
+        self.routes = routes;
+        merged
     }
 
     /// 8. Deliver: one copy to one session. Returns false when it was lost because the client reads too slowly.
@@ -140,11 +177,16 @@ impl Broker {
         if connection.is_closing {
             return false;
         }
-        if !crate::packets::write_publish(connection, &mut self.spare_buffers, now, copy, packet_id, again) {
+        let spares = &mut self.spare_buffers;
+        let Some(bytes) = crate::packets::write_publish(connection, spares, now, copy, packet_id, again)
+        else {
             self.counters.dropped += 1;
             return false;
-        }
+        };
         self.counters.messages_out += 1;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += bytes as u64;
+        self.counters.payload_bytes_out += copy.message.payload.len() as u64;
         if let Some(session) = self.sessions.get_mut(to.index()) {
             session.messages_out += 1;
         }

@@ -44,9 +44,17 @@ impl Broker {
         if session.connection != Some(id) {
             return; // taken over by a newer connection
         }
+        self.leave(now, session_id, connection.said_goodbye);
+        self.pass_on_unsent(now, session_id);
+    }
+
+    /// A session has lost its connection: its Will and its end become due. A session that ends with its connection ends
+    /// here, also when the next connection of the same client is what ended this one. [MQTT-3.1.2-23]
+    pub(crate) fn leave(&mut self, now: Now, id: SessionId, said_goodbye: bool) {
+        let Some(session) = self.session(id) else { return };
         session.connection = None;
         session.since_unix_ms = now.unix_ms;
-        if connection.said_goodbye {
+        if said_goodbye {
             session.will = None; // [MQTT-3.14.4-3]
         }
         session.expires_at_ms = match session.expiry_ms {
@@ -57,13 +65,11 @@ impl Broker {
         // The Will is due after its delay or when the session ends, whichever is first. [MQTT-3.1.3-9]
         session.will_due_ms = will_delay.map(|delay| now.mono_ms.saturating_add(delay));
         if ends_now {
-            return self.end_session(now, session_id);
+            self.end_session(now, id);
+        } else if will_delay == Some(0) {
+            self.publish_will(now, id);
         }
-        if will_delay == Some(0) {
-            self.publish_will(now, session_id);
-        }
-        self.watch_session(session_id);
-        self.pass_on_unsent(now, session_id);
+        self.watch_session(id);
     }
 
     /// Forgets a session and everything it holds.

@@ -9,6 +9,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod holdings;
 mod limits;
 mod message;
 mod observe;
@@ -18,11 +19,14 @@ mod packets;
 mod publish;
 mod reason;
 mod retained;
+mod route_cache;
 mod session;
 mod shared;
+mod sign_in;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
+mod sys;
 mod tick;
 mod timers;
 mod topic_alias;
@@ -39,6 +43,7 @@ use slab::Slab;
 
 pub use connection::ConnectionId;
 pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS};
+pub use holdings::Holdings;
 pub use limits::Limits;
 pub use origin::{ListenerRules, ListenerSnapshot, Origin};
 pub use outbox::Outbox;
@@ -92,14 +97,18 @@ pub struct Broker {
     subscriptions: subscription_tree::SubscriptionTree,
     shared: shared::SharedGroups,
     retained: retained::Retained,
+    sys: sys::Sys,
     seen: SeenPackets,
     counters: Counters,
     last_seq: u64,
     connections_made: u64,
+    sign_ins_begun: u64,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
     held: VecDeque<acknowledge::HeldAcknowledgement>,
+    route_cache: route_cache::RouteCache,
+    /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
     routings: u64,
     timers: timers::Timers,
@@ -123,14 +132,17 @@ impl Broker {
             subscriptions: Default::default(),
             shared: Default::default(),
             retained: retained::Retained::new(limits.retained_max),
+            sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
             last_seq: options.last_seq,
             connections_made: 0,
+            sign_ins_begun: 0,
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),
             held: VecDeque::new(),
+            route_cache: route_cache::RouteCache::new(options.seed),
             routes: Vec::new(),
             routings: 0,
             timers: Default::default(),
@@ -153,6 +165,7 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(origin, now.mono_ms, self.connections_made));
+        self.counters.connections_most = self.counters.connections_most.max(self.connections.len() as u64);
         let id = ConnectionId(u32::try_from(index).ok()?);
         self.watch_connection(id);
         Some(id)

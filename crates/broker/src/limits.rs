@@ -31,6 +31,8 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Retained messages.
     pub retained_max: usize,
+    /// How often the broker tells of itself on `$SYS`, in seconds; 0 for never.
+    pub sys_interval_s: u16,
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
 }
@@ -52,6 +54,7 @@ impl Default for Limits {
             topic_alias_maximum: 16,
             subscriptions_max: 200,
             retained_max: 10_000,
+            sys_interval_s: 10,
             seen_packets_max: 200_000,
         }
     }

@@ -57,15 +57,15 @@ impl Broker {
         let routes = self.route(&message.topic, sender);
         // 7. Release, 8. deliver.
         let mut copies = Vec::with_capacity(if seq.is_some() { routes.len() } else { 0 });
-        for route in &routes {
+        let mut receivers = 0;
+        for route in routes.iter().filter(|route| route.wants_from(sender)) {
+            receivers += 1;
             let (outcome, observed) = self.decide_copy(sender, route.session, &message, &judged, &permit);
             let outcome = self.deliver_by(now, route, &message, outcome);
             if seq.is_some() {
                 self.note_copy(&mut copies, route.session, outcome, observed);
             }
         }
-        let receivers = routes.len();
-        self.routes = routes;
         let noted = seq.is_some().then_some(&mut copies);
         let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
         if may_go_nowhere {

@@ -82,6 +82,11 @@ impl Retained {
         }
     }
 
+    /// Topic and payload bytes of all retained messages.
+    pub fn bytes(&self) -> usize {
+        self.messages.values().map(|m| m.topic.len() + m.payload.len()).sum()
+    }
+
     /// Number of retained messages.
     pub fn len(&self) -> usize {
         self.messages.len()

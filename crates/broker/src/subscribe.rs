@@ -91,6 +91,7 @@ impl Broker {
     pub(crate) fn add_subscription(&mut self, filter: &str, who: SessionId, subscription: Subscription) {
         let Some(session) = self.sessions.get_mut(who.index()) else { return };
         session.subscriptions.insert(filter.into(), subscription);
+        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.join(filter, topics, who, subscription),
             None => self.subscriptions.insert(filter, who, subscription),
@@ -99,6 +100,7 @@ impl Broker {
 
     /// Takes a subscription, shared or not, out of where messages find it; returns whether it was there.
     pub(crate) fn remove_subscription(&mut self, filter: &str, who: SessionId) -> bool {
+        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.leave(filter, topics, who),
             None => self.subscriptions.remove(filter, who),
@@ -114,7 +116,8 @@ impl Broker {
         options: Options,
         identifier: Option<u32>,
     ) {
-        for message in self.retained.matching(filter, now.mono_ms) {
+        let own = self.sys.matching(filter, now.mono_ms);
+        for message in self.retained.matching(filter, now.mono_ms).into_iter().chain(own) {
             let copy = Queued {
                 qos: options.qos.min(message.qos),
                 retain: true, // [MQTT-3.3.1-8]

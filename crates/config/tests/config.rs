@@ -38,6 +38,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("mqtt.topic_alias_maximum", &["0", "65535"], &["-1", "65536"]),
     ("mqtt.subscriptions_max", &["1", "100000"], &["0", "100001"]),
     ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
+    ("mqtt.sys_interval_s", &["0", "3600"], &["-1", "3601"]),
     ("tls.certificate", &["'/a/b.pem'"], &["''", "1"]),
     ("tls.key", &["'/a/b.pem'"], &["''", "true"]),
     (

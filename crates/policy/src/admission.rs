@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use directory::{AuthRefusal, Directory, Role, TokenKey};
+use directory::{AuthRefusal, Credential, Directory, Role, TokenKey};
 
 use crate::principal::{Principal, gateway_named_by};
 
@@ -82,12 +82,17 @@ pub fn admit(directory: &Directory, key: &TokenKey, offer: Offer<'_>) -> Result<
             directory.authenticate(username, password, key).map_err(Refusal::Credential)?
         }
     };
+    Ok(principal_of(credential))
+}
+
+/// Who a client is that has proven to have this credential.
+pub fn principal_of(credential: &Credential) -> Principal {
     let username: Arc<str> = credential.name.as_str().into();
-    Ok(match &credential.role {
+    match &credential.role {
         Role::Gateway(id) => Principal::Gateway { username, gateway: id.0 },
         Role::Observer => Principal::Observer { username },
         Role::Service { prefix } => Principal::Service { username, prefix: prefix.as_str().into() },
-    })
+    }
 }
 
 /// The credential of a client that proved its name with a certificate. A User Name that says otherwise is a mistake of

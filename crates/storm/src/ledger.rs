@@ -1,0 +1,921 @@
+//! What the broker owes to whom: a model of sessions, copies, handshakes and Wills that is kept beside the broker and
+//! compared with every packet it writes.
+//!
+//! - A copy is owed from the moment the broker took the message, which the watching client shows.
+//! - What is owed to a session ends with the session, at a limit, or at the Message Expiry Interval; nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use mqtt::Version;
+use mqtt::publish::Publish;
+use mqtt::subscribe::Options;
+
+use crate::Promise;
+use crate::wire::Hello;
+
+/// A broken promise, on its way to the report.
+pub(crate) struct Broken {
+    pub promise: Promise,
+    pub what: String,
+}
+
+pub(crate) type Kept = Result<(), Broken>;
+
+pub(crate) fn broken(promise: Promise, what: impl Into<String>) -> Broken {
+    Broken { promise, what: what.into() }
+}
+
+/// A message that a client sent or may send (a Will), by its number.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub publisher: usize,
+    pub topic: &'static str,
+    pub qos: u8,
+    pub retain: bool,
+    pub payload_len: usize,
+    pub expiry_s: Option<u32>,
+    pub is_will: bool,
+}
+
+/// The state of a Will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WillState {
+    Armed { delay_ms: u64 },
+    Due { at_ms: u64 },
+    Cancelled,
+    Published,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Subscription {
+    options: Options,
+    has_identifier: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Sent,
+    Received,
+}
+
+/// One QoS 1 or 2 copy that a session is to get.
+#[derive(Debug)]
+struct Owed {
+    number: u64,
+    qos: u8,
+    retain: bool,
+    stage: Stage,
+    packet_id: u16,
+    sent_on: usize,
+    bytes: usize,
+    n_identifiers: usize,
+    expires_at_ms: Option<u64>,
+    /// Whether a limit may have kept it out.
+    is_optional: bool,
+    /// Whether it was made in this step at a limit.
+    is_at_limit: bool,
+}
+
+/// A QoS 0 copy that is due at once.
+#[derive(Debug)]
+struct AtOnce {
+    number: u64,
+    retain: bool,
+    n_identifiers: usize,
+}
+
+/// An answer that the broker has to give on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Puback { packet_id: u16, number: u64 },
+    Pubrec { packet_id: u16, number: u64 },
+    Pubrel { packet_id: u16 },
+    Pubcomp { packet_id: u16 },
+    Suback { packet_id: u16, count: usize },
+    Unsuback { packet_id: u16, count: usize },
+    Pingresp,
+}
+
+#[derive(Debug)]
+struct DueAnswer {
+    answer: Answer,
+    /// The reception that must be durable first.
+    after: Option<u64>,
+}
+
+/// A session as it should be.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Who made it.
+    pub owner: usize,
+    pub wire: Option<usize>,
+    pub version: Version,
+    expiry_ms: u64,
+    ends_at_ms: Option<u64>,
+    will: Option<u64>,
+    receive_maximum: usize,
+    packet_bytes_max: u32,
+    subscriptions: BTreeMap<&'static str, Subscription>,
+    owed: VecDeque<Owed>,
+    at_once: Vec<AtOnce>,
+    incoming: BTreeMap<u16, Option<u64>>,
+    answers: Vec<DueAnswer>,
+    dropped: u64,
+    /// QoS 2 messages owed and delivered, by number.
+    once: BTreeMap<u64, (u32, u32)>,
+    /// Whether its credential was taken away.
+    pub is_revoked: bool,
+}
+
+/// What the broker says of a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct There {
+    /// Copies it dropped.
+    pub dropped: u64,
+    /// Messages in flight and waiting.
+    pub queued: usize,
+}
+
+/// A retained message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retained {
+    pub number: u64,
+    pub expires_at_ms: Option<u64>,
+}
+
+/// Sizes that the ledger must know of the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub receive_maximum: u16,
+    pub queue_messages_max: usize,
+    pub queue_bytes_max: usize,
+    pub subscriptions_max: usize,
+    pub retained_max: usize,
+    pub session_expiry_max_s: u32,
+    pub sessions_max: usize,
+}
+
+/// Deadlines are looked at this often by the broker, and a bit.
+pub(crate) const SLACK_MS: u64 = 1_000;
+
+/// The ledger.
+pub(crate) struct Ledger {
+    pub bounds: Bounds,
+    pub now_ms: u64,
+    pub notes: Vec<Note>,
+    pub wills: BTreeMap<u64, WillState>,
+    pub sessions: BTreeMap<usize, Session>,
+    pub retained: BTreeMap<&'static str, Retained>,
+    /// Numbers of receptions, by message, of those not yet durable or lost.
+    pub receptions: BTreeMap<u64, u64>,
+    pub durable: u64,
+    pub lost: BTreeSet<u64>,
+    pub deliveries: u64,
+    is_recorded: fn(&str) -> bool,
+    /// Messages fed to the broker in this step, which the watching client must show.
+    fed: Vec<u64>,
+}
+
+/// The number a payload begins with; `None` for the empty one.
+pub(crate) fn number_of(payload: &[u8]) -> Option<u64> {
+    payload.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+impl Ledger {
+    pub fn new(bounds: Bounds, is_recorded: fn(&str) -> bool) -> Self {
+        Self {
+            bounds,
+            now_ms: 0,
+            notes: Vec::new(),
+            wills: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            retained: BTreeMap::new(),
+            receptions: BTreeMap::new(),
+            durable: 0,
+            lost: BTreeSet::new(),
+            deliveries: 0,
+            is_recorded,
+            fed: Vec::new(),
+        }
+    }
+
+    /// Numbers a message.
+    pub fn note(&mut self, note: Note) -> u64 {
+        self.notes.push(note);
+        self.notes.len() as u64 - 1
+    }
+
+    fn noted(&self, number: u64) -> Option<&Note> {
+        usize::try_from(number).ok().and_then(|index| self.notes.get(index))
+    }
+
+    // What clients send.
+
+    /// A PUBLISH is fed to the broker.
+    pub fn on_publish(&mut self, session_of: usize, packet_id: u16, number: u64) {
+        let Some(qos) = self.noted(number).map(|n| n.qos) else { return };
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        match qos {
+            0 => self.fed.push(number),
+            1 => {
+                self.fed.push(number);
+                let answer = Answer::Puback { packet_id, number };
+                session.answers.push(DueAnswer { answer, after: None });
+            }
+            _ => {
+                let again = session.incoming.get(&packet_id).copied();
+                let answer = Answer::Pubrec { packet_id, number };
+                session.answers.push(DueAnswer { answer, after: again.flatten() });
+                if again.is_none() {
+                    self.fed.push(number);
+                    session.incoming.insert(packet_id, None);
+                }
+            }
+        }
+    }
+
+    /// The broker gave a fed message a number for the history: its answer waits.
+    pub fn on_reception(&mut self, session_of: usize, number: u64, seq: u64) {
+        self.receptions.insert(seq, number);
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        let waiting = session.answers.iter_mut().rev().find(|due| match due.answer {
+            Answer::Puback { number: n, .. } | Answer::Pubrec { number: n, .. } => {
+                n == number && due.after.is_none()
+            }
+            _ => false,
+        });
+        if let Some(due) = waiting {
+            due.after = Some(seq);
+            if let Answer::Pubrec { packet_id, .. } = due.answer {
+                session.incoming.insert(packet_id, Some(seq));
+            }
+        }
+    }
+
+    /// The history says that it has lost a reception.
+    pub fn on_lost(&mut self, seq: u64) {
+        self.lost.insert(seq);
+        for session in self.sessions.values_mut() {
+            session.incoming.retain(|_, after| *after != Some(seq));
+            if session.version == Version::V311 {
+                session.answers.retain(|due| due.after != Some(seq));
+            }
+        }
+    }
+
+    pub fn on_subscribe(
+        &mut self,
+        session_of: usize,
+        packet_id: u16,
+        filters: &[(&'static str, Options)],
+        identifier: Option<u32>,
+    ) {
+        let (now_ms, bounds) = (self.now_ms, self.bounds.clone());
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        let answer = Answer::Suback { packet_id, count: filters.len() };
+        session.answers.push(DueAnswer { answer, after: None });
+        let mut wanted = Vec::new();
+        for (filter, options) in filters {
+            let is_new = !session.subscriptions.contains_key(filter);
+            if is_new && session.subscriptions.len() >= bounds.subscriptions_max {
+                continue;
+            }
+            let subscription = Subscription { options: *options, has_identifier: identifier.is_some() };
+            session.subscriptions.insert(filter, subscription);
+            if options.retain_handling == 0 || (options.retain_handling == 1 && is_new) {
+                wanted.push((*filter, options.qos));
+            }
+        }
+        for (filter, qos) in wanted {
+            let matching = self.retained.iter().filter(|(topic, kept)| {
+                mqtt::topic::matches(filter, topic) && kept.expires_at_ms.is_none_or(|at| at > now_ms)
+            });
+            for (number, expires_at_ms) in matching.map(|(_, k)| (k.number, k.expires_at_ms)) {
+                let note = &self.notes[usize::try_from(number).unwrap_or(0)];
+                let n_identifiers = usize::from(identifier.is_some());
+                session.owe(&bounds, note, number, qos.min(note.qos), true, n_identifiers, expires_at_ms);
+            }
+        }
+    }
+
+    pub fn on_unsubscribe(&mut self, session_of: usize, packet_id: u16, filters: &[&'static str]) {
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        filters.iter().for_each(|filter| {
+            session.subscriptions.remove(filter);
+        });
+        let answer = Answer::Unsuback { packet_id, count: filters.len() };
+        session.answers.push(DueAnswer { answer, after: None });
+    }
+
+    pub fn on_ping(&mut self, session_of: usize) {
+        if let Some(session) = self.sessions.get_mut(&session_of) {
+            session.answers.push(DueAnswer { answer: Answer::Pingresp, after: None });
+        }
+    }
+
+    pub fn on_puback(&mut self, session_of: usize, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        session.finish(packet_id, Stage::Sent);
+    }
+
+    pub fn on_pubrec(&mut self, session_of: usize, packet_id: u16, is_error: bool) {
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        if is_error {
+            session.finish(packet_id, Stage::Sent);
+            return;
+        }
+        let found = session.owed.iter_mut().find(|o| o.stage != Stage::Waiting && o.packet_id == packet_id);
+        if let Some(owed) = found {
+            owed.stage = Stage::Received;
+        }
+        session.answers.push(DueAnswer { answer: Answer::Pubrel { packet_id }, after: None });
+    }
+
+    pub fn on_pubrel(&mut self, session_of: usize, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        session.incoming.remove(&packet_id);
+        session.answers.push(DueAnswer { answer: Answer::Pubcomp { packet_id }, after: None });
+    }
+
+    pub fn on_pubcomp(&mut self, session_of: usize, packet_id: u16) {
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        session.finish(packet_id, Stage::Received);
+    }
+
+    /// DISCONNECT: the Will may be cancelled and the expiry changed.
+    pub fn on_goodbye(&mut self, session_of: usize, keeps_will: bool, expiry_s: Option<u32>) {
+        let granted_max_s = self.bounds.session_expiry_max_s;
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        if let Some(expiry_s) = expiry_s {
+            session.expiry_ms = u64::from(expiry_s.min(granted_max_s)) * 1000;
+        }
+        if !keeps_will && let Some(number) = session.will.take() {
+            self.wills.insert(number, WillState::Cancelled);
+        }
+    }
+
+    // Connections and sessions.
+
+    /// The answer that a CONNECT deserves; the error is what a refusal would be for.
+    pub fn judge_connect(&self, hello: &Hello, knows_password: bool) -> Result<bool, &'static str> {
+        if !knows_password {
+            return Err("the credential is not valid");
+        }
+        match self.sessions.get(&hello.session_of) {
+            Some(session) if session.owner != hello.client => Err("the Client Identifier is somebody else's"),
+            Some(session) => Ok(!hello.is_clean && !session.ends_with_its_connection()),
+            None if self.sessions.len() >= self.bounds.sessions_max => Err("there are too many sessions"),
+            None => Ok(false),
+        }
+    }
+
+    /// The connection of a session is gone, or about to be taken over; its Will falls due.
+    pub fn on_detached(&mut self, session_of: usize, is_takeover: bool, ends: bool) {
+        let now_ms = self.now_ms;
+        let Some(session) = self.sessions.get_mut(&session_of) else { return };
+        session.wire = None;
+        session.answers.clear();
+        session.at_once.clear();
+        let expiry_ms = session.expiry_ms;
+        session.ends_at_ms = Some(now_ms.saturating_add(expiry_ms));
+        let Some(number) = session.will else { return };
+        let Some(WillState::Armed { delay_ms }) = self.wills.get(&number).copied() else { return };
+        let state = if is_takeover && !ends && delay_ms > 0 && expiry_ms > 0 {
+            WillState::Cancelled
+        } else if ends {
+            WillState::Due { at_ms: now_ms }
+        } else {
+            WillState::Due { at_ms: now_ms.saturating_add(delay_ms.min(expiry_ms)) }
+        };
+        self.wills.insert(number, state);
+    }
+
+    /// A clean start ends the session of an absent client; its Will falls due.
+    pub fn on_ended(&mut self, session_of: usize) {
+        let now_ms = self.now_ms;
+        let Some(number) = self.sessions.get(&session_of).and_then(|s| s.will) else { return };
+        if let Some(WillState::Due { at_ms }) = self.wills.get_mut(&number) {
+            *at_ms = now_ms.min(*at_ms);
+        }
+    }
+
+    /// CONNACK said yes.
+    pub fn on_attached(&mut self, wire: usize, hello: &Hello, version: Version, was_present: bool) -> Kept {
+        if !was_present {
+            self.sessions.remove(&hello.session_of);
+        }
+        let (now_ms, bounds) = (self.now_ms, self.bounds.clone());
+        if let Some(number) = self.sessions.get_mut(&hello.session_of).and_then(|s| s.will.take())
+            && let Some(WillState::Due { at_ms }) = self.wills.get(&number).copied()
+        {
+            if at_ms + SLACK_MS <= now_ms {
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is forgotten"),
+                ));
+            }
+            self.wills.insert(number, WillState::Cancelled);
+        }
+        let session = self.sessions.entry(hello.session_of).or_insert_with(|| Session::new(hello.client));
+        // What was too large for the client as it was may have been given up already.
+        let given_up: Vec<bool> =
+            session.owed.iter().map(|o| session.may_be_skipped(&self.notes, o, now_ms)).collect();
+        session.owed.iter_mut().zip(given_up).for_each(|(o, is)| o.is_optional |= is);
+        session.wire = Some(wire);
+        session.version = version;
+        session.is_revoked = false;
+        session.ends_at_ms = None;
+        session.expiry_ms = u64::from(hello.expiry_s.min(bounds.session_expiry_max_s)) * 1000;
+        session.receive_maximum = usize::from(hello.receive_maximum.min(bounds.receive_maximum));
+        session.packet_bytes_max = hello.packet_bytes_max;
+        session.will = hello.will.map(|(number, _)| number);
+        if let Some((number, delay_ms)) = hello.will {
+            self.wills.insert(number, WillState::Armed { delay_ms });
+        }
+        let received = session.owed.iter().filter(|o| o.stage == Stage::Received);
+        let again: Vec<u16> = received.map(|o| o.packet_id).collect();
+        for packet_id in again {
+            session.answers.push(DueAnswer { answer: Answer::Pubrel { packet_id }, after: None });
+        }
+        Ok(())
+    }
+
+    /// The credential of a session's owner was taken away: the session ends and its Will is not published.
+    pub fn on_revoked(&mut self, owner: usize) {
+        let now_ms = self.now_ms;
+        for session in self.sessions.values_mut().filter(|s| s.owner == owner) {
+            session.is_revoked = true;
+            session.expiry_ms = 0;
+            if session.wire.is_none() {
+                session.ends_at_ms = Some(now_ms);
+            }
+            if let Some(number) = session.will.take() {
+                self.wills.insert(number, WillState::Cancelled);
+            }
+        }
+    }
+
+    /// Compares the sessions with those the broker has, by whose Client Identifier they are and how much was dropped.
+    pub fn compare_sessions(
+        &mut self,
+        there: &BTreeMap<usize, There>,
+        outboxes: &BTreeMap<usize, usize>,
+    ) -> Kept {
+        let now_ms = self.now_ms;
+        for (session_of, session) in &self.sessions {
+            let is_over = session.wire.is_none() && session.ends_at_ms.is_some_and(|at| at <= now_ms);
+            let is_long_over =
+                session.wire.is_none() && session.ends_at_ms.is_some_and(|at| at + SLACK_MS <= now_ms);
+            match there.get(session_of) {
+                None if !is_over => {
+                    let what = format!("the session of client {session_of} is gone before its time");
+                    return Err(broken(Promise::Session, what));
+                }
+                Some(_) if is_long_over => {
+                    let what = format!("the session of client {session_of} outlived its time");
+                    return Err(broken(Promise::Session, what));
+                }
+                _ => {}
+            }
+        }
+        if let Some(unknown) = there.keys().find(|of| !self.sessions.contains_key(of)) {
+            return Err(broken(Promise::Session, format!("a session of client {unknown} that nobody made")));
+        }
+        self.sessions.retain(|session_of, _| there.contains_key(session_of));
+        let bytes_max = self.bounds.queue_bytes_max;
+        let notes = &self.notes;
+        for (session_of, session) in &mut self.sessions {
+            let There { dropped, queued } = there.get(session_of).copied().unwrap_or_default();
+            let is_full = outboxes.get(session_of).is_none_or(|len| *len >= bytes_max);
+            session.settle_drops(notes, *session_of, dropped, is_full)?;
+            if queued > session.owed.len() {
+                let (owed, what) = (session.owed.len(), "messages for client");
+                let what = format!("the broker holds {queued} {what} {session_of}, but owes {owed}");
+                return Err(broken(Promise::NothingIsKept, what));
+            }
+        }
+        Ok(())
+    }
+
+    // What the broker does.
+
+    /// The watching client shows a message that the broker took: from here on copies are owed.
+    pub fn on_taken(&mut self, number: u64, topic: &str, retain: bool) -> Kept {
+        let Some(note) = self.noted(number).cloned() else {
+            return Err(broken(Promise::NothingUnasked, format!("message {number} was never sent")));
+        };
+        if note.topic != topic {
+            let what = format!("message {number} came out on {topic}, not on {}", note.topic);
+            return Err(broken(Promise::NothingUnasked, what));
+        }
+        if note.is_will {
+            self.take_will(number)?;
+        } else if let Some(index) = self.fed.iter().position(|n| *n == number) {
+            self.fed.remove(index);
+        } else {
+            let promise = if note.qos == 2 { Promise::ExactlyOnce } else { Promise::NothingUnasked };
+            return Err(broken(promise, format!("message {number} was passed on again")));
+        }
+        if note.retain != retain {
+            return Err(broken(Promise::Retained, format!("message {number} lost or gained RETAIN")));
+        }
+        let expires_at_ms = note.expiry_s.map(|s| self.now_ms.saturating_add(u64::from(s) * 1000));
+        if retain && !(self.is_recorded)(note.topic) {
+            self.retain(&note, number, expires_at_ms);
+        }
+        let bounds = self.bounds.clone();
+        for (session_of, session) in &mut self.sessions {
+            let (mut qos, mut keeps_retain, mut n_identifiers) = (None, false, 0);
+            for (filter, subscription) in &session.subscriptions {
+                let is_own = subscription.options.no_local && *session_of == note.publisher;
+                if is_own || !mqtt::topic::matches(filter, note.topic) {
+                    continue;
+                }
+                qos = qos.max(Some(subscription.options.qos));
+                keeps_retain |= subscription.options.retain_as_published;
+                n_identifiers += usize::from(subscription.has_identifier);
+            }
+            let Some(qos) = qos else { continue };
+            let retain = note.retain && keeps_retain;
+            session.owe(&bounds, &note, number, qos.min(note.qos), retain, n_identifiers, expires_at_ms);
+        }
+        Ok(())
+    }
+
+    fn take_will(&mut self, number: u64) -> Kept {
+        match self.wills.get(&number).copied() {
+            Some(WillState::Due { at_ms }) if at_ms <= self.now_ms => {
+                self.wills.insert(number, WillState::Published);
+                let publisher = self.noted(number).map(|n| n.publisher);
+                for session in self.sessions.values_mut() {
+                    if Some(session.owner) == publisher && session.will == Some(number) {
+                        session.will = None;
+                    }
+                }
+                Ok(())
+            }
+            state => Err(broken(Promise::Will, format!("Will {number} was published while {state:?}"))),
+        }
+    }
+
+    fn retain(&mut self, note: &Note, number: u64, expires_at_ms: Option<u64>) {
+        let now_ms = self.now_ms;
+        if note.payload_len == 0 {
+            self.retained.remove(note.topic);
+        } else if self.retained.len() < self.bounds.retained_max || self.retained.contains_key(note.topic) {
+            self.retained.insert(note.topic, Retained { number, expires_at_ms });
+        } else {
+            // The broker may have forgotten expired ones already; then there is room.
+            let expired: Vec<_> = self
+                .retained
+                .iter()
+                .filter(|(_, k)| k.expires_at_ms.is_some_and(|at| at <= now_ms))
+                .collect();
+            debug_assert!(expired.is_empty(), "scenes with few retained messages have no expiry");
+        }
+    }
+
+    /// The broker wrote a PUBLISH to a session.
+    pub fn on_delivery(&mut self, session_of: usize, wire: usize, publish: &Publish<'_>) -> Kept {
+        let (now_ms, notes) = (self.now_ms, &self.notes);
+        let Some(session) = self.sessions.get_mut(&session_of) else {
+            return Err(broken(Promise::NothingUnasked, "a message for nobody"));
+        };
+        let is_it = |number: u64| match number_of(publish.payload) {
+            Some(n) => n == number,
+            None => notes
+                .get(usize::try_from(number).unwrap_or(usize::MAX))
+                .is_some_and(|n| n.payload_len == 0 && n.topic == publish.topic),
+        };
+        let name = || match number_of(publish.payload) {
+            Some(n) => format!("message {n} (QoS {}) to client {session_of}", publish.qos),
+            None => format!("the empty message on {} to client {session_of}", publish.topic),
+        };
+        if publish.qos == 0 {
+            let found = session.at_once.iter().position(|c| is_it(c.number) && c.retain == publish.retain);
+            return match found {
+                Some(index) => {
+                    session.at_once.remove(index);
+                    Ok(())
+                }
+                None => Err(broken(Promise::NothingUnasked, name())),
+            };
+        }
+        if publish.dup {
+            return session.on_repetition(wire, publish, &is_it, &name);
+        }
+        let found = session.owed.iter().position(|o| {
+            o.stage == Stage::Waiting && is_it(o.number) && o.qos == publish.qos && o.retain == publish.retain
+        });
+        let Some(index) = found else {
+            let was_sent = session.owed.iter().any(|o| is_it(o.number) && o.qos == publish.qos);
+            let is_done = session.once.contains_key(&number_of(publish.payload).unwrap_or(u64::MAX));
+            let promise = match publish.qos {
+                2 if was_sent || is_done => Promise::ExactlyOnce,
+                _ => Promise::NothingUnasked,
+            };
+            return Err(broken(promise, format!("{} is not due", name())));
+        };
+        session.check_order(notes, index, now_ms, &name)?;
+        let in_flight = session.owed.iter().filter(|o| o.stage != Stage::Waiting);
+        if in_flight.clone().any(|o| o.packet_id == publish.packet_id) {
+            let what = format!("{}: Packet Identifier {} is in use", name(), publish.packet_id);
+            return Err(broken(Promise::Handshake, what));
+        }
+        if in_flight.count() >= session.receive_maximum {
+            return Err(broken(
+                Promise::ReceiveMaximum,
+                format!("{}: more than {} in flight", name(), session.receive_maximum),
+            ));
+        }
+        let owed = &mut session.owed[index];
+        if owed.expires_at_ms.is_some_and(|at| at <= now_ms) {
+            return Err(broken(Promise::Expiry, format!("{} has expired", name())));
+        }
+        (owed.stage, owed.packet_id, owed.sent_on) = (Stage::Sent, publish.packet_id, wire);
+        session.forget_skipped(notes, now_ms);
+        Ok(())
+    }
+
+    /// The broker wrote an answer.
+    pub fn on_answer(&mut self, session_of: usize, given: Answer, is_error: bool) -> Kept {
+        let (durable, lost) = (self.durable, &self.lost);
+        let Some(session) = self.sessions.get_mut(&session_of) else {
+            return Err(broken(Promise::Handshake, "an answer to nobody"));
+        };
+        let found = session.answers.iter().position(|due| due.answer.is_answered_by(given));
+        let Some(index) = found else {
+            let what = format!("{given:?} to client {session_of}: nobody asked");
+            return Err(broken(Promise::Handshake, what));
+        };
+        let due = session.answers.remove(index);
+        if let Some(seq) = due.after
+            && (seq > durable || (lost.contains(&seq) && !is_error))
+        {
+            let what = format!("{:?} came before reception {seq} was durable", due.answer);
+            return Err(broken(Promise::AcknowledgedMeansDurable, what));
+        }
+        let is_lost = due.after.is_some_and(|seq| lost.contains(&seq));
+        if is_error && !is_lost && !matches!(given, Answer::Pubcomp { .. } | Answer::Pubrel { .. }) {
+            return Err(broken(Promise::Handshake, format!("{:?} was refused", due.answer)));
+        }
+        Ok(())
+    }
+
+    /// After a step: what was due at once is there.
+    pub fn check_step(&mut self, is_writable: impl Fn(usize) -> bool) -> Kept {
+        if let Some(number) = self.fed.first() {
+            return Err(broken(Promise::NothingIsLost, format!("message {number} was not passed on")));
+        }
+        for (session_of, session) in &self.sessions {
+            let Some(wire) = session.wire.filter(|wire| is_writable(*wire)) else { continue };
+            let late = session.answers.iter().find(|due| due.after.is_none_or(|seq| seq <= self.durable));
+            if let Some(due) = late {
+                let what = format!("client {session_of} on wire {wire} waits for {:?}", due.answer);
+                return Err(broken(Promise::Handshake, what));
+            }
+        }
+        for (number, state) in &self.wills {
+            if let WillState::Due { at_ms } = state
+                && at_ms + SLACK_MS <= self.now_ms
+            {
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is not there"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A client's application got a message.
+    pub fn on_received(&mut self, session_of: usize, number: u64, qos: u8) -> Kept {
+        self.deliveries += 1;
+        let Some(session) = self.sessions.get_mut(&session_of).filter(|_| qos == 2) else { return Ok(()) };
+        let (owed, received) = session.once.entry(number).or_default();
+        *received += 1;
+        if *received > *owed {
+            let what = format!("client {session_of} got message {number} {received} times");
+            return Err(broken(Promise::ExactlyOnce, what));
+        }
+        Ok(())
+    }
+
+    /// When everything is calm: nothing is owed any more.
+    pub fn check_calm(&self) -> Kept {
+        for (session_of, session) in &self.sessions {
+            let Some(wire) = session.wire else { continue };
+            let is_open = |o: &&Owed| !session.may_be_skipped(&self.notes, o, self.now_ms);
+            if let Some(owed) = session.owed.iter().find(is_open) {
+                let what = format!(
+                    "client {session_of} on wire {wire} never got message {} or never finished it: {owed:?}",
+                    owed.number
+                );
+                let promise =
+                    if owed.stage == Stage::Waiting { Promise::NothingIsLost } else { Promise::Handshake };
+                return Err(broken(promise, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Topics that still have a retained message.
+    pub fn retained_now(&self) -> BTreeMap<&'static str, u64> {
+        let is_there = |k: &Retained| k.expires_at_ms.is_none_or(|at| at > self.now_ms);
+        self.retained.iter().filter(|(_, k)| is_there(k)).map(|(topic, k)| (*topic, k.number)).collect()
+    }
+}
+
+impl Answer {
+    fn is_answered_by(self, given: Self) -> bool {
+        match (self, given) {
+            (Self::Puback { packet_id: a, .. }, Self::Puback { packet_id: b, .. })
+            | (Self::Pubrec { packet_id: a, .. }, Self::Pubrec { packet_id: b, .. }) => a == b,
+            _ => self == given,
+        }
+    }
+}
+
+impl Session {
+    fn new(owner: usize) -> Self {
+        Self {
+            owner,
+            wire: None,
+            version: Version::V5,
+            expiry_ms: 0,
+            ends_at_ms: None,
+            will: None,
+            receive_maximum: 0,
+            packet_bytes_max: u32::MAX,
+            subscriptions: BTreeMap::new(),
+            owed: VecDeque::new(),
+            at_once: Vec::new(),
+            incoming: BTreeMap::new(),
+            answers: Vec::new(),
+            dropped: 0,
+            once: BTreeMap::new(),
+            is_revoked: false,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a different fact about one copy")]
+    fn owe(
+        &mut self,
+        bounds: &Bounds,
+        note: &Note,
+        number: u64,
+        qos: u8,
+        retain: bool,
+        n_identifiers: usize,
+        expires_at_ms: Option<u64>,
+    ) {
+        if qos == 0 {
+            if self.wire.is_some() {
+                self.at_once.push(AtOnce { number, retain, n_identifiers });
+            }
+            return;
+        }
+        let bytes = note.topic.len() + note.payload_len;
+        let held: usize = self.owed.iter().filter(|o| o.stage != Stage::Received).map(|o| o.bytes).sum();
+        let is_at_limit =
+            self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
+        if qos == 2 && note.payload_len > 0 {
+            self.once.entry(number).or_default().0 += 1;
+        }
+        self.owed.push_back(Owed {
+            number,
+            qos,
+            retain,
+            stage: Stage::Waiting,
+            packet_id: 0,
+            sent_on: 0,
+            bytes,
+            n_identifiers,
+            expires_at_ms,
+            is_optional: false,
+            is_at_limit,
+        });
+    }
+
+    /// Whether a takeover ends it, since the connection that it ends with is over then.
+    pub fn ends_with_its_connection(&self) -> bool {
+        self.expiry_ms == 0 && self.wire.is_some()
+    }
+
+    fn finish(&mut self, packet_id: u16, stage: Stage) {
+        if let Some(index) = self.owed.iter().position(|o| o.stage == stage && o.packet_id == packet_id) {
+            self.owed.remove(index);
+        }
+    }
+
+    /// The largest that the PUBLISH can become.
+    fn packet_bytes(&self, note: &Note, n_identifiers: usize) -> usize {
+        note.topic.len() + note.payload_len + 16 + 5 * n_identifiers
+    }
+
+    /// Whether a copy need not come: it expired, met a limit, or is larger than the client takes.
+    fn may_be_skipped(&self, notes: &[Note], owed: &Owed, now_ms: u64) -> bool {
+        let note = &notes[usize::try_from(owed.number).unwrap_or(0)];
+        owed.is_optional
+            || owed.expires_at_ms.is_some_and(|at| at <= now_ms)
+            || self.packet_bytes(note, owed.n_identifiers) > self.packet_bytes_max as usize
+    }
+
+    /// No earlier copy of the same publisher, topic and QoS still waits.
+    fn check_order(&self, notes: &[Note], index: usize, now_ms: u64, name: &dyn Fn() -> String) -> Kept {
+        let key = |o: &Owed| {
+            let note = &notes[usize::try_from(o.number).unwrap_or(0)];
+            (note.publisher, note.topic, o.qos)
+        };
+        let mine = key(&self.owed[index]);
+        let earlier =
+            self.owed.iter().take(index).find(|o| {
+                o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
+            });
+        match earlier {
+            Some(o) => Err(broken(Promise::Order, format!("{} overtook message {}", name(), o.number))),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies that need not come and were overtaken will not come.
+    fn forget_skipped(&mut self, notes: &[Note], now_ms: u64) {
+        let Some(last) = self.owed.iter().rposition(|o| o.stage != Stage::Waiting) else { return };
+        let skipped: Vec<usize> = (0..last)
+            .filter(|i| {
+                let owed = &self.owed[*i];
+                owed.stage == Stage::Waiting && self.may_be_skipped(notes, owed, now_ms)
+            })
+            .collect();
+        for index in skipped.into_iter().rev() {
+            self.owed.remove(index);
+        }
+    }
+
+    fn on_repetition(
+        &mut self,
+        wire: usize,
+        publish: &Publish<'_>,
+        is_it: &dyn Fn(u64) -> bool,
+        name: &dyn Fn() -> String,
+    ) -> Kept {
+        let found = self.owed.iter_mut().find(|o| {
+            o.stage == Stage::Sent
+                && o.packet_id == publish.packet_id
+                && is_it(o.number)
+                && o.qos == publish.qos
+        });
+        let Some(owed) = found else {
+            let is_waiting = self.owed.iter().any(|o| o.stage == Stage::Waiting && is_it(o.number));
+            let promise = if is_waiting { Promise::NothingIsLost } else { Promise::NothingUnasked };
+            return Err(broken(promise, format!("{} is repeated but was not sent", name())));
+        };
+        if owed.sent_on == wire {
+            // [MQTT-4.4.0-1]: only after a reconnect.
+            return Err(broken(Promise::NothingUnasked, format!("{} is repeated on one connection", name())));
+        }
+        owed.sent_on = wire;
+        let on_this_wire = self
+            .owed
+            .iter()
+            .filter(|o| o.stage == Stage::Received || (o.stage == Stage::Sent && o.sent_on == wire));
+        if on_this_wire.count() > self.receive_maximum {
+            return Err(broken(
+                Promise::ReceiveMaximum,
+                format!("{}: more than {} in flight again", name(), self.receive_maximum),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Compares what the broker says it dropped with what it was allowed to drop in this step.
+    fn settle_drops(&mut self, notes: &[Note], session_of: usize, dropped: u64, is_full: bool) -> Kept {
+        let delta = usize::try_from(dropped.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
+        self.dropped = dropped;
+        let at_once = std::mem::take(&mut self.at_once);
+        if self.wire.is_some() && !is_full {
+            let missing = at_once.iter().find(|copy| {
+                let note = &notes[usize::try_from(copy.number).unwrap_or(0)];
+                self.packet_bytes(note, copy.n_identifiers) <= self.packet_bytes_max as usize
+            });
+            if let Some(copy) = missing {
+                let what = format!("QoS 0 message {} did not reach client {session_of}", copy.number);
+                return Err(broken(Promise::NothingIsLost, what));
+            }
+        }
+        let at_limit = self.owed.iter().filter(|o| o.is_at_limit && o.stage == Stage::Waiting).count();
+        if delta > at_limit + at_once.len() {
+            let what = format!("{delta} copies for client {session_of} were dropped below every limit");
+            return Err(broken(Promise::DroppedAtLimitsOnly, what));
+        }
+        if delta > 0 && delta >= at_limit {
+            self.owed.retain(|o| !(o.is_at_limit && o.stage == Stage::Waiting));
+        }
+        for owed in self.owed.iter_mut().filter(|o| o.is_at_limit) {
+            owed.is_at_limit = false;
+            owed.is_optional = delta > 0;
+        }
+        Ok(())
+    }
+}
