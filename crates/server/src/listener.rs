@@ -38,6 +38,7 @@ impl ListenerSettings {
     /// What it speaks, in words for the operator.
     pub fn kind(&self) -> &'static str {
         match (self.is_websocket, self.tls.is_some()) {
+            (false, false) if self.proxy.is_some() => "MQTT behind a proxy",
             (false, false) => "MQTT",
             (false, true) => "MQTT over TLS",
             (true, false) => "MQTT over WebSocket",
