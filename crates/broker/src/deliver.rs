@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::journal::Change;
 use crate::message::Message;
-use crate::session::{Identifiers, Queued, SessionId};
+use crate::session::{Identifiers, Queued, SessionId, packet_id_of};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
 
@@ -108,9 +109,23 @@ impl Broker {
             }
             return self.send_copy(now, connection, to, &copy, 0, false);
         }
+        let key = session.kept_key();
+        if key.is_some() && self.journal.is_full() {
+            session.dropped += 1;
+            self.counters.dropped += 1;
+            self.refuse_change();
+            return false;
+        }
         if !session.enqueue(copy, messages_max, bytes_max) {
             self.counters.dropped += 1;
             return false;
+        }
+        if let (Some(key), Some(copy)) = (key, session.queue.back()) {
+            let (qos, order) = (copy.qos, copy.order);
+            self.journal.note(Change::Queued(key, copy.for_store()));
+            if qos == 2 {
+                self.await_message(to, key, order);
+            }
         }
         self.send_waiting(now, to);
         true
@@ -122,49 +137,48 @@ impl Broker {
             let bytes_max = self.options.limits.queue_bytes_max;
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
-            let is_clogged =
-                self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
-            if is_clogged || !session.has_room_in_flight() {
+            // What is closing takes nothing more; what waits is for the next connection.
+            let Some(outbox_bytes) =
+                self.connections.get(connection.index()).filter(|c| !c.is_closing).map(|c| c.outbox.len())
+            else {
+                return;
+            };
+            if outbox_bytes >= bytes_max {
+                return self.wait_for_room(to);
+            }
+            if !session.has_room_in_flight() {
+                return;
+            }
+            if session.repeats_wait {
+                self.repeat_next(now, connection, to);
+                continue;
+            }
+            if !session.may_send_next() {
                 return;
             }
             let Some(copy) = session.queue.pop_front() else { return };
             if copy.message.is_expired(now.mono_ms) {
                 session.release_bytes(&copy);
                 self.counters.expired += 1;
+                self.note_finished(to, copy.order);
                 continue;
             }
-            let packet_id = session.fresh_packet_id();
+            let order = copy.order;
+            session.sent_to = order;
+            let packet_id = packet_id_of(order);
             if self.send_copy(now, connection, to, &copy, packet_id, false) {
                 if let Some(session) = self.sessions.get_mut(to.index()) {
-                    session.put_in_flight(copy, packet_id);
+                    session.put_in_flight(copy);
                 }
             } else if let Some(session) = self.sessions.get_mut(to.index()) {
                 session.release_bytes(&copy);
+                self.note_finished(to, order);
             }
         }
-    }
-
-    /// Sends again what was in flight when the client went away, in the original order. [MQTT-4.4.0-1]
-    pub(crate) fn send_again(&mut self, now: Now, to: SessionId) {
-        let Some(session) = self.sessions.get_mut(to.index()) else { return };
-        let Some(connection) = session.connection else { return };
-        let inflight = std::mem::take(&mut session.inflight);
-        for entry in &inflight {
-            match &entry.copy {
-                Some(copy) => {
-                    self.send_copy(now, connection, to, copy, entry.packet_id, true);
-                }
-                None => self.send_pubrel(connection, entry.packet_id),
-            }
-        }
-        if let Some(session) = self.sessions.get_mut(to.index()) {
-            session.inflight = inflight;
-        }
-        self.send_waiting(now, to);
     }
 
     /// Writes one PUBLISH into the outbox. Returns false when the client does not take packets that large.
-    fn send_copy(
+    pub(crate) fn send_copy(
         &mut self,
         now: Now,
         id: ConnectionId,

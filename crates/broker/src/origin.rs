@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Origin {
     /// The client's network address.
     pub address: IpAddr,
-    /// Number of the listener in `Options::listeners`.
+    /// Number of the listener, in the order given to `Broker::with_listeners`.
     pub listener: u8,
     /// Common name of the client certificate that was checked during the TLS handshake.
     pub certificate_name: Option<Arc<str>>,
@@ -86,11 +86,8 @@ struct Count {
 }
 
 impl Entrances {
-    /// `rules` in the order of the listeners' numbers; none means one listener that allows what `limits` do.
-    pub fn new(mut rules: Vec<ListenerRules>, limits: &crate::Limits) -> Self {
-        if rules.is_empty() {
-            rules.push(ListenerRules::of(limits, "mqtt"));
-        }
+    /// `rules` in the order of the listeners' numbers, one at least.
+    pub fn new(rules: Vec<ListenerRules>) -> Self {
         let counts = vec![Count::default(); rules.len()];
         Self { rules, counts, by_address: BTreeMap::new() }
     }

@@ -146,11 +146,13 @@ impl Broker {
         copies: Option<&mut Vec<ReleasedCopy>>,
     ) -> usize {
         let groups = self.shared.matching(&message.topic);
-        let mut noted = Vec::new();
+        let (mut noted, is_recorded) = (Vec::new(), copies.is_some());
         for id in &groups {
             let is_taken = self.offer(now, *id, message, |broker, member| {
                 let (outcome, observed) = broker.decide_copy(sender, member, message, judged, permit);
-                noted.push((member, outcome, observed));
+                if is_recorded {
+                    noted.push((member, outcome, observed));
+                }
                 outcome
             });
             if !is_taken {
@@ -200,6 +202,7 @@ impl Broker {
                     hop_limit,
                     identifiers: subscription.identifier.into_iter().collect(),
                     group: Some(id),
+                    order: 0,
                 };
                 if let Some(group) = self.shared.groups.get_mut(&id) {
                     group.turn = (index + 1) % count;
@@ -249,6 +252,7 @@ impl Broker {
                 kept.push_back(copy);
             } else if let Some(session) = self.session(from) {
                 session.release_bytes(&copy);
+                self.note_finished(from, copy.order);
             }
         }
         if let Some(session) = self.session(from) {

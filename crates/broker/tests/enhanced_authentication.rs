@@ -74,7 +74,6 @@ fn hall() -> (Hall, String, String) {
     let hall = Hall::with(Options {
         lab: false,
         limits: Limits::default(),
-        listeners: Vec::new(),
         policy: policy::settings::Settings::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,

@@ -12,7 +12,6 @@ fn broker(listeners: Vec<ListenerRules>) -> Broker {
     Broker::new(Options {
         lab: false,
         limits: Limits::default(),
-        listeners,
         policy: policy::settings::Settings::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
@@ -22,6 +21,7 @@ fn broker(listeners: Vec<ListenerRules>) -> Broker {
         acknowledge_when_durable: false,
         seed: 1,
     })
+    .with_listeners(listeners)
 }
 
 fn rules(name: &str) -> ListenerRules {

@@ -161,8 +161,13 @@ fn run(
 ) -> Result<(Running, CoreHandle), StartError> {
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
-    let (mut core, handle) =
-        CoreLoop::new(plain, Broker::new(options), sink, settings.stop_grace).map_err(StartError::System)?;
+    let (mut core, handle) = CoreLoop::new(
+        plain,
+        Broker::new(options).with_listeners(settings.rules()),
+        sink,
+        settings.stop_grace,
+    )
+    .map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -231,7 +236,6 @@ fn options(
     Ok(Options {
         lab: settings.lab,
         limits: settings.limits.clone(),
-        listeners: settings.rules(),
         policy: settings.policy.clone(),
         keyring: settings.keyring.clone(),
         preset: settings.preset,

@@ -78,8 +78,10 @@ pub(crate) struct Wire {
     pub is_closing: bool,
     /// Whether the client's end was closed in a way that the broker will learn of once it has read everything.
     pub is_finished: bool,
-    /// Session Expiry, limits and so on, once CONNACK said yes.
+    /// Whose session it serves, once CONNACK said yes and until it is taken over or closed.
     pub session: Option<usize>,
+    /// The connection that made that session.
+    pub session_made_by: Option<usize>,
     pub packet_bytes_max: u32,
     up: VecDeque<u8>,
     up_marks: VecDeque<(u64, Sent)>,
@@ -104,6 +106,7 @@ impl Wire {
             is_closing: false,
             is_finished: false,
             session: None,
+            session_made_by: None,
             packet_bytes_max: u32::MAX,
             up: VecDeque::new(),
             up_marks: VecDeque::new(),
@@ -131,15 +134,16 @@ impl Wire {
     }
 
     /// Takes up to `count` bytes from the client, and the packets that become whole with them. What must stand alone
-    /// does.
-    pub fn take_upstream(&mut self, count: usize) -> (Vec<u8>, Vec<Sent>) {
+    /// does, and no more than so many messages come at once.
+    pub fn take_upstream(&mut self, count: usize, publishes_max: usize) -> (Vec<u8>, Vec<Sent>) {
         let mut end = self.up_read + count.min(self.up.len()) as u64;
-        let mut whole = Vec::new();
+        let mut whole: Vec<Sent> = Vec::new();
         while let Some((at, sent)) = self.up_marks.front() {
             if *at > end {
                 break;
             }
             let is_alone = sent.stands_alone()
+                || whole.iter().filter(|w| w.is_publish()).count() >= publishes_max
                 || whole.iter().any(|w: &Sent| w.stands_alone() || w.is_publish() != sent.is_publish());
             if is_alone && !whole.is_empty() {
                 end = end.min((*at).saturating_sub(1)).max(self.up_read);

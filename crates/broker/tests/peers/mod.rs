@@ -45,7 +45,6 @@ impl Hall {
         Self::with(Options {
             lab: true,
             limits,
-            listeners: Vec::new(),
             policy: policy::settings::Settings::default(),
             keyring: mesh::keyring::Keyring::default(),
             preset: mesh::airtime::ModemPreset::LongFast,

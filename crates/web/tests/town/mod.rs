@@ -223,7 +223,6 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
-            listeners: Vec::new(),
             policy: Settings::default(),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
