@@ -15,7 +15,7 @@ use crate::session::{Session, SessionId};
 use crate::sign_in::METHOD;
 use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
-use crate::{Broker, ConnectionId, Now};
+use crate::{Broker, ConnectionId, Limits, Now};
 
 pub(crate) const fn version_text(version: Version) -> &'static str {
     match version {
@@ -65,6 +65,11 @@ impl Broker {
             "" => (self.fresh_client_id(id), true),
             given => (given.into(), false),
         };
+        if wanted_expiry_s(connect, &self.options.limits) > 0 && self.journal.is_full() {
+            self.refuse_change();
+            const WHY: &str = "The disk of this server does not keep up, so no session can be kept.";
+            return self.refuse_connect(now, id, ReasonCode::ServerBusy, WHY);
+        }
         match self.session_for(now, client_id, principal, connect.clean_start) {
             Ok((session, is_present)) => {
                 let opening = Opening { session, is_present, is_assigned, proof };
@@ -151,7 +156,8 @@ impl Broker {
         if self.sessions.len() >= self.options.limits.sessions_max {
             return Err(FULL);
         }
-        let index = self.sessions.insert(Session::new(client_id.clone(), principal));
+        self.last_key.0 += 1;
+        let index = self.sessions.insert(Session::new(self.last_key, client_id.clone(), principal));
         let session = SessionId(u32::try_from(index).map_err(|_| FULL)?);
         self.by_client_id.insert(client_id, session);
         Ok((session, false))
@@ -161,12 +167,7 @@ impl Broker {
         let Opening { session: session_id, is_present, is_assigned, proof } = opening;
         let limits = self.options.limits.clone();
         let properties = connect.properties;
-        let wanted_expiry_s = match connect.version {
-            Version::V5 => properties.number(id::SESSION_EXPIRY).unwrap_or(0),
-            // A 3.1.1 session without Clean Session is kept as long as sessions are kept at all.
-            Version::V311 if connect.clean_start => 0,
-            Version::V311 => limits.session_expiry_max_s,
-        };
+        let wanted_expiry_s = wanted_expiry_s(connect, &limits);
         let client_receive_maximum = properties.number(id::RECEIVE_MAXIMUM).unwrap_or(u32::from(u16::MAX));
         let Some(session) = self.session(session_id) else { return };
         session.connection = Some(id);
@@ -176,7 +177,7 @@ impl Broker {
         session.expiry_ms = expiry_ms(wanted_expiry_s, limits.session_expiry_max_s);
         session.receive_maximum =
             u16::try_from(client_receive_maximum).unwrap_or(u16::MAX).min(limits.receive_maximum);
-        session.will = connect.will.as_ref().map(keep_will);
+        session.will = connect.will.as_ref().map(|will| Arc::new(keep_will(will)));
         let (client_id, principal) = (session.client_id.clone(), session.principal.clone());
         let keep_alive_s = connect.keep_alive_s.min(limits.keep_alive_max_s);
         // A client without Keep Alive is held to the longest one, or a dead connection would stay for ever.
@@ -221,6 +222,7 @@ impl Broker {
         if !is_sent {
             self.close(id, "takes no packet as large as CONNACK");
         }
+        self.keep_session(id, session_id);
         self.counters.connected += 1;
         self.note_connection(now, id, client_id, ConnectionWhat::Connected(version_text(connect.version)));
         self.send_again(now, session_id);
@@ -251,6 +253,16 @@ struct Opening<'a> {
     is_assigned: bool,
     /// The last message of an extended authentication, for CONNACK.
     proof: Option<&'a str>,
+}
+
+/// The Session Expiry Interval that a client asks for, in seconds.
+fn wanted_expiry_s(connect: &Connect<'_>, limits: &Limits) -> u32 {
+    match connect.version {
+        Version::V5 => connect.properties.number(id::SESSION_EXPIRY).unwrap_or(0),
+        // A 3.1.1 session without Clean Session is kept as long as sessions are kept at all.
+        Version::V311 if connect.clean_start => 0,
+        Version::V311 => limits.session_expiry_max_s,
+    }
 }
 
 fn keep_will(will: &ConnectWill<'_>) -> Will {

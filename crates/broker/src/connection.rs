@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     pub partial: Vec<u8>,
     pub outbox: Outbox,
     pub is_dirty: bool,
+    /// Nothing is written before the store has this change.
+    pub barred_until: u64,
     pub is_closing: bool,
     /// Whether it left with DISCONNECT, so that its Will is not published.
     pub said_goodbye: bool,
@@ -81,6 +83,7 @@ impl Connection {
             partial: Vec::new(),
             outbox: Outbox::default(),
             is_dirty: false,
+            barred_until: 0,
             is_closing: false,
             said_goodbye: false,
         }

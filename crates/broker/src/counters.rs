@@ -50,6 +50,8 @@ pub struct Counters {
     pub expired: u64,
     /// Subscriptions refused.
     pub subscriptions_refused: u64,
+    /// Messages, subscriptions and sessions refused because the store of sessions is too far behind.
+    pub unkept: u64,
     /// Acknowledgements that could not be given because the history could not keep the reception.
     pub unacknowledged: u64,
 }

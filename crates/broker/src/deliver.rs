@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::journal::Change;
 use crate::message::Message;
-use crate::session::{Identifiers, Queued, SessionId};
+use crate::session::{Identifiers, Queued, SessionId, packet_id_of};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
 
@@ -108,9 +109,23 @@ impl Broker {
             }
             return self.send_copy(now, connection, to, &copy, 0, false);
         }
+        let key = session.kept_key();
+        if key.is_some() && self.journal.is_full() {
+            session.dropped += 1;
+            self.counters.dropped += 1;
+            self.refuse_change();
+            return false;
+        }
         if !session.enqueue(copy, messages_max, bytes_max) {
             self.counters.dropped += 1;
             return false;
+        }
+        if let (Some(key), Some(copy)) = (key, session.queue.back()) {
+            let (qos, order) = (copy.qos, copy.order);
+            self.journal.note(Change::Queued(key, copy.for_store()));
+            if qos == 2 {
+                self.await_message(to, key, order);
+            }
         }
         self.send_waiting(now, to);
         true
@@ -123,11 +138,8 @@ impl Broker {
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
             // What is closing takes nothing more; what waits is for the next connection.
-            let Some(outbox_bytes) = self
-                .connections
-                .get(connection.index())
-                .filter(|c| !c.is_closing)
-                .map(|c| c.outbox.len())
+            let Some(outbox_bytes) =
+                self.connections.get(connection.index()).filter(|c| !c.is_closing).map(|c| c.outbox.len())
             else {
                 return;
             };
@@ -141,19 +153,26 @@ impl Broker {
                 self.repeat_next(now, connection, to);
                 continue;
             }
+            if !session.may_send_next() {
+                return;
+            }
             let Some(copy) = session.queue.pop_front() else { return };
             if copy.message.is_expired(now.mono_ms) {
                 session.release_bytes(&copy);
                 self.counters.expired += 1;
+                self.note_finished(to, copy.order);
                 continue;
             }
-            let packet_id = session.fresh_packet_id();
+            let order = copy.order;
+            session.sent_to = order;
+            let packet_id = packet_id_of(order);
             if self.send_copy(now, connection, to, &copy, packet_id, false) {
                 if let Some(session) = self.sessions.get_mut(to.index()) {
-                    session.put_in_flight(copy, packet_id);
+                    session.put_in_flight(copy);
                 }
             } else if let Some(session) = self.sessions.get_mut(to.index()) {
                 session.release_bytes(&copy);
+                self.note_finished(to, order);
             }
         }
     }

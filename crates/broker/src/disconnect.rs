@@ -4,8 +4,9 @@ use directory::Directory;
 use mqtt::reason_code::ReasonCode;
 use record::ConnectionWhat;
 
+use crate::journal::Change;
 use crate::publish::Arrived;
-use crate::session::SessionId;
+use crate::session::{Keeping, SessionId};
 use crate::{Broker, ConnectionId, Now};
 
 impl Broker {
@@ -55,7 +56,12 @@ impl Broker {
         session.since_unix_ms = now.unix_ms;
         if said_goodbye {
             session.will = None; // [MQTT-3.14.4-3]
+            if session.keeping != Keeping::Nothing {
+                let key = session.key;
+                self.journal.note(Change::WillGone(key));
+            }
         }
+        let Some(session) = self.session(id) else { return };
         session.expires_at_ms = match session.expiry_ms {
             u64::MAX => None,
             after => Some(now.mono_ms.saturating_add(after)),
@@ -64,8 +70,10 @@ impl Broker {
         // The Will is due after its delay or when the session ends, whichever is first. [MQTT-3.1.3-9]
         session.will_due_ms = will_delay.map(|delay| now.mono_ms.saturating_add(delay));
         if ends_now {
-            self.end_session(now, id);
-        } else if will_delay == Some(0) {
+            return self.end_session(now, id);
+        }
+        self.note_away(id);
+        if will_delay == Some(0) {
             self.publish_will(now, id);
         }
         self.watch_session(id);
@@ -80,7 +88,9 @@ impl Broker {
             self.remove_subscription(filter, id);
         }
         self.pass_on_all(now, &mut session);
-        self.held.retain(|h| !h.is_of(id));
+        if session.keeping != Keeping::Nothing {
+            self.journal.note(Change::SessionEnded(session.key));
+        }
     }
 
     /// Publishes the Will through the same journey as everything else. [MQTT-3.1.2-8]
@@ -88,6 +98,10 @@ impl Broker {
         let Some(session) = self.session(id) else { return };
         session.will_due_ms = None;
         let Some(will) = session.will.take() else { return };
+        if session.keeping != Keeping::Nothing {
+            let key = session.key;
+            self.journal.note(Change::WillGone(key));
+        }
         let arrived = Arrived {
             topic: &will.topic,
             payload: &will.payload,
@@ -97,7 +111,7 @@ impl Broker {
             expiry_s: will.expiry_s,
             properties: will.properties.clone(),
         };
-        self.on_publish(now, id, arrived);
+        self.on_publish(now, id, arrived, self.journal.last());
     }
 
     /// Clients whose credential is gone, disabled or renewed leave at once, and their sessions with them; guests leave

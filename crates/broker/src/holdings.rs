@@ -21,7 +21,7 @@ pub struct Holdings {
     pub partial_bytes: usize,
     /// Packet Identifiers of incoming QoS 2 messages that are not released.
     pub incoming_qos2: usize,
-    /// Acknowledgements that wait for the history.
+    /// Acknowledgements that wait for the history or the store.
     pub held_acknowledgements: usize,
     /// Retained messages.
     pub retained: usize,
@@ -43,7 +43,7 @@ impl Broker {
             outbox_bytes: connections().map(|c| c.outbox.len()).sum(),
             partial_bytes: connections().map(|c| c.partial.len()).sum(),
             incoming_qos2: sessions().map(|s| s.incoming_qos2.len()).sum(),
-            held_acknowledgements: self.held.len(),
+            held_acknowledgements: sessions().map(|s| s.held.len()).sum(),
             retained: self.retained.len(),
             retained_bytes: self.retained.bytes(),
         }

@@ -10,6 +10,8 @@ mod counters;
 mod deliver;
 mod disconnect;
 mod holdings;
+mod journal;
+mod keep;
 mod limits;
 mod message;
 mod observe;
@@ -45,9 +47,15 @@ use slab::Slab;
 pub use connection::ConnectionId;
 pub use counters::{Counters, MALFORMED_REASONS};
 pub use holdings::Holdings;
+pub use journal::{Away, Batch, Change, Head, SessionKey};
+pub use keep::{Kept, KeptCopy, KeptSession};
 pub use limits::Limits;
+pub use message::Message;
 pub use outbox::Outbox;
+pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
+pub use subscription_tree::Subscription;
+pub use will::Will;
 
 use connection::Connection;
 use session::{Session, SessionId};
@@ -103,7 +111,17 @@ pub struct Broker {
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
-    held: VecDeque<acknowledge::HeldAcknowledgement>,
+    durable_seq: u64,
+    /// Sessions that have an answer waiting for a reception to be in the history.
+    held_by_seq: VecDeque<(u64, SessionId)>,
+    /// Sessions that have an answer waiting for a change to be in the store.
+    held_by_change: VecDeque<(u64, SessionId)>,
+    /// Connections that write nothing before a change is in the store.
+    barred: VecDeque<(u64, ConnectionId)>,
+    /// QoS 2 messages that are not sent before they are in the store.
+    unkept_messages: VecDeque<keep::UnkeptMessage>,
+    journal: journal::Journal,
+    last_key: SessionKey,
     route_cache: route_cache::RouteCache,
     /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
@@ -137,7 +155,13 @@ impl Broker {
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),
-            held: VecDeque::new(),
+            durable_seq: options.last_seq,
+            held_by_seq: VecDeque::new(),
+            held_by_change: VecDeque::new(),
+            barred: VecDeque::new(),
+            unkept_messages: VecDeque::new(),
+            journal: journal::Journal::new(limits.unkept_changes_max, limits.unkept_bytes_max),
+            last_key: SessionKey(0),
             route_cache: route_cache::RouteCache::new(options.seed),
             routes: Vec::new(),
             routings: 0,
@@ -218,8 +242,10 @@ impl Broker {
         while let Some(id) = self.dirty.pop_front() {
             if let Some(connection) = self.connections.get_mut(id.index()) {
                 connection.is_dirty = false;
-                self.being_written = Some(id);
-                return Some(id);
+                if self.journal.has_kept(connection.barred_until) {
+                    self.being_written = Some(id);
+                    return Some(id);
+                }
             }
         }
         None
@@ -230,14 +256,25 @@ impl Broker {
         self.closing.pop_front()
     }
 
-    /// The bytes on their way to a connection.
+    /// The bytes on their way to a connection, unless they promise what the store does not have yet.
     pub fn outbox(&mut self, id: ConnectionId) -> Option<&mut Outbox> {
-        self.connections.get_mut(id.index()).map(|c| &mut c.outbox)
+        let (connections, journal) = (&mut self.connections, &self.journal);
+        connections.get_mut(id.index()).filter(|c| journal.has_kept(c.barred_until)).map(|c| &mut c.outbox)
     }
 
     /// Hands over what happened since the last call, in order.
     pub fn take_records(&mut self, sink: &mut impl FnMut(Record)) {
         self.records.drain(..).for_each(sink);
+    }
+
+    /// Hands over what changed since the last call, for the store; `kept` is called when it has that.
+    pub fn take_changes(&mut self, now: Now) -> Option<Batch> {
+        self.journal.take(now)
+    }
+
+    /// The store has every change up to that number: what waits for them goes out.
+    pub fn kept(&mut self, now: Now, change: u64) {
+        self.on_kept(now, change);
     }
 
     /// The directory changed: clients whose credential is gone, disabled or renewed must leave.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// One Application Message. Receivers share it; what differs for them (QoS, packet identifier, hop limit) is written
 /// beside it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Message {
     /// Topic Name.
     pub topic: Arc<str>,

@@ -9,6 +9,7 @@ use mqtt::server_packet::PINGRESP;
 use mqtt::{DecodeError, ReasonCode, Version, frame};
 
 use crate::connection::Connection;
+use crate::journal::Change;
 use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
 use crate::session::{Queued, SessionId, Step};
@@ -71,7 +72,7 @@ impl Broker {
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"))
             }
             (ClientPacket::Publish(publish), Some(s)) => self.on_publish_packet(now, id, s, &publish),
-            (ClientPacket::Ack(ack), Some(s)) => self.on_ack(now, id, s, ack),
+            (ClientPacket::Ack(ack), Some(s)) => self.on_ack(now, s, ack),
             (ClientPacket::Subscribe(subscribe), Some(s)) => self.on_subscribe(now, id, s, &subscribe),
             (ClientPacket::Unsubscribe(unsubscribe), Some(s)) => self.on_unsubscribe(id, s, &unsubscribe),
             (ClientPacket::Pingreq, Some(_)) => self.write(id, |out, _| out.extend_from_slice(&PINGRESP)),
@@ -99,6 +100,7 @@ impl Broker {
             let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
             return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
         }
+        let changes_before = self.journal.last();
         if publish.qos == 2 {
             let receive_maximum = usize::from(self.options.limits.receive_maximum);
             let Some(session) = self.session(sender) else { return };
@@ -110,7 +112,17 @@ impl Broker {
                     DecodeError::with(ReasonCode::ReceiveMaximumExceeded, "more QoS 2 messages than allowed");
                 return self.on_bad_packet(now, id, error);
             }
-            session.incoming_qos2.insert(publish.packet_id);
+            let key = session.kept_key();
+            if key.is_some() && self.journal.is_full() {
+                self.refuse_change();
+                return self.answer_unkept(sender, publish.qos, publish.packet_id);
+            }
+            if let Some(session) = self.session(sender) {
+                session.incoming_qos2.insert(publish.packet_id);
+            }
+            if let Some(key) = key {
+                self.journal.note(Change::Incoming(key, publish.packet_id));
+            }
         }
         if let Some(session) = self.session(sender) {
             session.messages_in += 1;
@@ -125,7 +137,7 @@ impl Broker {
             expiry_s: publish.properties.number(id::MESSAGE_EXPIRY),
             properties: travelling(publish.properties),
         };
-        self.on_publish(now, sender, arrived);
+        self.on_publish(now, sender, arrived, changes_before);
     }
 
     /// The Topic Name that a Topic Alias stands for; `None` when the PUBLISH carries none.
@@ -140,7 +152,7 @@ impl Broker {
         connection.incoming_aliases.resolve(alias, publish.topic, max).map(Some)
     }
 
-    fn on_ack(&mut self, now: Now, id: ConnectionId, from: SessionId, ack: Ack) {
+    fn on_ack(&mut self, now: Now, from: SessionId, ack: Ack) {
         match ack.kind {
             AckKind::Puback => {
                 self.on_finished(now, from, ack.packet_id, Step::Puback);
@@ -148,8 +160,8 @@ impl Broker {
             AckKind::Pubrec if ack.reason.is_error() => {
                 self.on_finished(now, from, ack.packet_id, Step::Pubrec);
             }
-            AckKind::Pubrec => self.on_pubrec(id, from, ack.packet_id),
-            AckKind::Pubrel => self.on_pubrel(id, from, ack.packet_id),
+            AckKind::Pubrec => self.on_pubrec(from, ack.packet_id),
+            AckKind::Pubrel => self.on_pubrel(from, ack.packet_id),
             AckKind::Pubcomp => {
                 self.on_finished(now, from, ack.packet_id, Step::Pubcomp);
             }
@@ -166,6 +178,7 @@ impl Broker {
                 return self.on_bad_packet(now, id, error);
             }
             session.expiry_ms = crate::connect::expiry_ms(expiry_s, expiry_max_s);
+            self.note_head(from);
         }
         if let Some(connection) = self.connection(id) {
             connection.said_goodbye = disconnect.reason == ReasonCode::Success; // [MQTT-3.14.4-3]

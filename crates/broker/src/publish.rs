@@ -33,7 +33,14 @@ pub(crate) struct Arrived<'a> {
 }
 
 impl Broker {
-    pub(crate) fn on_publish(&mut self, now: Now, sender: SessionId, arrived: Arrived<'_>) {
+    /// `changes_before` is the number of the store's last change before the message arrived.
+    pub(crate) fn on_publish(
+        &mut self,
+        now: Now,
+        sender: SessionId,
+        arrived: Arrived<'_>,
+        changes_before: u64,
+    ) {
         // Who speaks must be known: what nobody can be judged for goes nowhere.
         let Some(principal) = self.sessions.get(sender.index()).map(|s| s.principal.clone()) else { return };
         self.counters.messages_in += 1;
@@ -43,16 +50,14 @@ impl Broker {
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
-        // 5. Answer: what is recorded or refused is answered as that; of the rest it is known only at the end whether
-        // anybody wanted it.
+        // 5. Answer: given at the end, when what it promises is done and it is known whether anybody wanted the message.
         let may_go_nowhere = seq.is_none() && judged.permit.is_some();
-        if !may_go_nowhere {
-            self.answer(sender, Answer::of(&arrived, &judged.decision, seq));
-        }
-        let Some(permit) = judged.permit else { return };
+        let answer = Answer::of(&arrived, &judged.decision, seq);
+        let Some(permit) = judged.permit else { return self.answer(sender, answer, changes_before) };
+        let refused_before = self.journal.refused;
         // 6. Route.
         if arrived.retain && judged.may_be_retained() {
-            self.retained.apply(&message);
+            self.retain(&message);
         }
         let routes = self.route(&message.topic, sender);
         // 7. Release, 8. deliver.
@@ -68,13 +73,13 @@ impl Broker {
         }
         let noted = seq.is_some().then_some(&mut copies);
         let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
-        if may_go_nowhere {
-            let is_wanted = receivers + groups > 0 || arrived.retain;
-            let answer = match is_wanted {
-                true => Answer::of(&arrived, &judged.decision, None),
-                false => Answer::nobody_wanted(&arrived),
-            };
-            self.answer(sender, answer);
+        let is_wanted = receivers + groups > 0 || arrived.retain;
+        if self.journal.refused > refused_before {
+            self.answer_unkept(sender, arrived.qos, arrived.packet_id);
+        } else if may_go_nowhere && !is_wanted {
+            self.answer(sender, Answer::nobody_wanted(&arrived), changes_before);
+        } else {
+            self.answer(sender, answer, changes_before);
         }
         // 9. Account.
         self.account(now, seq, copies, &judged, permit);
@@ -287,6 +292,7 @@ impl Broker {
             hop_limit,
             identifiers: route.identifiers.clone(),
             group: None,
+            order: 0,
         };
         if self.deliver(now, route.session, copy) { outcome } else { Outcome::Dropped }
     }

@@ -9,15 +9,14 @@ impl Broker {
     /// than the client takes now, which may be less than before. [MQTT-3.3.4-9]
     pub(crate) fn send_again(&mut self, now: Now, to: SessionId) {
         let Some(session) = self.sessions.get_mut(to.index()) else { return };
-        let Some(connection) = session.connection else { return };
         let mut released = Vec::new();
         for entry in &mut session.inflight {
             match entry.copy {
                 Some(_) => (entry.awaits_repeat, session.repeats_wait) = (true, true),
-                None => released.push(entry.packet_id),
+                None => released.push(entry.packet_id()),
             }
         }
-        released.into_iter().for_each(|packet_id| self.send_pubrel(connection, packet_id));
+        released.into_iter().for_each(|packet_id| self.send_pubrel(to, packet_id));
         self.send_waiting(now, to);
     }
 
@@ -31,12 +30,13 @@ impl Broker {
         };
         let entry = &mut session.inflight[index];
         entry.awaits_repeat = false;
-        let packet_id = entry.packet_id;
+        let packet_id = entry.packet_id();
         let Some(copy) = entry.copy.clone() else { return };
         let is_sent = self.send_copy(now, connection, to, &copy, packet_id, true);
         if !is_sent && let Some(session) = self.sessions.get_mut(to.index()) {
             session.inflight.remove(index);
             session.release_bytes(&copy);
+            self.note_finished(to, copy.order);
         }
     }
 

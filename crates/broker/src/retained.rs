@@ -25,25 +25,29 @@ impl Retained {
 
     /// Keeps the message as the last of its topic, or forgets the topic when the payload is empty.
     /// [MQTT-3.3.1-5] [MQTT-3.3.1-6]
-    pub fn apply(&mut self, message: &Arc<Message>) {
+    /// Says whether that changed anything.
+    pub fn apply(&mut self, message: &Arc<Message>) -> bool {
         if message.payload.is_empty() {
-            self.remove(&message.topic);
+            self.remove(&message.topic)
         } else if self.messages.len() < self.count_max || self.messages.contains_key(&message.topic) {
             self.remove(&message.topic);
             if let Some(at_ms) = message.expires_at_ms {
                 self.expiring.insert((at_ms, message.topic.clone()));
             }
             self.messages.insert(message.topic.clone(), message.clone());
+            true
         } else {
             self.refused_total += 1;
+            false
         }
     }
 
-    fn remove(&mut self, topic: &Arc<str>) {
-        let expires_at_ms = self.messages.remove(topic).and_then(|old| old.expires_at_ms);
-        if let Some(at_ms) = expires_at_ms {
+    fn remove(&mut self, topic: &Arc<str>) -> bool {
+        let Some(old) = self.messages.remove(topic) else { return false };
+        if let Some(at_ms) = old.expires_at_ms {
             self.expiring.remove(&(at_ms, topic.clone()));
         }
+        true
     }
 
     /// The messages whose topic matches the filter, in the order of their topics, without the expired.
@@ -71,13 +75,27 @@ impl Retained {
         found
     }
 
-    /// Forgets expired messages.
-    pub fn forget_expired(&mut self, now_ms: u64) {
+    /// Every retained message, in the order of the topics.
+    pub const fn all(&self) -> &BTreeMap<Arc<str>, Arc<Message>> {
+        &self.messages
+    }
+
+    /// Takes over what was kept, as if each had been retained again.
+    pub fn restore(&mut self, messages: BTreeMap<Arc<str>, Arc<Message>>) {
+        let expiring =
+            messages.values().filter_map(|m| m.expires_at_ms.map(|at_ms| (at_ms, m.topic.clone())));
+        self.expiring = expiring.collect();
+        self.messages = messages;
+    }
+
+    /// Forgets expired messages and says which.
+    pub fn forget_expired(&mut self, now_ms: u64, gone: &mut impl FnMut(Arc<str>)) {
         while let Some((at_ms, _)) = self.expiring.first()
             && *at_ms <= now_ms
         {
             if let Some((_, topic)) = self.expiring.pop_first() {
                 self.messages.remove(&topic);
+                gone(topic);
             }
         }
     }
@@ -169,9 +187,9 @@ mod tests {
         retained.apply(&message("a", "1", Some(5)));
         retained.apply(&message("b", "1", Some(5)));
         retained.apply(&message("b", "2", Some(50)));
-        retained.forget_expired(5);
+        retained.forget_expired(5, &mut |topic| assert_eq!(&*topic, "a"));
         assert_eq!(found(&retained, "+"), ["b"]);
-        retained.forget_expired(50);
+        retained.forget_expired(50, &mut |_| ());
         assert_eq!((retained.len(), retained.expiring.len()), (0, 0));
     }
 
@@ -204,7 +222,7 @@ mod tests {
         ) {
             let filter = if is_hash { format!("{filter}/#") } else { filter };
             let mut retained = Retained::new(1000);
-            topics.iter().for_each(|topic| retained.apply(&message(topic, "1", None)));
+            topics.iter().for_each(|topic| assert!(retained.apply(&message(topic, "1", None))));
             let expected: Vec<String> =
                 topics.iter().filter(|topic| mqtt::topic::matches(&filter, topic)).cloned().collect();
             prop_assert_eq!(found(&retained, &filter), expected);

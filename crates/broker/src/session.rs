@@ -8,6 +8,8 @@ use policy::principal::Principal;
 use record::ReceiverKind;
 
 use crate::ConnectionId;
+use crate::acknowledge::Held;
+use crate::journal::SessionKey;
 use crate::message::Message;
 use crate::shared::GroupId;
 use crate::subscription_tree::Subscription;
@@ -20,6 +22,10 @@ pub struct SessionId(pub u32);
 /// What the broker keeps for one client identifier.
 #[derive(Debug)]
 pub struct Session {
+    /// Its number for the store.
+    pub key: SessionKey,
+    /// How much of it the store is told.
+    pub keeping: Keeping,
     /// Client Identifier.
     pub client_id: Arc<str>,
     /// Who made it; nobody else may take it over.
@@ -47,14 +53,19 @@ pub struct Session {
     /// When it ends, on the broker's clock in ms; set while the client is away.
     pub expires_at_ms: Option<u64>,
     /// Will Message.
-    pub will: Option<Will>,
+    pub will: Option<Arc<Will>>,
     /// When the Will is due, on the broker's clock in ms; set while the client is away.
     pub will_due_ms: Option<u64>,
     /// When a timer will have it looked at, on the broker's clock in ms; `u64::MAX` when none does.
     pub looked_at_ms: u64,
-    last_packet_id: u16,
-    /// Packet Identifiers tried since the session began, so that the age of one in use is known.
-    packet_ids_tried: u64,
+    /// Order number of the next message.
+    pub next_order: u64,
+    /// Messages up to this order number were sent at least once.
+    pub sent_to: u64,
+    /// QoS 2 messages up to this order number may be sent: the store has them.
+    pub kept_to: u64,
+    /// Answers that wait for the history or the store, in the order of what they answer.
+    pub(crate) held: VecDeque<Held>,
     /// Set by the routing step to merge overlapping subscriptions of one session.
     pub route_mark: (u64, usize),
     /// Messages this client published.
@@ -72,16 +83,41 @@ pub struct Session {
 /// A QoS 1 or 2 message on its way to the client.
 #[derive(Debug)]
 pub struct Inflight {
-    /// Packet Identifier.
-    pub packet_id: u16,
-    /// How many identifiers had been tried when it got its own.
-    pub tried_at: u64,
+    /// Order number of its message.
+    pub order: u64,
     /// How far the exchange has come.
     pub step: Step,
     /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
     pub copy: Option<Queued>,
     /// Whether it was sent on an earlier connection and not yet on this one.
     pub awaits_repeat: bool,
+}
+
+impl Inflight {
+    /// Packet Identifier.
+    pub const fn packet_id(&self) -> u16 {
+        packet_id_of(self.order)
+    }
+}
+
+/// How much of a session the store is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Nothing: it ends with its connection.
+    Nothing,
+    /// Its Will, which is due when the program ends before the connection does.
+    Will,
+    /// Everything: it outlives its connection.
+    All,
+}
+
+/// Packet Identifiers; 0 is none. [MQTT-2.2.1-3]
+const PACKET_IDS: u64 = 65_535;
+
+/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is queued: a client that
+/// got a QoS 2 message before a crash and gets it again after it must be able to tell. [MQTT-4.3.3-2]
+pub const fn packet_id_of(order: u64) -> u16 {
+    (order.saturating_sub(1) % PACKET_IDS) as u16 + 1
 }
 
 /// What the broker waits for.
@@ -96,8 +132,10 @@ pub enum Step {
 }
 
 /// One copy of a message for this session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Queued {
+    /// Its place in the order of the session's messages; given by `enqueue`.
+    pub order: u64,
     /// The message.
     pub message: Arc<Message>,
     /// QoS of this copy: the lower of publisher's and subscription's.
@@ -120,17 +158,24 @@ impl Queued {
     pub fn bytes(&self) -> usize {
         self.message.topic.len() + self.message.payload.len()
     }
+
+    /// As the store keeps it: groups have other numbers after a restart, and what a member had stays with it then.
+    pub fn for_store(&self) -> Self {
+        Self { group: None, ..self.clone() }
+    }
 }
 
 impl Session {
     /// A fresh session of a client.
-    pub fn new(client_id: Arc<str>, principal: Principal) -> Self {
+    pub fn new(key: SessionKey, client_id: Arc<str>, principal: Principal) -> Self {
         let receiver = match (principal.gateway(), principal.username()) {
             (Some(gateway), _) => format!("!{gateway:08x}").into(),
             (None, Some(username)) => username.clone(),
             (None, None) => client_id.clone(),
         };
         Self {
+            key,
+            keeping: Keeping::Nothing,
             client_id,
             principal,
             receiver,
@@ -147,8 +192,10 @@ impl Session {
             will: None,
             will_due_ms: None,
             looked_at_ms: u64::MAX,
-            last_packet_id: 0,
-            packet_ids_tried: 0,
+            next_order: 1,
+            sent_to: 0,
+            kept_to: 0,
+            held: VecDeque::new(),
             route_mark: (0, 0),
             messages_in: 0,
             messages_out: 0,
@@ -168,37 +215,45 @@ impl Session {
         }
     }
 
-    /// Puts a copy in flight under a Packet Identifier that is not in use. There are 65,535, and `inflight` is bounded
-    /// well below.
-    pub fn put_in_flight(&mut self, copy: Queued, packet_id: u16) {
+    /// Puts a copy in flight.
+    pub fn put_in_flight(&mut self, copy: Queued) {
         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
-        let tried_at = self.packet_ids_tried;
-        self.inflight.push_back(Inflight { packet_id, tried_at, step, copy: Some(copy), awaits_repeat: false });
+        self.inflight.push_back(Inflight { order: copy.order, step, copy: Some(copy), awaits_repeat: false });
     }
 
-    /// A Packet Identifier that is not in use.
-    pub fn fresh_packet_id(&mut self) -> u16 {
-        loop {
-            self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-            self.packet_ids_tried += 1;
-            let id = self.last_packet_id;
-            // Identifiers are tried in turn: one comes back only when the oldest in use is a whole round old.
-            let is_young = |oldest: &Inflight| self.packet_ids_tried - oldest.tried_at < u64::from(u16::MAX);
-            let is_free = self.inflight.front().is_none_or(is_young);
-            if is_free || !self.inflight.iter().any(|i| i.packet_id == id) {
-                return id;
-            }
-        }
+    /// The key under which the store is told everything about it; `None` when it is not.
+    pub fn kept_key(&self) -> Option<SessionKey> {
+        (self.keeping == Keeping::All).then_some(self.key)
+    }
+
+    /// Whether the first waiting message may go out: its Packet Identifier is free, and a QoS 2 message that outlives a
+    /// crash is in the store, so that it is not given a second time under another Packet Identifier.
+    pub fn may_send_next(&self) -> bool {
+        let Some(copy) = self.queue.front() else { return false };
+        let is_kept = copy.qos < 2 || self.keeping != Keeping::All || copy.order <= self.kept_to;
+        is_kept && !self.is_in_flight(packet_id_of(copy.order), copy.order)
+    }
+
+    /// Whether a message in flight has the Packet Identifier that the one with that order number has or would get.
+    fn is_in_flight(&self, packet_id: u16, order: u64) -> bool {
+        // Packet Identifiers are given in turn: one comes back only when the oldest in use is a whole round old.
+        let is_old = |oldest: &Inflight| order.saturating_sub(oldest.order) >= PACKET_IDS;
+        self.inflight.front().is_some_and(is_old) && self.inflight.iter().any(|i| i.packet_id() == packet_id)
     }
 
     /// Takes a copy into the queue unless the limits say no.
-    pub fn enqueue(&mut self, copy: Queued, messages_max: usize, bytes_max: usize) -> bool {
+    pub fn enqueue(&mut self, mut copy: Queued, messages_max: usize, bytes_max: usize) -> bool {
         let waiting = self.queue.len() + self.inflight.len();
         if waiting >= messages_max || self.queued_bytes + copy.bytes() > bytes_max {
             self.dropped += 1;
             return false;
         }
         self.queued_bytes += copy.bytes();
+        while self.is_in_flight(packet_id_of(self.next_order), self.next_order) {
+            self.next_order += 1;
+        }
+        copy.order = self.next_order;
+        self.next_order += 1;
         self.queue.push_back(copy);
         true
     }
@@ -215,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_packet_identifier_in_use_is_not_given_again() {
-        let mut session = Session::new("c".into(), Principal::Lab);
+        let mut session = Session::new(SessionKey(1), "c".into(), Principal::Lab);
         let message = Arc::new(Message {
             topic: "t".into(),
             payload: [].into(),
@@ -232,13 +287,20 @@ mod tests {
             hop_limit: None,
             identifiers: Identifiers::new(),
             group: None,
+            order: 0,
         };
-        for kept in [1, 2, 5] {
-            while session.fresh_packet_id() != kept {}
-            session.put_in_flight(copy(), kept);
-        }
         let mut times_given = vec![0_u32; 1 << 16];
-        (0..200_000).for_each(|_| times_given[usize::from(session.fresh_packet_id())] += 1);
+        for round in 0..200_000 {
+            assert!(session.enqueue(copy(), usize::MAX, usize::MAX));
+            assert!(session.may_send_next());
+            let copy = session.queue.pop_front().unwrap();
+            let packet_id = packet_id_of(copy.order);
+            if matches!(round, 0 | 1 | 4) {
+                session.put_in_flight(copy); // and never acknowledged
+            } else {
+                times_given[usize::from(packet_id)] += 1;
+            }
+        }
         for (id, times) in times_given.into_iter().enumerate() {
             assert_eq!(times >= 3, ![0, 1, 2, 5].contains(&id), "{id} was given {times} times");
         }

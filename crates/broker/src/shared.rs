@@ -200,6 +200,7 @@ impl Broker {
                     hop_limit,
                     identifiers: subscription.identifier.into_iter().collect(),
                     group: Some(id),
+                    order: 0,
                 };
                 if let Some(group) = self.shared.groups.get_mut(&id) {
                     group.turn = (index + 1) % count;
@@ -249,6 +250,7 @@ impl Broker {
                 kept.push_back(copy);
             } else if let Some(session) = self.session(from) {
                 session.release_bytes(&copy);
+                self.note_finished(from, copy.order);
             }
         }
         if let Some(session) = self.session(from) {

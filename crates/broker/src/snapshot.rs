@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// Number of the last reception.
     pub last_seq: u64,
+    /// Changes of kept sessions and retained messages that wait for the disk.
+    pub unkept_changes: u64,
     /// Whether anyone on this machine may connect without a credential.
     pub is_open_to_loopback: bool,
 }
@@ -90,6 +92,7 @@ impl Broker {
             retained: self.retained.len(),
             counters: self.counters.clone(),
             last_seq: self.last_seq,
+            unkept_changes: self.journal.behind(),
             is_open_to_loopback: !self.options.lab && !self.options.directory.has_credentials(),
         }
     }

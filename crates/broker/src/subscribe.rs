@@ -6,6 +6,7 @@ use mqtt::{ReasonCode, topic};
 use policy::response::is_own_response_filter;
 use policy::subscribe::{decide_share, decide_subscribe};
 
+use crate::journal::Change;
 use crate::reason::Explains;
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
@@ -41,6 +42,7 @@ impl Broker {
         self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
             encode_suback(out, version, packet.packet_id, &codes, why);
         });
+        self.bar(id, self.latest_change_of(who));
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
         }
@@ -70,6 +72,11 @@ impl Broker {
         if !is_own_response_filter(&session.principal, &session.client_id, topics) {
             decide_subscribe(&session.principal, topics).map_err(refused)?;
         }
+        let key = session.kept_key();
+        if key.is_some() && self.journal.is_full() {
+            self.refuse_change();
+            return Err((ReasonCode::QuotaExceeded, "the disk of the server does not keep up"));
+        }
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= subscriptions_max {
             return Err((
@@ -83,6 +90,9 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             identifier,
         };
+        if let Some(key) = key {
+            self.journal.note(Change::Subscribed(key, filter.into(), subscription));
+        }
         self.add_subscription(filter, who, subscription);
         Ok(is_new)
     }
@@ -124,6 +134,7 @@ impl Broker {
                 hop_limit: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
                 group: None,
+                order: 0,
                 message,
             };
             self.deliver(now, who, copy);
@@ -140,7 +151,10 @@ impl Broker {
                 continue;
             }
             let Some(session) = self.sessions.get_mut(who.index()) else { return };
-            session.subscriptions.remove(filter);
+            let (key, was_its) = (session.kept_key(), session.subscriptions.remove(filter).is_some());
+            if let (Some(key), true) = (key, was_its) {
+                self.journal.note(Change::Unsubscribed(key, filter.into()));
+            }
             let was_there = self.remove_subscription(filter, who);
             let reason = if was_there { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
             codes.push(reason.code());
@@ -148,6 +162,7 @@ impl Broker {
         self.write_why(id, Explains::IfAsked, &why, |out, version, why| {
             encode_unsuback(out, version, packet.packet_id, &codes, why);
         });
+        self.bar(id, self.latest_change_of(who));
     }
 }
 

@@ -223,6 +223,7 @@ impl Broker {
                 hop_limit: None,
                 identifiers: route.identifiers.clone(),
                 group: None,
+                order: 0,
             };
             self.deliver(now, route.session, copy);
         }

@@ -21,9 +21,9 @@ impl Broker {
             }
         }
         self.due = due;
-        self.retained.forget_expired(now.mono_ms);
-        self.go_on_where_there_is_room(now);
+        self.forget_expired_retained(now);
         self.tell_sys(now);
+        self.go_on_where_there_is_room(now);
         self.spare_buffers.rest();
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// The Will Message of a session and when it is due.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Will {
     /// Topic Name.
     pub topic: Box<str>,

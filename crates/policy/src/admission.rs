@@ -97,6 +97,21 @@ pub fn may_stay(principal: &Principal, old: &Directory, new: &Directory) -> bool
     }
 }
 
+/// Whether a session may be taken up again that a client made before a restart, signed in with a credential of that
+/// generation.
+pub fn may_return(principal: &Principal, generation: Option<u64>, directory: &Directory) -> bool {
+    match principal {
+        Principal::Lab => true,
+        Principal::Guest { .. } => !directory.has_credentials(),
+        Principal::Gateway { username, .. }
+        | Principal::Observer { username }
+        | Principal::Service { username, .. } => {
+            let credential = directory.credential(username);
+            credential.is_some_and(|c| Some(c.generation) == generation)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use directory::{Command, GatewayId, Token};
@@ -140,6 +155,9 @@ mod tests {
         let principal = admit(&directory, &key, offer).unwrap();
         assert_eq!(principal.gateway(), Some(0x7c5a_0a01));
         assert!(may_stay(&principal, &directory, &directory));
+        let generation = directory.credential("gw-7c5a0a01").map(|c| c.generation);
+        assert!(may_return(&principal, generation, &directory));
+        assert!(!may_return(&principal, None, &directory));
         assert_eq!(
             admit(&directory, &key, Offer { password: Some(b"wrong"), ..offer }),
             Err(Refusal::Credential(AuthRefusal::WrongPassword))

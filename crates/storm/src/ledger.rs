@@ -619,9 +619,14 @@ impl Ledger {
         if let Some(number) = self.fed.first() {
             return Err(broken(Promise::NothingIsLost, format!("message {number} was not passed on")));
         }
+        let is_all_durable = self.receptions.keys().max().is_none_or(|newest| *newest <= self.durable);
         for (session_of, session) in &self.sessions {
             let Some(wire) = session.wire.filter(|wire| is_writable(*wire)) else { continue };
-            let late = session.answers.iter().find(|due| due.after.is_none_or(|seq| seq <= self.durable));
+            let late = session.answers.iter().find(|due| match due.after {
+                Some(seq) => seq <= self.durable,
+                // It may stand behind one that waits. [MQTT-4.6.0-2]
+                None => is_all_durable || !due.answer.keeps_its_turn(),
+            });
             if let Some(due) = late {
                 let what = format!("client {session_of} on wire {wire} waits for {:?}", due.answer);
                 return Err(broken(Promise::Handshake, what));

@@ -61,6 +61,13 @@ pub(crate) enum Answer {
     Pingresp,
 }
 
+impl Answer {
+    /// Whether it comes after all answers to earlier messages.
+    pub(crate) const fn keeps_its_turn(&self) -> bool {
+        matches!(self, Self::Puback { .. } | Self::Pubrec { .. } | Self::Pubrel { .. } | Self::Pubcomp { .. })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct DueAnswer {
     pub answer: Answer,
