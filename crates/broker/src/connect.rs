@@ -10,12 +10,16 @@ use policy::principal::Principal;
 use policy::response::response_topic;
 use record::ConnectionWhat;
 
+use crate::reached::Reached;
 use crate::reason::Explains;
 use crate::session::{Session, SessionId};
 use crate::sign_in::METHOD;
 use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
 use crate::{Broker, ConnectionId, Limits, Now};
+
+/// For who signs in again too early after wrong passwords.
+pub(crate) const TRY_LATER: &str = "Too many wrong passwords: try again in a minute.";
 
 pub(crate) const fn version_text(version: Version) -> &'static str {
     match version {
@@ -36,6 +40,9 @@ impl Broker {
         connection.note_how_to_speak(connect.version, connect.properties);
         if let Some(method) = connect.properties.text(id::AUTHENTICATION_METHOD) {
             return self.begin_sign_in(now, id, method, connect, body);
+        }
+        if self.must_wait(now, id, connect.username) {
+            return self.refuse_connect(now, id, ReasonCode::ConnectionRateExceeded, TRY_LATER);
         }
         match self.admit_client(id, connect) {
             Ok(principal) => self.let_in(now, id, connect, principal, None),
@@ -70,8 +77,13 @@ impl Broker {
             const WHY: &str = "The disk of this server does not keep up, so no session can be kept.";
             return self.refuse_connect(now, id, ReasonCode::ServerBusy, WHY);
         }
-        match self.session_for(now, client_id, principal, connect.clean_start) {
+        if !self.has_room_under(&principal, &client_id) {
+            const WHY: &str = "As many clients are connected under this user name as may be.";
+            return self.refuse_connect(now, id, ReasonCode::QuotaExceeded, WHY);
+        }
+        match self.session_for(now, client_id, principal.clone(), connect.clean_start) {
             Ok((session, is_present)) => {
+                self.note_signed_in(now, id, &principal);
                 let opening = Opening { session, is_present, is_assigned, proof };
                 self.open_session(now, id, opening, connect);
             }
@@ -97,7 +109,10 @@ impl Broker {
         self.counters.authentication_failed += 1;
         let reason = match refusal {
             Refusal::NoCredential => ReasonCode::NotAuthorized,
-            Refusal::Credential(_) => ReasonCode::BadUserNameOrPassword,
+            Refusal::Credential(_) => {
+                self.note_wrong_credential(now, id, connect.username);
+                ReasonCode::BadUserNameOrPassword
+            }
         };
         let why = refusal.sentence();
         self.note_connection(now, id, connect.client_id.into(), ConnectionWhat::Refused(refusal.reason()));
@@ -154,6 +169,7 @@ impl Broker {
             self.end_session(now, existing);
         }
         if self.sessions.len() >= self.options.limits.sessions_max {
+            self.counters.reached.add(Reached::Sessions);
             return Err(FULL);
         }
         self.last_key.0 += 1;

@@ -55,7 +55,13 @@ const BURST_MS: u64 = 2_000;
 impl Gate {
     /// Takes a connection in, or says which limit is reached. This machine is held to the totals only: a proxy on it
     /// brings everybody under one address.
-    pub fn enter(&mut self, now_ms: u64, address: IpAddr, open: usize, limits: &Limits) -> Result<(), Reached> {
+    pub fn enter(
+        &mut self,
+        now_ms: u64,
+        address: IpAddr,
+        open: usize,
+        limits: &Limits,
+    ) -> Result<(), Reached> {
         if open >= limits.connections_max {
             return Err(Reached::Connections);
         }
@@ -129,7 +135,8 @@ impl Gate {
     }
 
     /// Addresses and credentials that are in.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.by_address.len() + self.by_credential.len()
     }
 }
@@ -141,7 +148,8 @@ mod tests {
     #[test]
     fn a_bucket_gives_its_size_at_once_and_then_its_rate() {
         let mut bucket = Bucket::default();
-        let taken = |bucket: &mut Bucket, now_ms| (0..1_000).filter(|_| bucket.take(now_ms, 120, MINUTE_MS)).count();
+        let taken =
+            |bucket: &mut Bucket, now_ms| (0..1_000).filter(|_| bucket.take(now_ms, 120, MINUTE_MS)).count();
         assert_eq!(taken(&mut bucket, 5), 120);
         assert_eq!(taken(&mut bucket, 504), 0);
         assert_eq!(taken(&mut bucket, 505), 1, "two a second");

@@ -299,6 +299,9 @@ impl Broker {
 
     /// Keeps a message as the retained one of its topic, unless the store is too far behind.
     pub(crate) fn retain(&mut self, message: &Arc<Message>) {
+        if !self.has_memory_to_retain(message) {
+            return;
+        }
         if self.journal.is_full() && !message.payload.is_empty() {
             return self.refuse_change();
         }

@@ -9,15 +9,18 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod gate;
 mod holdings;
 mod journal;
 mod keep;
 mod limits;
+mod memory;
 mod message;
 mod observe;
 mod outbox;
 mod packets;
 mod publish;
+mod reached;
 mod reason;
 mod repeat;
 mod retained;
@@ -25,6 +28,7 @@ mod route_cache;
 mod session;
 mod shared;
 mod sign_in;
+mod sign_in_wait;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
@@ -52,6 +56,7 @@ pub use keep::{Kept, KeptCopy, KeptSession};
 pub use limits::Limits;
 pub use message::Message;
 pub use outbox::Outbox;
+pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
@@ -96,6 +101,9 @@ pub struct Options {
 /// The broker: one value, one owner.
 pub struct Broker {
     options: Options,
+    gate: gate::Gate,
+    memory: memory::Memory,
+    sign_in_waits: sign_in_wait::SignInWaits,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
     by_client_id: BTreeMap<Arc<str>, SessionId>,
@@ -140,12 +148,15 @@ impl Broker {
     pub fn new(options: Options) -> Self {
         let limits = &options.limits;
         Self {
+            gate: Default::default(),
+            memory: Default::default(),
+            sign_in_waits: sign_in_wait::SignInWaits::new(limits.sign_in_free_tries),
             connections: Slab::new(),
             sessions: Slab::new(),
             by_client_id: BTreeMap::new(),
             subscriptions: Default::default(),
             shared: Default::default(),
-            retained: retained::Retained::new(limits.retained_max),
+            retained: retained::Retained::bounded(limits.retained_max, limits.retained_bytes_max),
             sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
@@ -178,7 +189,7 @@ impl Broker {
     /// A Network Connection was accepted. `None` when there are too many: the shell drops it.
     pub fn open(&mut self, now: Now, address: IpAddr) -> Option<ConnectionId> {
         let is_allowed = !self.options.lab || address.is_loopback();
-        if !is_allowed || self.connections.len() >= self.options.limits.connections_max {
+        if !is_allowed || !self.has_room_for(now, address) {
             self.counters.connections_refused += 1;
             return None;
         }
@@ -195,20 +206,19 @@ impl Broker {
         let Some(connection) = self.connection(id) else { return };
         if connection.partial.is_empty() {
             let used = self.take_packets(now, id, bytes);
-            if let Some(connection) = self.connection(id) {
-                connection.partial.extend_from_slice(&bytes[used..]);
+            if used < bytes.len() {
+                self.keep_partial(id, bytes[used..].to_vec(), bytes.len() - used);
             }
         } else {
             let mut buffered = std::mem::take(&mut connection.partial);
             buffered.extend_from_slice(bytes);
             let used = self.take_packets(now, id, &buffered);
             buffered.drain(..used);
-            if let Some(connection) = self.connection(id)
-                && !buffered.is_empty()
-            {
-                connection.partial = buffered;
+            if !buffered.is_empty() {
+                self.keep_partial(id, buffered, bytes.len());
             }
         }
+        self.relieve_memory(now);
     }
 
     /// The Network Connection is gone.

@@ -21,9 +21,9 @@ pub(crate) struct Memory {
 /// What a waiting message takes besides its bytes, about.
 const ENTRY_BYTES: usize = 100;
 /// From this share of the limit on, slow readers get no QoS 0.
-const TIGHT_EIGHTHS: usize = 7;
-/// Bytes that a reader may be behind by while memory is tight.
-const TIGHT_OUTBOX_BYTES: usize = 16 * 1024;
+const SHORT_EIGHTHS: usize = 7;
+/// Bytes that a reader may be behind by while memory is short.
+const SHORT_OUTBOX_BYTES: usize = 16 * 1024;
 /// The look at everything is taken again when this share of the limit has come in since the last one.
 const LOOK_AGAIN_AFTER: usize = 64;
 
@@ -42,17 +42,17 @@ impl Memory {
         self.counted.saturating_add(self.since)
     }
 
-    /// Bytes that an outbox may hold for a QoS 0 copy to be added.
-    pub fn outbox_bytes_max(&self, usual: usize, memory_bytes_max: usize) -> usize {
-        let is_tight = self.held_at_most() > memory_bytes_max / 8 * TIGHT_EIGHTHS;
-        if is_tight { usual.min(TIGHT_OUTBOX_BYTES) } else { usual }
+    /// Whether memory is too short to give more QoS 0 to a reader that is behind by so many bytes.
+    pub const fn is_short_for(&self, unsent: usize, memory_bytes_max: usize) -> bool {
+        unsent > SHORT_OUTBOX_BYTES && self.counted > memory_bytes_max / 8 * SHORT_EIGHTHS
     }
 }
 
 impl Broker {
     /// Counts everything.
     pub(crate) fn count_memory(&mut self) {
-        let waiting = |s: &crate::session::Session| s.queued_bytes + ENTRY_BYTES * (s.queue.len() + s.inflight.len());
+        let waiting =
+            |s: &crate::session::Session| s.queued_bytes + ENTRY_BYTES * (s.queue.len() + s.inflight.len());
         let sessions: usize = self.sessions.iter().map(|(_, s)| waiting(s)).sum();
         let outboxes: usize = self.connections.iter().map(|(_, c)| c.outbox.len()).sum();
         let partial: usize = self.connections.iter().map(|(_, c)| c.partial.len()).sum();
@@ -76,9 +76,26 @@ impl Broker {
         self.memory.counted > max
     }
 
-    /// Whether there is room for what somebody who is not in yet would need.
-    pub(crate) fn has_memory_for_more(&mut self) -> bool {
-        !self.is_out_of_memory()
+    /// Whether a connection may be opened from this address.
+    pub(crate) fn has_room_for(&mut self, now: Now, address: std::net::IpAddr) -> bool {
+        let refused = match self.is_out_of_memory() {
+            true => Err(Reached::MemoryRefused),
+            false => self.gate.enter(now.mono_ms, address, self.connections.len(), &self.options.limits),
+        };
+        refused.inspect_err(|reached| self.counters.reached.add(*reached)).is_ok()
+    }
+
+    /// Whether a message may be retained: there is memory for it.
+    pub(crate) fn has_memory_to_retain(&mut self, message: &crate::message::Message) -> bool {
+        if message.payload.is_empty() {
+            return true;
+        }
+        self.memory.note(message.topic.len() + message.payload.len());
+        let has_memory = !self.is_out_of_memory();
+        if !has_memory {
+            self.counters.reached.add(Reached::MemoryRefused);
+        }
+        has_memory
     }
 
     /// Frees memory, in this order, until there is enough: messages that wait for absent clients, those first who have
@@ -140,22 +157,23 @@ impl Broker {
         }
     }
 
-    /// Keeps the beginning of a packet, unless everybody's beginnings together are too much: whoever would add to them
+    /// Keeps the beginning of a packet, to which so many bytes were added, unless everybody's beginnings together are too much: whoever would add to them
     /// has to go.
-    pub(crate) fn keep_partial(&mut self, id: ConnectionId, bytes: &[u8]) {
+    pub(crate) fn keep_partial(&mut self, id: ConnectionId, partial: Vec<u8>, added: usize) {
         let max = self.options.limits.partial_bytes_max;
-        self.memory.note(bytes.len());
-        self.memory.partial_since = self.memory.partial_since.saturating_add(bytes.len());
+        self.memory.note(added);
+        self.memory.partial_since = self.memory.partial_since.saturating_add(added);
         if self.memory.partial_counted.saturating_add(self.memory.partial_since) > max {
             self.count_memory();
-            self.memory.partial_since = bytes.len();
-            if self.memory.partial_counted + bytes.len() > max {
+            // This one is not among those that were counted, since it is in our hands.
+            self.memory.partial_since = partial.len();
+            if self.memory.partial_counted + partial.len() > max {
                 self.counters.reached.add(Reached::PartialBytes);
                 return self.close(id, "too many unfinished packets");
             }
         }
         if let Some(connection) = self.connection(id) {
-            connection.partial.extend_from_slice(bytes);
+            connection.partial = partial;
         }
     }
 

@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::journal::Change;
 use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
+use crate::reached::Reached;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
 use crate::{Broker, ConnectionId, Now};
@@ -91,7 +92,13 @@ impl Broker {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
+        if topic.len() > self.options.limits.topic_bytes_max {
+            self.counters.reached.add(Reached::Topic);
+            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name is too long");
+            return self.on_bad_packet(now, id, error);
+        }
         if topic.split('/').count() > self.options.limits.topic_levels_max {
+            self.counters.reached.add(Reached::Topic);
             let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
             return self.on_bad_packet(now, id, error);
         }
@@ -231,8 +238,11 @@ impl Broker {
         let start = out.len();
         packet(out, connection.version);
         self.counters.packets_out += 1;
-        self.counters.bytes_out += (out.len() - start) as u64;
+        let bytes = out.len() - start;
+        self.counters.bytes_out += bytes as u64;
+        self.memory.note(bytes);
         self.mark_dirty(id);
+        self.check_unread(id);
     }
 }
 

@@ -307,6 +307,9 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
             div { dt { "Dropped, slow readers" } dd { (number(counters.dropped)) } }
             div { dt { "Sign-ins refused" } dd { (number(counters.authentication_failed)) } }
             div { dt { "Connections refused" } dd { (number(counters.connections_refused)) } }
+            @for (limit, n) in counters.reached.iter().filter(|(_, n)| *n > 0) {
+                div { dt { "Limit: " (limit) } dd { (number(n)) } }
+            }
             div { dt { "Timed out" } dd { (number(counters.timed_out)) } }
             @for (reason, n) in malformed { div { dt { "Closed: " (reason) } dd { (number(n)) } } }
             div { dt { "Records stored" } dd { (number(health.stored)) } }
