@@ -73,6 +73,11 @@ impl Broker {
             const WHY: &str = "This server keeps no retained messages, so the Will cannot be one.";
             return self.refuse_connect(now, id, ReasonCode::RetainNotSupported, WHY); // [MQTT-3.2.2-13]
         }
+        let will_topic = connect.will.as_ref().map(|will| will.topic);
+        if let Some(why) = will_topic.and_then(|topic| self.options.limits.why_not_topic(topic)) {
+            self.counters.reached.add(Reached::Topic);
+            return self.refuse_connect(now, id, ReasonCode::TopicNameInvalid, why);
+        }
         let (client_id, is_assigned) = match connect.client_id {
             "" => (self.fresh_client_id(id), true),
             given => (given.into(), false),

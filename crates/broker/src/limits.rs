@@ -63,6 +63,17 @@ pub struct Limits {
     pub sign_in_free_tries: u32,
 }
 
+impl Limits {
+    /// What is wrong with the size of a Topic Name or Topic Filter.
+    pub(crate) fn why_not_topic(&self, topic: &str) -> Option<&'static str> {
+        if topic.len() > self.topic_bytes_max {
+            return Some("Topic Name is too long");
+        }
+        // Its bytes are bounded, and so is the work of counting its levels.
+        (topic.split('/').count() > self.topic_levels_max).then_some("Topic Name has too many levels")
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -92,15 +92,9 @@ impl Broker {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
-        if topic.len() > self.options.limits.topic_bytes_max {
+        if let Some(why) = self.options.limits.why_not_topic(topic) {
             self.counters.reached.add(Reached::Topic);
-            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name is too long");
-            return self.on_bad_packet(now, id, error);
-        }
-        if topic.split('/').count() > self.options.limits.topic_levels_max {
-            self.counters.reached.add(Reached::Topic);
-            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
-            return self.on_bad_packet(now, id, error);
+            return self.on_bad_packet(now, id, DecodeError::with(ReasonCode::TopicNameInvalid, why));
         }
         let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
         if publish.retain && !self.may_retain(version) {

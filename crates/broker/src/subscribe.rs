@@ -60,7 +60,7 @@ impl Broker {
         let limits = &self.options.limits;
         let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
         let topics = topics_of(filter).ok_or((ReasonCode::TopicFilterInvalid, BAD_SHARE))?;
-        if filter.len() > limits.topic_bytes_max || topics.split('/').count() > levels_max {
+        if limits.why_not_topic(topics).is_some() {
             self.counters.reached.add(Reached::Topic);
             return Err((ReasonCode::TopicFilterInvalid, BAD_FILTER));
         }
