@@ -133,6 +133,7 @@ impl Broker {
         let copy = session.queue.pop_front()?;
         session.release_bytes(&copy);
         session.dropped += 1;
+        self.note_finished(id, copy.order);
         self.counters.dropped += 1;
         self.counters.reached.add(Reached::MemoryQueued);
         Some(copy.bytes())
