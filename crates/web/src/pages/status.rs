@@ -316,6 +316,9 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
                     div { dt { "Refused by " (listener.name) } dd { (number(listener.refused)) } }
                 }
             }
+            @for (limit, n) in counters.reached.iter().filter(|(_, n)| *n > 0) {
+                div { dt { "Limit: " (limit) } dd { (number(n)) } }
+            }
             div { dt { "Timed out" } dd { (number(counters.timed_out)) } }
             @for (reason, n) in malformed { div { dt { "Closed: " (reason) } dd { (number(n)) } } }
             div { dt { "Records stored" } dd { (number(health.stored)) } }
