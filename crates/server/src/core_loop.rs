@@ -28,6 +28,8 @@ pub enum Command {
     Lost(u64),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
+    /// Say that the loop still turns.
+    Ping(Sender<()>),
     /// A connection got past everything that comes before MQTT.
     Enter(Box<Arrival>),
     /// Say goodbye to the clients, write what can be written, and stop.
@@ -333,6 +335,8 @@ impl CoreLoop {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Ping(reply)) => drop(reply.send(())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
                 Ok(Command::Snapshot(reply)) => {
                     if let Some(doorman) = &self.doorman {
