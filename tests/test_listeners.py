@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -412,6 +413,23 @@ def test_connect_and_close_is_no_attack(ways):
     for port in [way.backhaul.mqtt_port, way.port("secure"), way.port("sockets")] * 50:
         connect(port).close()
     assert paho_client(way.port("secure"), ca=way.certificate).reason == "Success"
+
+
+def test_whoever_sends_and_hangs_up_at_once_is_gone_at_once(ways):
+    way = ways(listener("secure", "tls"), "--lab")
+    watcher = Client(way.backhaul.mqtt_port, "watcher")
+    watcher.subscribe("wills/#", 1)
+    for number in range(5):
+        will = b"\x00\x04MQTT\x04\x06\x00\x3c\x00\x01w\x00\x07wills/a\x00\x01" + b"%d" % number
+        with connect(way.backhaul.mqtt_port) as hasty:
+            hasty.sendall(bytes([0x10, len(will)]) + will)
+            assert read_exactly(hasty, 4) == CONNACK
+            # While the broker stands still, so that it finds the last bytes and the end of the connection together.
+            way.backhaul.process.send_signal(signal.SIGSTOP)
+            hasty.sendall(PINGREQ)
+        way.backhaul.process.send_signal(signal.SIGCONT)
+        assert watcher.next().payload == b"%d" % number
+    watcher.close()
 
 
 # --- the end
