@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -13,6 +14,7 @@ import urllib.request
 import paho.mqtt.client as paho
 import pytest
 
+import conftest
 from conftest import wait_for
 from test_paho import Client
 
@@ -413,6 +415,23 @@ def test_connect_and_close_is_no_attack(ways):
     assert paho_client(way.port("secure"), ca=way.certificate).reason == "Success"
 
 
+def test_whoever_sends_and_hangs_up_at_once_is_gone_at_once(ways):
+    way = ways(listener("secure", "tls"), "--lab")
+    watcher = Client(way.backhaul.mqtt_port, "watcher")
+    watcher.subscribe("wills/#", 1)
+    for number in range(5):
+        will = b"\x00\x04MQTT\x04\x06\x00\x3c\x00\x01w\x00\x07wills/a\x00\x01" + b"%d" % number
+        with connect(way.backhaul.mqtt_port) as hasty:
+            hasty.sendall(bytes([0x10, len(will)]) + will)
+            assert read_exactly(hasty, 4) == CONNACK
+            # While the broker stands still, so that it finds the last bytes and the end of the connection together.
+            way.backhaul.process.send_signal(signal.SIGSTOP)
+            hasty.sendall(b"\x30\x04\x00\x01bx")  # QoS 0: no answer, whose failure would tell
+        way.backhaul.process.send_signal(signal.SIGCONT)
+        assert watcher.next().payload == b"%d" % number
+    watcher.close()
+
+
 # --- the end
 
 
@@ -446,3 +465,115 @@ def test_a_stop_tells_clients_and_flushes(ways):
     # The close frame of WebSocket came last, and TLS ended with close_notify: otherwise `recv` had raised.
     assert data.endswith(b"\x88\x02\x03\xe8")
     assert way.backhaul.process.wait(10) == 0
+
+
+def test_a_stop_under_load_loses_nothing_that_was_acknowledged_and_ends_in_time(ways):
+    way = ways("[mqtt]\nstop_grace_s = 2\n" + listener("secure", "tls"), "--lab")
+    reader = Client(way.backhaul.mqtt_port, "reader", version=paho.MQTTv5)
+    reader.subscribe("load/#", 1)
+    stuck = connect(way.backhaul.mqtt_port)  # subscribes and never reads
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.sendall(CONNECT[:-1] + b"s" + b"\x82\x0b\x00\x01\x00\x06load/#\x00")
+    writers = [paho_client(way.port("secure"), ca=way.certificate) for _ in range(4)]
+    acknowledged, stopping = [], threading.Event()
+
+    def write(client, number):
+        count = 0
+        while not stopping.is_set() and client.is_connected():
+            payload = f"{number} {count} ".encode() + bytes(1000)
+            info = client.publish(f"load/{number}", payload, 1)
+            count += 1
+            try:
+                info.wait_for_publish(2)
+            except RuntimeError:
+                return
+            if info.is_published():
+                acknowledged.append(payload)
+    threads = [threading.Thread(target=write, args=(client, number)) for number, client in enumerate(writers)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(acknowledged) > 200, "some load")
+    way.backhaul.process.terminate()
+    assert way.backhaul.process.wait(10) == 0, way.text()
+    stopping.set()
+    for thread in threads:
+        thread.join(10)
+    assert str(reader.gone.get(timeout=10)) == "Server shutting down"
+    got = set()
+    while not reader.messages.empty():
+        got.add(reader.messages.get().payload)
+    assert set(acknowledged) <= got
+
+
+# --- the service manager
+
+
+class Notices:
+    """A service manager's socket, as systemd has it."""
+
+    def __init__(self, folder):
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(10)
+
+    def next(self):
+        return self.socket.recv(4096).decode().strip()
+
+
+def test_the_service_manager_is_told(serve, tmp_path, monkeypatch):
+    notices = Notices(tmp_path)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(notices.path))
+    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+    backhaul = serve("--lab")
+    assert notices.next() == "READY=1"
+    assert [notices.next() for _ in range(2)] == ["WATCHDOG=1"] * 2
+    backhaul.process.terminate()
+    told = notices.next()
+    while told == "WATCHDOG=1":
+        told = notices.next()
+    assert told == "STOPPING=1"
+    assert backhaul.process.wait(10) == 0
+
+
+def activated(tmp_path, config, names):
+    """Backhaul started as systemd would: with open sockets from file descriptor 3 on, and their names."""
+    file = tmp_path / "backhaul.toml"
+    file.write_text(config)
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    places = [one.fileno() + 100 for one in sockets]
+
+    def place():
+        # First out of the way, because a socket may stand where another belongs.
+        for one, at in zip(sockets, places):
+            os.dup2(one.fileno(), at)
+        for index, at in enumerate(places):
+            os.dup2(at, 3 + index)
+    binary = conftest.BINARY
+    command = f'LISTEN_PID=$$ exec "{binary}" serve --config "{file}" --data "{tmp_path / "data"}" --web-listen 127.0.0.1:0'
+    environment = {**os.environ, "LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
+    process = subprocess.Popen(["sh", "-c", command], preexec_fn=place, close_fds=False, env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return process, [one.getsockname()[1] for one in sockets]
+
+
+def test_sockets_of_the_service_manager_are_used_by_name(tmp_path):
+    config = "[mqtt]\nlisten = '127.0.0.1:1'\n" + listener("secure", "tls", address="127.0.0.1:2")
+    process, (mqtt, secure, web) = activated(tmp_path, config, ["mqtt", "secure", "web"])
+    try:
+        with connect(mqtt) as plain:
+            plain.sendall(CONNECT)
+            assert read_exactly(plain, 4) == CONNACK
+        tls = ssl._create_unverified_context().wrap_socket(connect(secure))
+        tls.sendall(CONNECT)
+        assert read_exactly(tls, 4) == CONNACK
+        assert b"<html" in urllib.request.urlopen(f"http://127.0.0.1:{web}/", timeout=10).read()
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_socket_that_nobody_asked_for_is_an_error(tmp_path):
+    process, _ = activated(tmp_path, "[mqtt]\nlisten = '127.0.0.1:0'", ["backhaul.socket"])
+    output = process.communicate(timeout=20)[0].decode()
+    assert process.returncode != 0 and "`backhaul.socket`" in output and "FileDescriptorName=" in output

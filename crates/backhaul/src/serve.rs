@@ -11,7 +11,7 @@ use config::Config;
 use config::keys::LogLevel;
 use directory_store::Store;
 use history::RecorderOptions;
-use server::{PagesSettings, Running};
+use server::{PagesSettings, Running, ServiceNotice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -60,12 +60,24 @@ pub fn run(arguments: Arguments) -> Outcome {
     // Before the server opens its port: whoever interrupts it early still gets an orderly end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let demo = if arguments.demo { Some(simulate::Demo::prepare(&data)?) } else { None };
-    let running = server::start(server_settings(&arguments, &config, &data))?;
+    let settings = server::Settings {
+        inherited: server::inherited_sockets()?,
+        ..server_settings(&arguments, &config, &data)
+    };
+    server::raise_limit(settings.limits.connections_max);
+    let running = server::start(settings)?;
     greet(&arguments, &config, &running, &data)?;
     let plain = running.listeners.iter().find(|listener| listener.is_plain).map(|listener| listener.address);
     let city = demo.zip(plain).map(|(demo, address)| demo.run(address, arguments.demo_speed)).transpose()?;
+    let notice = ServiceNotice::ready(running.core.clone())?;
     signals.forever().next();
-    tracing::info!("stopping");
+    tracing::info!("stopping; a second signal ends the program at once");
+    std::thread::spawn(move || {
+        signals.forever().next();
+        tracing::warn!("ended without a goodbye");
+        std::process::exit(1);
+    });
+    drop(notice);
     drop(city);
     running.stop();
     Ok(ExitCode::SUCCESS)

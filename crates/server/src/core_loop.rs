@@ -28,6 +28,8 @@ pub enum Command {
     Lost(u64),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
+    /// Say that the loop still turns.
+    Ping(Sender<()>),
     /// A connection got past everything that comes before MQTT.
     Enter(Box<Arrival>),
     /// Say goodbye to the clients, write what can be written, and stop.
@@ -99,6 +101,8 @@ const FIRST_LISTENER: usize = usize::MAX - 1;
 
 /// A client that never stops sending gives way to the others after this many reads.
 const READS_PER_TURN_MAX: usize = 4;
+/// More than a system's receive buffer holds; the end is there before.
+const LAST_READS_MAX: usize = 1024;
 /// New connections taken per turn and listener, so that a storm does not starve those who are in.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// A connection that is closed takes along what it has not taken yet, up to this much. More is a client that does not
@@ -182,6 +186,11 @@ impl CoreLoop {
                 }
             }
             ready.drain(..).for_each(|id| self.read(now, id));
+            for event in events.iter().filter(|event| event.is_read_closed()) {
+                if let Ok(index) = u32::try_from(event.token().0) {
+                    self.read_to_end(now, ConnectionId(index));
+                }
+            }
             if self.obey_commands(now) {
                 self.say_goodbye(now);
                 return Ok(());
@@ -271,6 +280,20 @@ impl CoreLoop {
         self.unread.push(id);
     }
 
+    /// The peer has sent its last byte, which no further event will tell: what is left is what fits into the system's
+    /// buffer, and it is read at once.
+    fn read_to_end(&mut self, now: Now, id: ConnectionId) {
+        for _ in 0..LAST_READS_MAX {
+            let Some(Some(transport)) = self.connections.get_mut(id.0 as usize) else { return };
+            let broker = &mut self.broker;
+            let end = transport.read(&mut self.buffers, |bytes| broker.receive(now, id, bytes));
+            if let ReadEnd::Closed(reason) = end {
+                return self.close(now, id, reason);
+            }
+        }
+        self.close(now, id, "connection lost");
+    }
+
     /// Passes on what the broker decided: records, bytes, and connections to close.
     fn carry_out(&mut self, now: Now) {
         self.broker.take_records(&mut self.records);
@@ -333,6 +356,8 @@ impl CoreLoop {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Ping(reply)) => drop(reply.send(())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
                 Ok(Command::Snapshot(reply)) => {
                     if let Some(doorman) = &self.doorman {

@@ -49,17 +49,23 @@ impl Entrances {
         for (number, settings) in listeners.iter().enumerate() {
             let number = u8::try_from(number).map_err(|_| StartError::TooManyListeners)?;
             let name = settings.rules.name.to_string();
-            let socket = entrances.socket(&name, settings.address)?;
-            let address = socket.local_addr().map_err(StartError::System)?;
-            let listener = mio::net::TcpListener::from_std(socket);
-            if settings.is_plain() {
-                entrances.plain.push(PlainListener { number, listener });
-            } else {
-                let tls = settings.tls.as_ref().map(|tls| entrances.tls(tls)).transpose()?;
-                entrances.doors.push(Door::new(number, listener, settings, tls));
+            let tls = settings.tls.as_ref().map(|tls| entrances.tls(tls)).transpose()?;
+            let mut sockets = vec![entrances.socket(&name, settings.address)?];
+            // The service manager may have opened several for one listener, such as one for each address.
+            while entrances.inherited.iter().any(|(inherited, _)| *inherited == name) {
+                sockets.push(entrances.socket(&name, settings.address)?);
             }
-            let (kind, is_plain) = (settings.kind(), settings.is_plain());
-            entrances.open.push(OpenListener { name, address, kind, is_plain });
+            for socket in sockets {
+                let address = socket.local_addr().map_err(StartError::System)?;
+                let listener = mio::net::TcpListener::from_std(socket);
+                if settings.is_plain() {
+                    entrances.plain.push(PlainListener { number, listener });
+                } else {
+                    entrances.doors.push(Door::new(number, listener, settings, tls.clone()));
+                }
+                let (name, kind, is_plain) = (name.clone(), settings.kind(), settings.is_plain());
+                entrances.open.push(OpenListener { name, address, kind, is_plain });
+            }
         }
         Ok(entrances)
     }

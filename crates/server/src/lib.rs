@@ -17,9 +17,14 @@ mod directory_keeper;
 mod pages;
 mod start;
 
+mod open_files;
+mod service_manager;
+
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
+pub use open_files::raise_limit;
 pub use pages::PagesSettings;
+pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};
