@@ -1,6 +1,7 @@
 """The corners of MQTT 5.0 and 3.1.1, with Eclipse Paho and mosquitto's clients."""
 
 import queue
+import subprocess
 
 import paho.mqtt.client as paho
 import pytest
@@ -58,7 +59,7 @@ def test_topic_aliases_both_ways(serve, client):
 def add_client(backhaul, *arguments):
     """Adds an observer or a service; returns its login once the running broker knows it."""
     login = credentials_in(backhaul.run(*arguments))
-    wait_for(lambda: backhaul.connack(*login) == 0, "the broker to learn of the client")
+    wait_for(lambda: backhaul.connack() != 0 and backhaul.connack(*login) == 0, "the broker to learn of the client")
     return login
 
 
@@ -103,3 +104,19 @@ def test_refusals_say_why(backhaul, client):
     gateway.mqtt.subscribe("$share/x/msh/US/2/e/LongFast/+")
     code, why = told.get(timeout=10)
     assert code == 0x87 and "does not share its subscription" in why
+
+
+def test_the_broker_tells_of_itself_to_those_who_may_know(backhaul, client):
+    alpha = "!7c5a0a01"
+    login = backhaul.add_gateway(alpha)
+    observer = add_client(backhaul, "observer", "add", "dashboard")
+    gateway = client(backhaul.mqtt_port, alpha, login, version=paho.MQTTv5)
+    assert gateway.subscribe("$SYS/broker/uptime", 0)[0].value == 0x87
+    reader = subprocess.run(
+        ["mosquitto_sub", "-p", str(backhaul.mqtt_port), "-u", observer[0], "-P", observer[1], "-t", "$SYS/broker/version",
+         "-t", "$SYS/broker/clients/total", "-t", "$SYS/broker/load/bytes/received/15min", "-v", "-C", "3", "-W", "20"],
+        capture_output=True, text=True, check=True)
+    values = dict(line.split(" ", 1) for line in reader.stdout.splitlines())
+    assert values["$SYS/broker/version"].startswith("Backhaul ")
+    assert int(values["$SYS/broker/clients/total"]) >= 0
+    assert float(values["$SYS/broker/load/bytes/received/15min"]) >= 0

@@ -32,7 +32,13 @@ fuzz_target!(|bytes: &[u8]| {
                 let again = frame::split(&out, 1 << 16).ok().flatten().expect("our own packet");
                 assert!(matches!(decode(&again, version), Ok(ClientPacket::Ack(same)) if same == ack));
             }
-            Ok(ClientPacket::Pingreq | ClientPacket::Disconnect(_) | ClientPacket::Auth) => {}
+            Ok(ClientPacket::Auth(auth)) => {
+                let mut out = Vec::new();
+                auth.encode(&mut out);
+                let again = frame::split(&out, 1 << 17).ok().flatten().expect("our own packet");
+                assert!(matches!(decode(&again, version), Ok(ClientPacket::Auth(same)) if same == auth));
+            }
+            Ok(ClientPacket::Pingreq | ClientPacket::Disconnect(_)) => {}
             Err(error) => assert!(error.reason.is_error()),
         }
         rest = &rest[frame.len..];
@@ -47,6 +53,7 @@ fn write_again(publish: &Publish<'_>, version: Version, bytes: &[u8]) {
         qos: publish.qos,
         retain: publish.retain,
         topic: publish.topic,
+        alias: None,
         packet_id: publish.packet_id,
         shared_properties: &shared_properties,
         expiry_s: None,

@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(ServerPacket::Disconnect(d)) => {
                 assert!(version == Version::V5 && d.session_expiry_s.is_none())
             }
-            Ok(ServerPacket::Pingresp | ServerPacket::Auth) => {}
+            Ok(ServerPacket::Pingresp | ServerPacket::Auth(_)) => {}
             Err(error) => assert!(error.reason.is_error()),
         }
         rest = &rest[frame.len..];

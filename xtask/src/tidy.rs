@@ -44,6 +44,7 @@ const LAYERS: &[Layer] = &[
 /// layer rule already says. What pure crates may take from outside is listed, because each is a promise.
 const PURE_MAY_USE: &[&str] = &[
     "aes",
+    "base64",
     "bytes",
     "ccm",
     "crc32fast",
@@ -54,6 +55,7 @@ const PURE_MAY_USE: &[&str] = &[
     "foldhash",
     "hashbrown",
     "hmac",
+    "pbkdf2",
     "serde_json",
     "sha2",
     "slab",

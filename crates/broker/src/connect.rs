@@ -12,6 +12,7 @@ use record::ConnectionWhat;
 
 use crate::reason::Explains;
 use crate::session::{Session, SessionId};
+use crate::sign_in::METHOD;
 use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
 use crate::{Broker, ConnectionId, Limits, Now};
@@ -29,17 +30,28 @@ pub(crate) fn expiry_ms(wanted_s: u32, granted_max_s: u32) -> u64 {
 }
 
 impl Broker {
-    pub(crate) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
+    /// `body` is the packet's, for when the answer has to wait.
+    pub(crate) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>, body: &[u8]) {
         let Some(connection) = self.connection(id) else { return };
         connection.note_how_to_speak(connect.version, connect.properties);
-        if connect.properties.text(id::AUTHENTICATION_METHOD).is_some() {
-            const WHY: &str = "This server does not know the authentication method.";
-            return self.refuse_connect(now, id, ReasonCode::BadAuthenticationMethod, WHY);
+        if let Some(method) = connect.properties.text(id::AUTHENTICATION_METHOD) {
+            return self.begin_sign_in(now, id, method, connect, body);
         }
-        let principal = match self.admit_client(id, connect) {
-            Ok(principal) => principal,
-            Err(refusal) => return self.turn_away(now, id, connect, refusal),
-        };
+        match self.admit_client(id, connect) {
+            Ok(principal) => self.let_in(now, id, connect, principal, None),
+            Err(refusal) => self.turn_away(now, id, connect, refusal),
+        }
+    }
+
+    /// The client is who it says: it gets its session and CONNACK. `proof` is what ends an extended authentication.
+    pub(crate) fn let_in(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        principal: Principal,
+        proof: Option<&str>,
+    ) {
         if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311 {
             // [MQTT-3.1.3-8] of 3.1.1
             const WHY: &str = "A session that is kept needs a client identifier.";
@@ -60,7 +72,8 @@ impl Broker {
         }
         match self.session_for(now, client_id, principal, connect.clean_start) {
             Ok((session, is_present)) => {
-                self.open_session(now, id, session, is_present, is_assigned, connect)
+                let opening = Opening { session, is_present, is_assigned, proof };
+                self.open_session(now, id, opening, connect);
             }
             Err((reason, why)) => self.refuse_connect(now, id, reason, why),
         }
@@ -150,15 +163,8 @@ impl Broker {
         Ok((session, false))
     }
 
-    fn open_session(
-        &mut self,
-        now: Now,
-        id: ConnectionId,
-        session_id: SessionId,
-        is_present: bool,
-        is_assigned: bool,
-        connect: &Connect<'_>,
-    ) {
+    fn open_session(&mut self, now: Now, id: ConnectionId, opening: Opening<'_>, connect: &Connect<'_>) {
+        let Opening { session: session_id, is_present, is_assigned, proof } = opening;
         let limits = self.options.limits.clone();
         let properties = connect.properties;
         let wanted_expiry_s = wanted_expiry_s(connect, &limits);
@@ -198,6 +204,10 @@ impl Broker {
         }
         if is_assigned {
             told.push((id::ASSIGNED_CLIENT_IDENTIFIER, Value::Text(&client_id))); // [MQTT-3.2.2-16]
+        }
+        if let Some(proof) = proof {
+            told.push((id::AUTHENTICATION_METHOD, Value::Text(METHOD))); // [MQTT-4.12.0-5]
+            told.push((id::AUTHENTICATION_DATA, Value::Binary(proof.as_bytes())));
         }
         if limits.retained_max == 0 {
             told.push((id::RETAIN_AVAILABLE, Value::Byte(0)));
@@ -242,6 +252,17 @@ fn wanted_expiry_s(connect: &Connect<'_>, limits: &Limits) -> u32 {
         Version::V311 if connect.clean_start => 0,
         Version::V311 => limits.session_expiry_max_s,
     }
+}
+
+/// How a session is opened for a client.
+struct Opening<'a> {
+    session: SessionId,
+    /// Whether it was there.
+    is_present: bool,
+    /// Whether the broker made the client identifier up.
+    is_assigned: bool,
+    /// The last message of an extended authentication, for CONNACK.
+    proof: Option<&'a str>,
 }
 
 fn keep_will(will: &ConnectWill<'_>) -> Will {

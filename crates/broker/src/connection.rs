@@ -6,6 +6,7 @@ use mqtt::Version;
 
 use crate::outbox::Outbox;
 use crate::session::SessionId;
+use crate::sign_in::SignIn;
 use crate::topic_alias::{IncomingAliases, OutgoingAliases};
 
 /// Number of a connection; free again once the shell has called `closed`.
@@ -40,6 +41,10 @@ pub(crate) struct Connection {
     pub version: Version,
     /// The session, once CONNECT was accepted.
     pub session: Option<SessionId>,
+    /// A sign-in by extended authentication that is under way.
+    pub sign_in: Option<Box<SignIn>>,
+    /// Whether it signed in by extended authentication, so that it may do so again.
+    pub uses_scram: bool,
     /// Largest control packet the client takes.
     pub client_packet_bytes_max: u32,
     /// Whether the client wants Reason Strings in every packet that can carry one. [MQTT-3.1.2-29]
@@ -69,6 +74,8 @@ impl Connection {
             patience_ms: 0,
             version: Version::V311,
             session: None,
+            sign_in: None,
+            uses_scram: false,
             client_packet_bytes_max: u32::MAX,
             wants_problem_information: true,
             incoming_aliases: IncomingAliases::default(),

@@ -22,8 +22,22 @@ pub struct Counters {
     pub messages_in: u64,
     /// PUBLISH packets sent to clients, repeats included.
     pub messages_out: u64,
+    /// Control packets taken from clients.
+    pub packets_in: u64,
+    /// Control packets sent to clients.
+    pub packets_out: u64,
     /// Bytes of control packets taken.
     pub bytes_in: u64,
+    /// Bytes of control packets given to be sent.
+    pub bytes_out: u64,
+    /// Bytes of the payloads of PUBLISH packets taken.
+    pub payload_bytes_in: u64,
+    /// Bytes of the payloads of PUBLISH packets sent.
+    pub payload_bytes_out: u64,
+    /// Network Connections at a time, the most there were.
+    pub connections_most: u64,
+    /// Sessions of absent clients that were kept until they expired.
+    pub sessions_expired: u64,
     /// Receptions by verdict, in the order of `Verdict::ALL`.
     pub by_verdict: [u64; 4],
     /// Receptions decided and copies withheld, by stored number of the rule.

@@ -137,9 +137,23 @@ impl Broker {
             let bytes_max = self.options.limits.queue_bytes_max;
             let Some(session) = self.sessions.get_mut(to.index()) else { return };
             let Some(connection) = session.connection else { return };
-            let is_clogged =
-                self.connections.get(connection.index()).is_none_or(|c| c.outbox.len() >= bytes_max);
-            if is_clogged || !session.has_room_in_flight() || !session.may_send_next() {
+            // What is closing takes nothing more; what waits is for the next connection.
+            let Some(outbox_bytes) =
+                self.connections.get(connection.index()).filter(|c| !c.is_closing).map(|c| c.outbox.len())
+            else {
+                return;
+            };
+            if outbox_bytes >= bytes_max {
+                return self.wait_for_room(to);
+            }
+            if !session.has_room_in_flight() {
+                return;
+            }
+            if session.repeats_wait {
+                self.repeat_next(now, connection, to);
+                continue;
+            }
+            if !session.may_send_next() {
                 return;
             }
             let Some(copy) = session.queue.pop_front() else { return };
@@ -163,27 +177,8 @@ impl Broker {
         }
     }
 
-    /// Sends again what was in flight when the client went away, in the original order. [MQTT-4.4.0-1]
-    pub(crate) fn send_again(&mut self, now: Now, to: SessionId) {
-        let Some(session) = self.sessions.get_mut(to.index()) else { return };
-        let Some(connection) = session.connection else { return };
-        let inflight = std::mem::take(&mut session.inflight);
-        for entry in &inflight {
-            match &entry.copy {
-                Some(copy) => {
-                    self.send_copy(now, connection, to, copy, entry.packet_id(), true);
-                }
-                None => self.send_pubrel(to, entry.packet_id()),
-            }
-        }
-        if let Some(session) = self.sessions.get_mut(to.index()) {
-            session.inflight = inflight;
-        }
-        self.send_waiting(now, to);
-    }
-
     /// Writes one PUBLISH into the outbox. Returns false when the client does not take packets that large.
-    fn send_copy(
+    pub(crate) fn send_copy(
         &mut self,
         now: Now,
         id: ConnectionId,
@@ -196,11 +191,16 @@ impl Broker {
         if connection.is_closing {
             return false;
         }
-        if !crate::packets::write_publish(connection, &mut self.spare_buffers, now, copy, packet_id, again) {
+        let spares = &mut self.spare_buffers;
+        let Some(bytes) = crate::packets::write_publish(connection, spares, now, copy, packet_id, again)
+        else {
             self.counters.dropped += 1;
             return false;
-        }
+        };
         self.counters.messages_out += 1;
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += bytes as u64;
+        self.counters.payload_bytes_out += copy.message.payload.len() as u64;
         if let Some(session) = self.sessions.get_mut(to.index()) {
             session.messages_out += 1;
         }

@@ -37,7 +37,7 @@ impl Broker {
         Holdings {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
-            subscriptions: self.subscriptions.len(),
+            subscriptions: self.subscriptions.len() + self.shared.len(),
             queued_messages: sessions().map(|s| s.queue.len() + s.inflight.len()).sum(),
             queued_bytes: sessions().map(|s| s.queued_bytes).sum(),
             outbox_bytes: connections().map(|c| c.outbox.len()).sum(),

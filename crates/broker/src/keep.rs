@@ -180,13 +180,23 @@ impl Broker {
             session.next_order = order + 1;
             match copy {
                 KeptCopy::Released => {
-                    session.inflight.push_back(Inflight { order, step: Step::Pubcomp, copy: None });
+                    session.inflight.push_back(Inflight {
+                        order,
+                        step: Step::Pubcomp,
+                        copy: None,
+                        awaits_repeat: false,
+                    });
                 }
                 KeptCopy::Message(copy) => {
                     session.queued_bytes += copy.bytes();
                     if order <= away.sent_to {
                         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
-                        session.inflight.push_back(Inflight { order, step, copy: Some(copy) });
+                        session.inflight.push_back(Inflight {
+                            order,
+                            step,
+                            copy: Some(copy),
+                            awaits_repeat: false,
+                        });
                     } else {
                         session.queue.push_back(copy);
                     }

@@ -19,13 +19,16 @@ mod outbox;
 mod packets;
 mod publish;
 mod reason;
+mod repeat;
 mod retained;
 mod route_cache;
 mod session;
 mod shared;
+mod sign_in;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
+mod sys;
 mod tick;
 mod timers;
 mod topic_alias;
@@ -99,10 +102,12 @@ pub struct Broker {
     subscriptions: subscription_tree::SubscriptionTree,
     shared: shared::SharedGroups,
     retained: retained::Retained,
+    sys: sys::Sys,
     seen: SeenPackets,
     counters: Counters,
     last_seq: u64,
     connections_made: u64,
+    sign_ins_begun: u64,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
@@ -125,6 +130,7 @@ pub struct Broker {
     due: Vec<timers::Timer>,
     next_tick_ms: u64,
     spare_buffers: outbox::SpareBuffers,
+    waiting_for_room: Vec<SessionId>,
     /// The connection that the shell writes at the moment.
     being_written: Option<ConnectionId>,
 }
@@ -140,10 +146,12 @@ impl Broker {
             subscriptions: Default::default(),
             shared: Default::default(),
             retained: retained::Retained::new(limits.retained_max),
+            sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
             last_seq: options.last_seq,
             connections_made: 0,
+            sign_ins_begun: 0,
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),
@@ -161,6 +169,7 @@ impl Broker {
             due: Vec::new(),
             next_tick_ms: 0,
             spare_buffers: Default::default(),
+            waiting_for_room: Vec::new(),
             being_written: None,
             options,
         }
@@ -175,6 +184,7 @@ impl Broker {
         }
         self.connections_made += 1;
         let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
+        self.counters.connections_most = self.counters.connections_most.max(self.connections.len() as u64);
         let id = ConnectionId(u32::try_from(index).ok()?);
         self.watch_connection(id);
         Some(id)

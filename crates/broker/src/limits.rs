@@ -36,6 +36,8 @@ pub struct Limits {
     pub unkept_changes_max: usize,
     /// The same limit in bytes.
     pub unkept_bytes_max: usize,
+    /// How often the broker tells of itself on `$SYS`, in seconds; 0 for never.
+    pub sys_interval_s: u16,
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             retained_max: 10_000,
             unkept_changes_max: 100_000,
             unkept_bytes_max: 64 << 20,
+            sys_interval_s: 10,
             seen_packets_max: 200_000,
         }
     }

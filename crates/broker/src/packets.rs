@@ -18,6 +18,9 @@ use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
 const CONNECT_HEADER: u8 = 0x10;
+/// First bytes of AUTH and DISCONNECT, which alone may come between a CONNECT that names an Authentication Method and
+/// CONNACK. [MQTT-3.1.2-30]
+const SIGN_IN_HEADERS: [u8; 2] = [0xf0, 0xe0];
 
 impl Broker {
     /// Takes whole control packets off the bytes; returns how many bytes were used.
@@ -30,7 +33,9 @@ impl Broker {
             };
             let has_session = connection.session.is_some();
             let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
-            if !has_session && bytes.get(used).is_some_and(|first| *first != CONNECT_HEADER) {
+            let expected: &[u8] =
+                if connection.sign_in.is_some() { &SIGN_IN_HEADERS } else { &[CONNECT_HEADER] };
+            if !has_session && bytes.get(used).is_some_and(|first| !expected.contains(first)) {
                 // Known from one byte: whoever speaks something else need not be listened to for long.
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"));
                 continue;
@@ -40,9 +45,10 @@ impl Broker {
                     used += frame.len;
                     connection.last_packet_ms = now.mono_ms;
                     self.counters.bytes_in += frame.len as u64;
+                    self.counters.packets_in += 1;
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
-                        Ok(packet) => self.on_packet(now, id, packet),
+                        Ok(packet) => self.on_packet(now, id, packet, frame.body),
                         Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
@@ -53,13 +59,15 @@ impl Broker {
         }
     }
 
-    fn on_packet(&mut self, now: Now, id: ConnectionId, packet: ClientPacket<'_>) {
+    fn on_packet(&mut self, now: Now, id: ConnectionId, packet: ClientPacket<'_>, body: &[u8]) {
         let session = self.connections.get(id.index()).and_then(|c| c.session);
         match (packet, session) {
-            (ClientPacket::Connect(connect), None) => self.on_connect(now, id, &connect),
+            (ClientPacket::Connect(connect), None) => self.on_connect(now, id, &connect, body),
             (ClientPacket::Connect(_), Some(_)) => {
                 self.on_bad_packet(now, id, DecodeError::protocol("a second CONNECT")); // [MQTT-3.1.0-2]
             }
+            (ClientPacket::Auth(auth), session) => self.on_auth(now, id, session, auth),
+            (ClientPacket::Disconnect(_), None) => self.close(id, "left"),
             (_, None) => {
                 self.on_bad_packet(now, id, DecodeError::protocol("the first packet is not CONNECT"))
             }
@@ -69,10 +77,6 @@ impl Broker {
             (ClientPacket::Unsubscribe(unsubscribe), Some(s)) => self.on_unsubscribe(id, s, &unsubscribe),
             (ClientPacket::Pingreq, Some(_)) => self.write(id, |out, _| out.extend_from_slice(&PINGRESP)),
             (ClientPacket::Disconnect(disconnect), Some(s)) => self.on_disconnect(now, id, s, disconnect),
-            (ClientPacket::Auth, Some(_)) => {
-                // No Authentication Method was agreed in CONNECT. [MQTT-4.12.0-7]
-                self.on_bad_packet(now, id, DecodeError::protocol("AUTH without an authentication method"));
-            }
         }
     }
 
@@ -123,6 +127,7 @@ impl Broker {
         if let Some(session) = self.session(sender) {
             session.messages_in += 1;
         }
+        self.counters.payload_bytes_in += publish.payload.len() as u64;
         let arrived = Arrived {
             topic,
             payload: publish.payload,
@@ -202,6 +207,10 @@ impl Broker {
             connection.version = Version::V311;
             return self.refuse_connect(now, id, error.reason, error.what);
         }
+        let may_say = error.reason.may_stand_in(mqtt::reason_code::carrier::CONNACK);
+        if connection.session.is_none() && connection.sign_in.is_some() && may_say {
+            return self.refuse_connect(now, id, error.reason, error.what); // CONNACK is what the client waits for.
+        }
         self.disconnect(id, error.reason, error.what);
     }
 
@@ -218,7 +227,11 @@ impl Broker {
     /// Appends to a connection's outbox.
     pub(crate) fn write(&mut self, id: ConnectionId, packet: impl FnOnce(&mut Vec<u8>, Version)) {
         let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
-        packet(connection.outbox.append(&mut self.spare_buffers), connection.version);
+        let out = connection.outbox.append(&mut self.spare_buffers);
+        let start = out.len();
+        packet(out, connection.version);
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += (out.len() - start) as u64;
         self.mark_dirty(id);
     }
 }
@@ -241,8 +254,8 @@ pub(crate) fn travelling(properties: Properties<'_>) -> Option<Arc<[u8]>> {
     (!out.is_empty()).then(|| out.into())
 }
 
-/// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns false
-/// when the client does not take packets that large. [MQTT-3.1.2-24]
+/// Writes one copy into a connection's outbox, with its hop limit lowered in place where policy said so. Returns the bytes
+/// of the packet; `None` when the client does not take packets that large. [MQTT-3.1.2-24]
 pub(crate) fn write_publish(
     connection: &mut Connection,
     spare_buffers: &mut SpareBuffers,
@@ -250,7 +263,7 @@ pub(crate) fn write_publish(
     copy: &Queued,
     packet_id: u16,
     again: bool,
-) -> bool {
+) -> Option<usize> {
     let (message, version) = (&copy.message, connection.version);
     let spelling =
         connection.outgoing_aliases.as_ref().map_or(Spelling::Topic, |a| a.spelling(&message.topic));
@@ -274,7 +287,7 @@ pub(crate) fn write_publish(
         publish.alias = None; // A first alias must not make the packet one that the client does not take.
     }
     if publish.len(version) > bytes_max {
-        return false;
+        return None;
     }
     if let (Spelling::Both(alias), Some(_), Some(aliases)) =
         (spelling, publish.alias, &mut connection.outgoing_aliases)
@@ -282,9 +295,10 @@ pub(crate) fn write_publish(
         aliases.note_told(&message.topic, alias);
     }
     let out = connection.outbox.append(spare_buffers);
+    let start = out.len();
     let payload_at = publish.encode(out, version);
     if let (Some(hop_limit), Some(at)) = (copy.hop_limit, message.hop_limit_at) {
         mesh::packet::lower_hop_limit(&mut out[payload_at..], at, hop_limit);
     }
-    true
+    Some(out.len() - start)
 }

@@ -51,8 +51,11 @@ impl Broker {
             out.truncate(start);
             packet(out, version, None);
         }
-        let fits = out.len() - start <= bytes_max;
+        let bytes = out.len() - start;
+        let fits = bytes <= bytes_max;
         if fits {
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += bytes as u64;
             self.mark_dirty(id);
         } else {
             out.truncate(start);

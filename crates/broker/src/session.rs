@@ -74,6 +74,10 @@ pub struct Session {
     pub messages_out: u64,
     /// Messages lost because this client reads too slowly.
     pub dropped: u64,
+    /// Whether something in flight may await its repetition.
+    pub repeats_wait: bool,
+    /// Whether it is in the list of those that wait for room in their outbox.
+    pub waits_for_room: bool,
 }
 
 /// A QoS 1 or 2 message on its way to the client.
@@ -85,6 +89,8 @@ pub struct Inflight {
     pub step: Step,
     /// The copy; `None` once PUBREC has come, since only PUBREL is repeated then.
     pub copy: Option<Queued>,
+    /// Whether it was sent on an earlier connection and not yet on this one.
+    pub awaits_repeat: bool,
 }
 
 impl Inflight {
@@ -108,8 +114,9 @@ pub enum Keeping {
 /// Packet Identifiers; 0 is none. [MQTT-2.2.1-3]
 const PACKET_IDS: u64 = 65_535;
 
-/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is queued: a client that
-/// got a QoS 2 message before a crash and gets it again after it must be able to tell. [MQTT-4.3.3-2]
+/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is
+/// queued: a client that got a QoS 2 message before a crash and gets it again after it must be able to tell.
+/// [MQTT-4.3.3-2]
 pub const fn packet_id_of(order: u64) -> u16 {
     (order.saturating_sub(1) % PACKET_IDS) as u16 + 1
 }
@@ -194,6 +201,8 @@ impl Session {
             messages_in: 0,
             messages_out: 0,
             dropped: 0,
+            repeats_wait: false,
+            waits_for_room: false,
         }
     }
 
@@ -210,7 +219,8 @@ impl Session {
     /// Puts a copy in flight.
     pub fn put_in_flight(&mut self, copy: Queued) {
         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
-        self.inflight.push_back(Inflight { order: copy.order, step, copy: Some(copy) });
+        let order = copy.order;
+        self.inflight.push_back(Inflight { order, step, copy: Some(copy), awaits_repeat: false });
     }
 
     /// The key under which the store is told everything about it; `None` when it is not.
@@ -231,11 +241,6 @@ impl Session {
         // Packet Identifiers are given in turn: one comes back only when the oldest in use is a whole round old.
         let is_old = |oldest: &Inflight| order.saturating_sub(oldest.order) >= PACKET_IDS;
         self.inflight.front().is_some_and(is_old) && self.inflight.iter().any(|i| i.packet_id() == packet_id)
-    }
-
-    /// Whether another QoS 1 or 2 message may be sent now.
-    pub fn has_room_in_flight(&self) -> bool {
-        self.inflight.len() < usize::from(self.receive_maximum)
     }
 
     /// Takes a copy into the queue unless the limits say no.

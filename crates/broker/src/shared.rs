@@ -106,7 +106,7 @@ impl SharedGroups {
     }
 
     /// The groups whose filter matches.
-    fn matching(&self, topic: &str) -> Vec<GroupId> {
+    pub fn matching(&self, topic: &str) -> Vec<GroupId> {
         let mut found = Vec::new();
         if self.memberships > 0 {
             self.tree.matching(topic, &mut |SessionId(number), _| {
@@ -171,7 +171,7 @@ impl Broker {
     }
 
     /// Offers a message to the members of a group, the readiest first and in turn; returns whether one took it.
-    fn offer(
+    pub(crate) fn offer(
         &mut self,
         now: Now,
         id: GroupId,

@@ -126,7 +126,8 @@ impl Broker {
         options: Options,
         identifier: Option<u32>,
     ) {
-        for message in self.retained.matching(filter, now.mono_ms) {
+        let own = self.sys.matching(filter, now.mono_ms);
+        for message in self.retained.matching(filter, now.mono_ms).into_iter().chain(own) {
             let copy = Queued {
                 qos: options.qos.min(message.qos),
                 retain: true, // [MQTT-3.3.1-8]

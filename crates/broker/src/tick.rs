@@ -22,6 +22,8 @@ impl Broker {
         }
         self.due = due;
         self.forget_expired_retained(now);
+        self.tell_sys(now);
+        self.go_on_where_there_is_room(now);
         self.spare_buffers.rest();
     }
 
@@ -59,8 +61,12 @@ impl Broker {
             return self.watch_connection(id);
         }
         let has_session = connection.session.is_some();
+        let is_undecided =
+            connection.sign_in_deadline_ms(connect_timeout_ms).is_some_and(|at| at < now.mono_ms);
         self.counters.timed_out += 1;
-        if has_session {
+        if has_session && is_undecided {
+            self.disconnect(id, ReasonCode::NotAuthorized, "signing in again took too long");
+        } else if has_session {
             self.disconnect(id, ReasonCode::KeepAliveTimeout, "keep-alive time passed");
         } else {
             self.close(id, "no CONNECT in time");
@@ -75,6 +81,7 @@ impl Broker {
         }
         session.looked_at_ms = u64::MAX;
         if session.connection.is_none() && is_due(session.expires_at_ms) {
+            self.counters.sessions_expired += 1;
             return self.end_session(now, id);
         }
         if is_due(session.will_due_ms) {
@@ -85,13 +92,19 @@ impl Broker {
 }
 
 impl Connection {
-    /// When its time to introduce itself, or its Keep Alive, is over; later packets move it.
+    /// When its time to introduce itself, or to sign in again, or its Keep Alive, is over; later packets move it.
     fn deadline_ms(&self, connect_timeout_ms: u64) -> Option<u64> {
-        match self.session {
+        let keep_alive = match self.session {
             None => Some(self.opened_ms.saturating_add(connect_timeout_ms)),
             Some(_) if self.patience_ms == 0 => None,
             Some(_) => Some(self.last_packet_ms.saturating_add(self.patience_ms)),
-        }
+        };
+        keep_alive.into_iter().chain(self.sign_in_deadline_ms(connect_timeout_ms)).min()
+    }
+
+    /// When a sign-in that is under way must have ended.
+    fn sign_in_deadline_ms(&self, connect_timeout_ms: u64) -> Option<u64> {
+        self.sign_in.as_ref().map(|sign_in| sign_in.begun_ms.saturating_add(connect_timeout_ms))
     }
 }
 

@@ -47,6 +47,8 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
         "Subscriptions of one client.";
     retained_max: u32 = Whole(10_000), Kind::Whole { min: 0, max: 10_000_000 },
         "Retained messages kept in all.";
+    sys_interval_s: u16 = Whole(10), Kind::Whole { min: 0, max: 3_600 },
+        "How often the broker tells of itself on `$SYS/#`, in seconds; 0 for never.";
 }
 
 section! { Web, WEB_LINES, "web", "The pages.";

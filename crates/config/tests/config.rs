@@ -37,6 +37,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("mqtt.topic_alias_maximum", &["0", "65535"], &["-1", "65536"]),
     ("mqtt.subscriptions_max", &["1", "100000"], &["0", "100001"]),
     ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
+    ("mqtt.sys_interval_s", &["0", "3600"], &["-1", "3601"]),
     ("web.listen", &["'127.0.0.1:0'"], &["8080", "':8080'"]),
     (
         "web.public_url",

@@ -8,8 +8,9 @@ use crate::StoreError;
 use crate::store::begin_write;
 
 /// Version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
+/// The tables of version 1.
 const TABLES: &str = "
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -56,7 +57,13 @@ CREATE TABLE audit (
 ) STRICT;
 ";
 
-/// Checks the file and makes the tables in an empty one. A file that is not ours, or is newer, stays untouched.
+/// Steps from each version to the next, the first one from 1 to 2. A step never changes once it was released.
+const STEPS: &[&str] = &[
+    // What checks a token by SCRAM-SHA-256; credentials that are there get theirs when they are rotated.
+    "ALTER TABLE credential ADD COLUMN scram TEXT;",
+];
+
+/// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.
 pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::during("open", path, source);
     refuse_newer(connection, path)?;
@@ -72,15 +79,20 @@ pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), St
 
     // Two processes may start in an empty folder together: the second one finds the tables made.
     let writing = begin_write(connection, path)?;
-    if refuse_newer(&writing, path)? == 0 {
+    let mut version = refuse_newer(&writing, path)?;
+    if version == 0 {
         let tables: i64 =
             writing.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
         if tables != 0 {
             return Err(StoreError::corrupt(path, "it holds tables of another program"));
         }
         writing.execute_batch(TABLES).map_err(failed)?;
-        writing.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        version = 1;
     }
+    for step in STEPS.iter().skip(usize::try_from(version - 1).unwrap_or(0)) {
+        writing.execute_batch(step).map_err(failed)?;
+    }
+    writing.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
     writing.commit().map_err(failed)
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use directory::{
-    Applied, Command, Credential, Directory, Edit, GatewayId, Owner, Role, TokenHash, TokenKey, Username,
+    Applied, Command, Credential, Directory, Edit, GatewayId, Owner, Role, ScramVerifier, TokenHash,
+    TokenKey, Username,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
@@ -130,7 +131,7 @@ fn read_directory(connection: &Connection, path: &Path) -> Result<Directory, Sto
     let mut statement = connection
         .prepare(
             "SELECT name, role, gateway, prefix, owner_name, owner_contact, token, created_ms, disabled_ms,
-                    note, generation
+                    note, generation, scram
              FROM credential ORDER BY name",
         )
         .map_err(failed)?;
@@ -167,10 +168,14 @@ fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError>
     let owner_name: Option<String> = row.get("owner_name").map_err(failed)?;
     let contact: Option<String> = row.get("owner_contact").map_err(failed)?;
     let disabled_ms: Option<i64> = row.get("disabled_ms").map_err(failed)?;
+    let scram: Option<String> = row.get("scram").map_err(failed)?;
+    let scram = scram.map(|text| text.parse::<ScramVerifier>()).transpose();
+    let scram = scram.map_err(|error| StoreError::corrupt(path, format!("credential `{name}`: {error}")))?;
     Ok(Credential {
         role,
         owner: owner_name.map(|name| Owner { name, contact }),
         token: TokenHash::new(row.get("token").map_err(failed)?),
+        scram,
         created_ms: number("created_ms")?,
         disabled_ms: match disabled_ms {
             Some(_) => Some(number("disabled_ms")?),
@@ -205,8 +210,8 @@ fn write_credential(writing: &Transaction<'_>, credential: &Credential) -> rusql
     writing.execute(
         "INSERT OR REPLACE INTO credential
              (name, role, gateway, prefix, owner_name, owner_contact, token, created_ms, disabled_ms, note,
-              generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+              generation, scram)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             credential.name.as_str(),
             credential.role.word(),
@@ -219,6 +224,7 @@ fn write_credential(writing: &Transaction<'_>, credential: &Credential) -> rusql
             credential.disabled_ms.map(stored),
             credential.note,
             stored(credential.generation),
+            credential.scram.as_ref().map(ScramVerifier::to_text),
         ],
     )?;
     Ok(())

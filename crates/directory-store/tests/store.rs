@@ -38,6 +38,28 @@ fn what_was_applied_is_there_after_reopening() {
 }
 
 #[test]
+fn a_database_of_version_1_is_brought_up_to_date() {
+    let dir = folder();
+    let token = random_token().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.apply(add_gateway(7, &token), "test", NOW).unwrap();
+    drop(store);
+    let raw = rusqlite::Connection::open(dir.path().join("directory.db")).unwrap();
+    raw.execute_batch("ALTER TABLE credential DROP COLUMN scram; PRAGMA user_version = 1;").unwrap();
+    drop(raw);
+    let mut store = Store::open(dir.path()).unwrap();
+    let directory = store.load().unwrap();
+    let gateway = directory.gateway(GatewayId(7)).unwrap();
+    assert_eq!(gateway.scram, None, "cannot be made from a hash");
+    assert!(directory.authenticate("gw-00000007", token.reveal().as_bytes(), store.token_key()).is_ok());
+    let next = random_token().unwrap();
+    store.apply(Command::Rotate { username: "gw-00000007".into(), token: next }, "test", NOW).unwrap();
+    drop(store);
+    let directory = Store::open(dir.path()).unwrap().load().unwrap();
+    assert!(directory.gateway(GatewayId(7)).unwrap().scram.is_some());
+}
+
+#[test]
 fn a_generation_is_never_used_twice_across_restarts() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Credential, Directory, GatewayId, Owner, PrefixError, Role, Token, TokenKey, TopicPrefix, Username,
-    UsernameError,
+    Credential, Directory, GatewayId, Owner, PrefixError, Role, ScramVerifier, Token, TokenKey, TopicPrefix,
+    Username, UsernameError,
 };
 
 /// Longest owner's name in bytes.
@@ -154,6 +154,7 @@ impl Directory {
             Command::Rotate { username, token } => {
                 let mut credential = self.existing(&username)?;
                 credential.token = key.hash_credential(&username, token.reveal().as_bytes());
+                credential.scram = Some(ScramVerifier::new(key, &username, token.reveal().as_bytes()));
                 Ok(self.with(credential, Edit::Rotated))
             }
             Command::Remove { username } => {
@@ -188,12 +189,14 @@ impl Directory {
         if let Some(present) = self.credentials.get(&name) {
             return Err(CommandError::Duplicate { username: name, role: present.role.word() });
         }
+        let scram = Some(ScramVerifier::new(key, name.as_str(), token.reveal().as_bytes()));
         let token = key.hash_credential(name.as_str(), token.reveal().as_bytes());
         let credential = Credential {
             name,
             role,
             owner,
             token,
+            scram,
             created_ms: now_ms,
             disabled_ms: None,
             note,

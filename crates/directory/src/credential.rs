@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{GatewayId, TokenHash, TopicPrefix, Username};
+use crate::{GatewayId, ScramVerifier, TokenHash, TopicPrefix, Username};
 
 /// One client's right to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Credential {
     pub owner: Option<Owner>,
     /// Keyed hash of the token that is its password.
     pub token: TokenHash,
+    /// What checks the same token by SCRAM-SHA-256; `None` for credentials of a time before that, until they are rotated.
+    pub scram: Option<ScramVerifier>,
     /// When it was made, in milliseconds since 1970 UTC.
     pub created_ms: u64,
     /// Since when it is switched off, in milliseconds since 1970 UTC; `None` while it works.

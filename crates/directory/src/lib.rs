@@ -14,6 +14,7 @@ mod operator;
 
 mod gateway_id;
 mod name;
+mod scram;
 mod token;
 
 pub use command::{Applied, Command, CommandError, Edit};
@@ -21,5 +22,6 @@ pub use credential::{Credential, Owner, Role};
 pub use gateway_id::{GatewayId, GatewayIdError};
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
+pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};

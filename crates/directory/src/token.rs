@@ -79,12 +79,16 @@ impl TokenKey {
     /// The purpose and the lengths go in first, so that a hash for one use never fits another and no two
     /// different (subject, token) pairs feed the same bytes.
     fn hash(&self, purpose: &[u8], subject: &[u8], token: &[u8]) -> TokenHash {
+        TokenHash(self.derive(purpose, subject, token))
+    }
+
+    pub(crate) fn derive(&self, purpose: &[u8], subject: &[u8], token: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         for part in [purpose, subject, token] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        TokenHash(mac.finalize().into_bytes().into())
+        mac.finalize().into_bytes().into()
     }
 }
 

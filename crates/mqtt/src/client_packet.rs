@@ -1,6 +1,7 @@
 //! What a client may send to a server.
 
 use crate::Version;
+use crate::auth::Auth;
 use crate::connect::Connect;
 use crate::error::DecodeError;
 use crate::frame::Frame;
@@ -27,8 +28,8 @@ pub enum ClientPacket<'a> {
     Pingreq,
     /// DISCONNECT.
     Disconnect(Disconnect),
-    /// AUTH.
-    Auth,
+    /// AUTH, 5.0 only.
+    Auth(Auth<'a>),
 }
 
 /// DISCONNECT from either side.
@@ -85,24 +86,6 @@ impl Disconnect {
     }
 }
 
-/// Checks the body of an AUTH (§ 3.15). What it says is let go: no extended authentication is offered.
-pub(crate) fn check_auth(body: &[u8], carrier: u16) -> Result<(), DecodeError> {
-    let mut r = Reader::new(body);
-    if r.is_empty() {
-        return match ReasonCode::Success.may_stand_in(carrier) {
-            true => Ok(()), // § 3.15.2.1: no Reason Code means Success, which only servers say.
-            false => Err(DecodeError::protocol("AUTH without a Reason Code from a client")),
-        };
-    }
-    ReasonCode::read(r.u8("Authenticate Reason Code")?, carrier)
-        .ok_or(DecodeError::protocol("a Reason Code that AUTH may not carry"))?; // [MQTT-3.15.2-1]
-    let properties = Properties::read(&mut r, place::AUTH)?;
-    if properties.text(id::AUTHENTICATION_METHOD).is_none() {
-        return Err(DecodeError::protocol("AUTH without Authentication Method")); // § 3.15.2.2.2
-    }
-    r.end()
-}
-
 /// Decodes a packet from a client; `version` is that of its CONNECT and is ignored for CONNECT itself.
 ///
 /// # Errors
@@ -124,10 +107,7 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ClientPacket<'a
             ClientPacket::Pingreq
         }
         14 => ClientPacket::Disconnect(Disconnect::decode(body, version)?),
-        15 if version == Version::V5 => {
-            check_auth(body, carrier::CLIENT_AUTH)?;
-            ClientPacket::Auth
-        }
+        15 if version == Version::V5 => ClientPacket::Auth(Auth::decode(body)?),
         _ => return Err(DecodeError::protocol("a packet that a client may not send")),
     };
     let version = match &packet {

@@ -3,6 +3,7 @@
 //! Decoding borrows from the bytes it is given and never allocates by a length it was told. Encoding appends to a
 //! buffer. Reading order: errors and reason codes, frames, properties, then what each side may send.
 
+pub mod auth;
 pub mod client_packet;
 pub mod connect;
 pub mod error;

@@ -1,7 +1,8 @@
 //! What a server sends: encoders for the broker, and the decoder that clients, simulators and tests need.
 
 use crate::Version;
-use crate::client_packet::{Disconnect, check_auth};
+use crate::auth::Auth;
+use crate::client_packet::Disconnect;
 use crate::connect::Connack;
 use crate::error::DecodeError;
 use crate::frame::Frame;
@@ -28,7 +29,7 @@ pub enum ServerPacket<'a> {
     /// DISCONNECT, 5.0 only.
     Disconnect(Disconnect),
     /// AUTH, 5.0 only.
-    Auth,
+    Auth(Auth<'a>),
 }
 
 /// Decodes a packet from a server.
@@ -59,10 +60,7 @@ pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a
             ServerPacket::Pingresp
         }
         14 if version == Version::V5 => ServerPacket::Disconnect(Disconnect::decode_from_server(body)?),
-        15 if version == Version::V5 => {
-            check_auth(body, carrier::SERVER_AUTH)?;
-            ServerPacket::Auth
-        }
+        15 if version == Version::V5 => ServerPacket::Auth(Auth::decode_from_server(body)?),
         _ => return Err(DecodeError::protocol("a packet that a server may not send")),
     })
 }

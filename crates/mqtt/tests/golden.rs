@@ -2,6 +2,7 @@
 //! decoded.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
+use mqtt::auth::Auth;
 use mqtt::client_packet::{self, ClientPacket, Disconnect};
 use mqtt::connect::Connect;
 use mqtt::property::{Properties, Value};
@@ -117,8 +118,13 @@ fn show_client(packet: &ClientPacket<'_>) -> String {
         }
         ClientPacket::Pingreq => "pingreq".into(),
         ClientPacket::Disconnect(disconnect) => show_disconnect(*disconnect),
-        ClientPacket::Auth => "auth".into(),
+        ClientPacket::Auth(auth) => describe_auth(auth),
     }
+}
+
+fn describe_auth(auth: &Auth<'_>) -> String {
+    let data = auth.data.map_or("none".to_owned(), |d| format!("`{}`", String::from_utf8_lossy(d)));
+    format!("auth 0x{:02x} method=`{}` data={data}", auth.reason.code(), auth.method)
 }
 
 fn show_server(packet: &ServerPacket<'_>) -> String {
@@ -133,7 +139,7 @@ fn show_server(packet: &ServerPacket<'_>) -> String {
         ServerPacket::Unsuback(id, codes) => format!("unsuback {id} {}", hex(codes)).trim_end().into(),
         ServerPacket::Pingresp => "pingresp".into(),
         ServerPacket::Disconnect(disconnect) => show_disconnect(*disconnect),
-        ServerPacket::Auth => "auth".into(),
+        ServerPacket::Auth(auth) => describe_auth(auth),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod specification;
 
+use mqtt::auth::Auth;
 use mqtt::client_packet::{self, ClientPacket};
 use mqtt::connect::{Connect, ConnectWill, encode_connack};
 use mqtt::property::{Properties, Value, place, put};
@@ -221,6 +222,19 @@ proptest! {
     }
 
     #[test]
+    fn auth(reason in reason(carrier::CLIENT_AUTH), method in text(), data in option::of(vec(any::<u8>(), 0..300))) {
+        let sent = Auth { reason, method: &method, data: data.as_deref() };
+        let mut out = Vec::new();
+        sent.encode(&mut out);
+        match client_packet::decode(&whole(&out), Version::V5) {
+            Ok(ClientPacket::Auth(got)) => prop_assert_eq!(got, sent),
+            other => panic!("not an AUTH: {other:?}"),
+        }
+        let from_server = server_packet::decode(&whole(&out), Version::V5);
+        prop_assert_eq!(from_server.is_ok(), reason == ReasonCode::ContinueAuthentication);
+    }
+
+    #[test]
     fn disconnect(reason in reason(carrier::SERVER_DISCONNECT), why in option::of(prop_oneof![text(), Just(String::new())])) {
         let mut out = Vec::new();
         encode_disconnect(&mut out, reason, why.as_deref());
@@ -314,7 +328,7 @@ fn outcome(bytes: &[u8], limit: u32) -> Result<(), TestCaseError> {
             }
             Ok(ClientPacket::Unsubscribe(u)) => prop_assert!(u.packet_id > 0 && u.filters().count() > 0),
             Ok(ClientPacket::Ack(a)) => prop_assert!(a.packet_id > 0),
-            Ok(ClientPacket::Pingreq | ClientPacket::Disconnect(_) | ClientPacket::Auth) => {}
+            Ok(ClientPacket::Pingreq | ClientPacket::Disconnect(_) | ClientPacket::Auth(_)) => {}
             Err(error) => prop_assert!(error.reason.is_error() && !error.what.is_empty()),
         }
         match server_packet::decode(&frame, version) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use directory::{AuthRefusal, Directory, Role, TokenKey};
+use directory::{AuthRefusal, Credential, Directory, Role, TokenKey};
 
 use crate::principal::{Principal, gateway_named_by};
 
@@ -70,12 +70,17 @@ pub fn admit(directory: &Directory, key: &TokenKey, offer: Offer<'_>) -> Result<
     let username = offer.username.filter(|name| !name.is_empty()).ok_or(Refusal::NoCredential)?;
     let password = offer.password.unwrap_or_default();
     let credential = directory.authenticate(username, password, key).map_err(Refusal::Credential)?;
+    Ok(principal_of(credential))
+}
+
+/// Who a client is that has proven to have this credential.
+pub fn principal_of(credential: &Credential) -> Principal {
     let username: Arc<str> = credential.name.as_str().into();
-    Ok(match &credential.role {
+    match &credential.role {
         Role::Gateway(id) => Principal::Gateway { username, gateway: id.0 },
         Role::Observer => Principal::Observer { username },
         Role::Service { prefix } => Principal::Service { username, prefix: prefix.as_str().into() },
-    })
+    }
 }
 
 /// Whether a client that signed in under `old` may stay under `new`.

@@ -8,6 +8,9 @@ pub fn decide_subscribe(who: &Principal, filter: &str) -> Result<(), &'static st
         Principal::Lab => Ok(()),
         Principal::Gateway { .. } if is_gateway_filter(filter) => Ok(()),
         Principal::Gateway { .. } => Err("a gateway subscribes to channels, as `{root}/2/e/{channel}/+`"),
+        Principal::Guest { gateway: Some(_) } if filter.starts_with('$') => {
+            Err("topics that begin with `$` belong to the broker")
+        }
         Principal::Observer { .. } | Principal::Service { .. } | Principal::Guest { .. } => {
             if filter.starts_with('$') && !filter.starts_with("$SYS/") {
                 Err("topics that begin with `$` belong to the broker")
@@ -78,6 +81,11 @@ mod tests {
         assert!(decide_subscribe(&observer, "#").is_ok());
         assert!(decide_subscribe(&observer, "$SYS/#").is_ok());
         assert!(decide_subscribe(&observer, "$other/#").is_err());
+        assert!(decide_subscribe(&Principal::Guest { gateway: None }, "$SYS/#").is_ok());
+        assert!(decide_subscribe(&Principal::Guest { gateway: Some(1) }, "$SYS/#").is_err());
+        assert!(
+            decide_subscribe(&Principal::Gateway { username: "gw".into(), gateway: 1 }, "$SYS/#").is_err()
+        );
     }
 
     #[test]

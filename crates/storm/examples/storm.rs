@@ -29,7 +29,9 @@ fn main() -> ExitCode {
             None => done >= wanted.seeds,
         };
         if is_over {
-            println!("{done} storms, {steps} steps, {deliveries} deliveries, digest {digest:016x}: every promise kept");
+            println!(
+                "{done} storms, {steps} steps, {deliveries} deliveries, digest {digest:016x}: every promise kept"
+            );
             return ExitCode::SUCCESS;
         }
         let report = run(Plan { seed, steps: wanted.steps, fault: None, steps_shown: wanted.show });

@@ -30,7 +30,9 @@ impl World {
         for who in 1..=self.scene.n_clients {
             // What is on the wire of a client that has given up is as good as lost.
             let is_on = self.clients[who].is_connected
-                && self.clients[who].wire.is_some_and(|w| self.wires[w].has_broker && !self.wires[w].is_closing);
+                && self.clients[who]
+                    .wire
+                    .is_some_and(|w| self.wires[w].has_broker && !self.wires[w].is_closing);
             if !is_on {
                 self.come_back(who)?;
             }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mqtt::Version;
-use mqtt::publish::Publish;
+use mqtt::property::{Value, id, put};
+use mqtt::publish::{Publish, PublishOut};
 use mqtt::subscribe::Options;
 
 use crate::Promise;
@@ -49,7 +50,8 @@ pub(crate) enum WillState {
 #[derive(Debug, Clone, Copy)]
 struct Subscription {
     options: Options,
-    has_identifier: bool,
+    /// Bytes that its Subscription Identifier adds to a PUBLISH.
+    identifier_len: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ struct Owed {
     packet_id: u16,
     sent_on: usize,
     bytes: usize,
-    n_identifiers: usize,
+    identifiers_len: usize,
     expires_at_ms: Option<u64>,
     /// Whether a limit may have kept it out.
     is_optional: bool,
@@ -82,7 +84,7 @@ struct Owed {
 struct AtOnce {
     number: u64,
     retain: bool,
-    n_identifiers: usize,
+    identifiers_len: usize,
 }
 
 /// An answer that the broker has to give on a connection.
@@ -177,16 +179,23 @@ pub(crate) struct Ledger {
     fed: Vec<u64>,
 }
 
+/// Bytes that a Subscription Identifier takes in a PUBLISH.
+fn identifier_len(identifier: u32) -> usize {
+    let mut property = Vec::new();
+    put(&mut property, id::SUBSCRIPTION_IDENTIFIER, Value::Variable(identifier));
+    property.len()
+}
+
 /// The number a payload begins with; `None` for the empty one.
 pub(crate) fn number_of(payload: &[u8]) -> Option<u64> {
     payload.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 impl Ledger {
-    pub fn new(bounds: Bounds, is_recorded: fn(&str) -> bool) -> Self {
+    pub fn new(bounds: Bounds, is_recorded: fn(&str) -> bool, now_ms: u64) -> Self {
         Self {
             bounds,
-            now_ms: 0,
+            now_ms,
             notes: Vec::new(),
             wills: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -275,13 +284,14 @@ impl Ledger {
         let Some(session) = self.sessions.get_mut(&session_of) else { return };
         let answer = Answer::Suback { packet_id, count: filters.len() };
         session.answers.push(DueAnswer { answer, after: None });
+        let identifier_len = identifier.map_or(0, identifier_len);
         let mut wanted = Vec::new();
         for (filter, options) in filters {
             let is_new = !session.subscriptions.contains_key(filter);
             if is_new && session.subscriptions.len() >= bounds.subscriptions_max {
                 continue;
             }
-            let subscription = Subscription { options: *options, has_identifier: identifier.is_some() };
+            let subscription = Subscription { options: *options, identifier_len };
             session.subscriptions.insert(filter, subscription);
             if options.retain_handling == 0 || (options.retain_handling == 1 && is_new) {
                 wanted.push((*filter, options.qos));
@@ -293,8 +303,7 @@ impl Ledger {
             });
             for (number, expires_at_ms) in matching.map(|(_, k)| (k.number, k.expires_at_ms)) {
                 let note = &self.notes[usize::try_from(number).unwrap_or(0)];
-                let n_identifiers = usize::from(identifier.is_some());
-                session.owe(&bounds, note, number, qos.min(note.qos), true, n_identifiers, expires_at_ms);
+                session.owe(&bounds, note, number, qos.min(note.qos), true, identifier_len, expires_at_ms);
             }
         }
     }
@@ -401,13 +410,7 @@ impl Ledger {
     }
 
     /// CONNACK said yes.
-    pub fn on_attached(
-        &mut self,
-        wire: usize,
-        hello: &Hello,
-        version: Version,
-        was_present: bool,
-    ) -> Kept {
+    pub fn on_attached(&mut self, wire: usize, hello: &Hello, version: Version, was_present: bool) -> Kept {
         if !was_present {
             self.sessions.remove(&hello.session_of);
         }
@@ -416,7 +419,10 @@ impl Ledger {
             && let Some(WillState::Due { at_ms }) = self.wills.get(&number).copied()
         {
             if at_ms + SLACK_MS <= now_ms {
-                return Err(broken(Promise::Will, format!("Will {number} was due at {at_ms} and is forgotten")));
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is forgotten"),
+                ));
             }
             self.wills.insert(number, WillState::Cancelled);
         }
@@ -432,6 +438,11 @@ impl Ledger {
         session.expiry_ms = u64::from(hello.expiry_s.min(bounds.session_expiry_max_s)) * 1000;
         session.receive_maximum = usize::from(hello.receive_maximum.min(bounds.receive_maximum));
         session.packet_bytes_max = hello.packet_bytes_max;
+        // What the client does not take any more because of its size counts as done, once its turn comes to be
+        // repeated. [MQTT-3.1.2-25]
+        let too_large: Vec<bool> =
+            session.owed.iter().map(|o| session.is_too_large(&self.notes, o)).collect();
+        session.owed.iter_mut().zip(too_large).for_each(|(o, is)| o.is_optional |= is);
         session.will = hello.will.map(|(number, _)| number);
         if let Some((number, delay_ms)) = hello.will {
             self.wills.insert(number, WillState::Armed { delay_ms });
@@ -460,7 +471,11 @@ impl Ledger {
     }
 
     /// Compares the sessions with those the broker has, by whose Client Identifier they are and how much was dropped.
-    pub fn compare_sessions(&mut self, there: &BTreeMap<usize, There>, outboxes: &BTreeMap<usize, usize>) -> Kept {
+    pub fn compare_sessions(
+        &mut self,
+        there: &BTreeMap<usize, There>,
+        outboxes: &BTreeMap<usize, usize>,
+    ) -> Kept {
         let now_ms = self.now_ms;
         for (session_of, session) in &self.sessions {
             let is_over = session.wire.is_none() && session.ends_at_ms.is_some_and(|at| at <= now_ms);
@@ -525,7 +540,7 @@ impl Ledger {
         }
         let bounds = self.bounds.clone();
         for (session_of, session) in &mut self.sessions {
-            let (mut qos, mut keeps_retain, mut n_identifiers) = (None, false, 0);
+            let (mut qos, mut keeps_retain, mut identifiers_len) = (None, false, 0);
             for (filter, subscription) in &session.subscriptions {
                 let is_own = subscription.options.no_local && *session_of == note.publisher;
                 if is_own || !mqtt::topic::matches(filter, note.topic) {
@@ -533,11 +548,11 @@ impl Ledger {
                 }
                 qos = qos.max(Some(subscription.options.qos));
                 keeps_retain |= subscription.options.retain_as_published;
-                n_identifiers += usize::from(subscription.has_identifier);
+                identifiers_len += subscription.identifier_len;
             }
             let Some(qos) = qos else { continue };
             let retain = note.retain && keeps_retain;
-            session.owe(&bounds, &note, number, qos.min(note.qos), retain, n_identifiers, expires_at_ms);
+            session.owe(&bounds, &note, number, qos.min(note.qos), retain, identifiers_len, expires_at_ms);
         }
         Ok(())
     }
@@ -566,8 +581,11 @@ impl Ledger {
             self.retained.insert(note.topic, Retained { number, expires_at_ms });
         } else {
             // The broker may have forgotten expired ones already; then there is room.
-            let expired: Vec<_> =
-                self.retained.iter().filter(|(_, k)| k.expires_at_ms.is_some_and(|at| at <= now_ms)).collect();
+            let expired: Vec<_> = self
+                .retained
+                .iter()
+                .filter(|(_, k)| k.expires_at_ms.is_some_and(|at| at <= now_ms))
+                .collect();
             debug_assert!(expired.is_empty(), "scenes with few retained messages have no expiry");
         }
     }
@@ -595,16 +613,22 @@ impl Ledger {
                     session.at_once.remove(index);
                     Ok(())
                 }
-                None => Err(broken(Promise::NothingUnasked, name())),
+                None => {
+                    let what =
+                        format!("{} with retain={}, not {:?}", name(), publish.retain, session.at_once);
+                    Err(broken(Promise::NothingUnasked, what))
+                }
             };
         }
         if publish.dup {
             return session.on_repetition(wire, publish, &is_it, &name);
         }
-        let found = session.owed.iter().position(|o| {
+        let is_due = |o: &Owed| {
             o.stage == Stage::Waiting && is_it(o.number) && o.qos == publish.qos && o.retain == publish.retain
-        });
-        let Some(index) = found else {
+        };
+        let is_over = |o: &Owed| o.expires_at_ms.is_some_and(|at| at <= now_ms);
+        let lasting = session.owed.iter().position(|o| is_due(o) && !is_over(o));
+        let Some(index) = lasting.or_else(|| session.owed.iter().position(is_due)) else {
             let was_sent = session.owed.iter().any(|o| is_it(o.number) && o.qos == publish.qos);
             let is_done = session.once.contains_key(&number_of(publish.payload).unwrap_or(u64::MAX));
             let promise = match publish.qos {
@@ -613,8 +637,19 @@ impl Ledger {
             };
             return Err(broken(promise, format!("{} is not due", name())));
         };
+        if session.owed[index].is_optional
+            && let Some(other) = session.owed.iter_mut().skip(index + 1).find(|o| is_due(o))
+        {
+            // Owed twice, and one of the copies may have been given up: nobody can say which one this is.
+            other.is_optional = true;
+        }
         session.check_order(notes, index, now_ms, &name)?;
-        let in_flight = session.owed.iter().filter(|o| o.stage != Stage::Waiting);
+        let unrepeated = session.owed.iter().find(|o| o.awaits_repeat(wire) && !o.is_optional);
+        if let Some(owed) = unrepeated {
+            let what = format!("{} came before message {} was repeated", name(), owed.number);
+            return Err(broken(Promise::Order, what));
+        }
+        let in_flight = session.owed.iter().filter(|o| o.stage != Stage::Waiting && !o.awaits_repeat(wire));
         if in_flight.clone().any(|o| o.packet_id == publish.packet_id) {
             let what = format!("{}: Packet Identifier {} is in use", name(), publish.packet_id);
             return Err(broken(Promise::Handshake, what));
@@ -630,6 +665,7 @@ impl Ledger {
             return Err(broken(Promise::Expiry, format!("{} has expired", name())));
         }
         (owed.stage, owed.packet_id, owed.sent_on) = (Stage::Sent, publish.packet_id, wire);
+        session.owed.retain(|o| !o.awaits_repeat(wire));
         session.forget_skipped(notes, now_ms);
         Ok(())
     }
@@ -676,7 +712,10 @@ impl Ledger {
             if let WillState::Due { at_ms } = state
                 && at_ms + SLACK_MS <= self.now_ms
             {
-                return Err(broken(Promise::Will, format!("Will {number} was due at {at_ms} and is not there")));
+                return Err(broken(
+                    Promise::Will,
+                    format!("Will {number} was due at {at_ms} and is not there"),
+                ));
             }
         }
         Ok(())
@@ -730,6 +769,13 @@ impl Answer {
     }
 }
 
+impl Owed {
+    /// Whether it was sent on an earlier connection and not yet on this one.
+    fn awaits_repeat(&self, wire: usize) -> bool {
+        self.stage == Stage::Sent && self.sent_on != wire
+    }
+}
+
 impl Session {
     fn new(owner: usize) -> Self {
         Self {
@@ -760,18 +806,19 @@ impl Session {
         number: u64,
         qos: u8,
         retain: bool,
-        n_identifiers: usize,
+        identifiers_len: usize,
         expires_at_ms: Option<u64>,
     ) {
         if qos == 0 {
             if self.wire.is_some() {
-                self.at_once.push(AtOnce { number, retain, n_identifiers });
+                self.at_once.push(AtOnce { number, retain, identifiers_len });
             }
             return;
         }
         let bytes = note.topic.len() + note.payload_len;
         let held: usize = self.owed.iter().filter(|o| o.stage != Stage::Received).map(|o| o.bytes).sum();
-        let is_at_limit = self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
+        let is_at_limit =
+            self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
         if qos == 2 && note.payload_len > 0 {
             self.once.entry(number).or_default().0 += 1;
         }
@@ -783,7 +830,7 @@ impl Session {
             packet_id: 0,
             sent_on: 0,
             bytes,
-            n_identifiers,
+            identifiers_len,
             expires_at_ms,
             is_optional: false,
             is_at_limit,
@@ -801,17 +848,31 @@ impl Session {
         }
     }
 
-    /// The largest that the PUBLISH can become.
-    fn packet_bytes(&self, note: &Note, n_identifiers: usize) -> usize {
-        note.topic.len() + note.payload_len + 16 + 5 * n_identifiers
+    /// Size of the PUBLISH.
+    fn packet_bytes(&self, note: &Note, qos: u8, identifiers_len: usize) -> usize {
+        let (payload, properties) = (vec![0; note.payload_len], vec![0; identifiers_len]);
+        let publish = PublishOut {
+            qos,
+            topic: note.topic,
+            packet_id: u16::from(qos > 0),
+            shared_properties: &properties,
+            expiry_s: note.expiry_s,
+            payload: &payload,
+            ..PublishOut::default()
+        };
+        publish.len(self.version)
     }
 
     /// Whether a copy need not come: it expired, met a limit, or is larger than the client takes.
     fn may_be_skipped(&self, notes: &[Note], owed: &Owed, now_ms: u64) -> bool {
-        let note = &notes[usize::try_from(owed.number).unwrap_or(0)];
         owed.is_optional
             || owed.expires_at_ms.is_some_and(|at| at <= now_ms)
-            || self.packet_bytes(note, owed.n_identifiers) > self.packet_bytes_max as usize
+            || self.is_too_large(notes, owed)
+    }
+
+    fn is_too_large(&self, notes: &[Note], owed: &Owed) -> bool {
+        let note = &notes[usize::try_from(owed.number).unwrap_or(0)];
+        self.packet_bytes(note, owed.qos, owed.identifiers_len) > self.packet_bytes_max as usize
     }
 
     /// No earlier copy of the same publisher, topic and QoS still waits.
@@ -821,9 +882,10 @@ impl Session {
             (note.publisher, note.topic, o.qos)
         };
         let mine = key(&self.owed[index]);
-        let earlier = self.owed.iter().take(index).find(|o| {
-            o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
-        });
+        let earlier =
+            self.owed.iter().take(index).find(|o| {
+                o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
+            });
         match earlier {
             Some(o) => Err(broken(Promise::Order, format!("{} overtook message {}", name(), o.number))),
             None => Ok(()),
@@ -852,7 +914,10 @@ impl Session {
         name: &dyn Fn() -> String,
     ) -> Kept {
         let found = self.owed.iter_mut().find(|o| {
-            o.stage == Stage::Sent && o.packet_id == publish.packet_id && is_it(o.number) && o.qos == publish.qos
+            o.stage == Stage::Sent
+                && o.packet_id == publish.packet_id
+                && is_it(o.number)
+                && o.qos == publish.qos
         });
         let Some(owed) = found else {
             let is_waiting = self.owed.iter().any(|o| o.stage == Stage::Waiting && is_it(o.number));
@@ -864,8 +929,7 @@ impl Session {
             return Err(broken(Promise::NothingUnasked, format!("{} is repeated on one connection", name())));
         }
         owed.sent_on = wire;
-        let on_this_wire =
-            self.owed.iter().filter(|o| o.stage == Stage::Received || (o.stage == Stage::Sent && o.sent_on == wire));
+        let on_this_wire = self.owed.iter().filter(|o| o.stage != Stage::Waiting && !o.awaits_repeat(wire));
         if on_this_wire.count() > self.receive_maximum {
             return Err(broken(
                 Promise::ReceiveMaximum,
@@ -883,7 +947,7 @@ impl Session {
         if self.wire.is_some() && !is_full {
             let missing = at_once.iter().find(|copy| {
                 let note = &notes[usize::try_from(copy.number).unwrap_or(0)];
-                self.packet_bytes(note, copy.n_identifiers) <= self.packet_bytes_max as usize
+                self.packet_bytes(note, 0, copy.identifiers_len) <= self.packet_bytes_max as usize
             });
             if let Some(copy) = missing {
                 let what = format!("QoS 0 message {} did not reach client {session_of}", copy.number);

@@ -13,15 +13,8 @@ use policy::settings::Settings;
 use crate::fault::Fault;
 
 /// Topics of the storm. Those with `/2/json/` are recorded where there is a history, and never retained there.
-pub(crate) const TOPICS: [&str; 7] = [
-    "msh/a",
-    "msh/a/b",
-    "msh/a/c",
-    "msh/b",
-    "msh/b/a/d",
-    "msh/2/json/x/!7c5a0a01",
-    "msh/2/json/y/!7c5a0a02",
-];
+pub(crate) const TOPICS: [&str; 7] =
+    ["msh/a", "msh/a/b", "msh/a/c", "msh/b", "msh/b/a/d", "msh/2/json/x/!7c5a0a01", "msh/2/json/y/!7c5a0a02"];
 
 /// Wills are published here.
 pub(crate) const WILL_TOPICS: [&str; 2] = ["msh/will/a", "msh/will/b"];

@@ -181,8 +181,7 @@ impl World {
 
     fn with_other_packet_id(&self, wire: usize, packet: &[u8]) -> Vec<u8> {
         let mut other = packet.to_vec();
-        if let (Some(topic), Ok(Some(frame))) =
-            (self.topic_of(wire, packet), frame::split(packet, u32::MAX))
+        if let (Some(topic), Ok(Some(frame))) = (self.topic_of(wire, packet), frame::split(packet, u32::MAX))
         {
             let at = frame.len - frame.body.len() + 2 + topic.len();
             other[at] ^= 0x40;
@@ -237,9 +236,10 @@ impl World {
     fn take_message(&mut self, taken: &Taken, whole: &[Sent]) -> Kept {
         match taken.number.or(fed_clear(whole)) {
             Some(number) => self.ledger.on_taken(number, &taken.topic, taken.retain),
-            None => {
-                Err(broken(Promise::NothingUnasked, format!("an empty message on {} from nowhere", taken.topic)))
-            }
+            None => Err(broken(
+                Promise::NothingUnasked,
+                format!("an empty message on {} from nowhere", taken.topic),
+            )),
         }
     }
 
@@ -261,7 +261,7 @@ impl World {
         }
         let Some(session_of) = self.wires[wire].session else { return Ok(()) };
         let answer = match packet {
-            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth => return Ok(()),
+            ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth(_) => return Ok(()),
             ServerPacket::Publish(publish) => return self.ledger.on_delivery(session_of, wire, &publish),
             ServerPacket::Ack(ack) => {
                 let packet_id = ack.packet_id;
@@ -287,9 +287,8 @@ impl World {
     /// The sessions the broker has, by whose Client Identifier they are, and the copies each has lost.
     fn sessions_there(&self) -> BTreeMap<usize, There> {
         let snapshot = self.broker.snapshot(self.now);
-        let of = |client_id: &str| {
-            (1..=self.scene.n_clients).find(|client| scene::username(*client) == client_id)
-        };
+        let of =
+            |client_id: &str| (1..=self.scene.n_clients).find(|client| scene::username(*client) == client_id);
         let there = |c: &broker::ClientSnapshot| There { dropped: c.dropped, queued: c.queued };
         snapshot.clients.iter().filter_map(|c| Some((of(&c.client_id)?, there(c)))).collect()
     }

@@ -51,11 +51,7 @@ impl Sent {
             | Self::Unsubscribe { .. }
             | Self::Disconnect { .. } => true,
             Self::Publish { is_clear, .. } => *is_clear,
-            Self::Puback(_)
-            | Self::Pubrec { .. }
-            | Self::Pubrel(_)
-            | Self::Pubcomp(_)
-            | Self::Ping => false,
+            Self::Puback(_) | Self::Pubrec { .. } | Self::Pubrel(_) | Self::Pubcomp(_) | Self::Ping => false,
         }
     }
 }
@@ -135,15 +131,16 @@ impl Wire {
     }
 
     /// Takes up to `count` bytes from the client, and the packets that become whole with them. What must stand alone
-    /// does.
-    pub fn take_upstream(&mut self, count: usize) -> (Vec<u8>, Vec<Sent>) {
+    /// does, and no more than so many messages come at once.
+    pub fn take_upstream(&mut self, count: usize, publishes_max: usize) -> (Vec<u8>, Vec<Sent>) {
         let mut end = self.up_read + count.min(self.up.len()) as u64;
-        let mut whole = Vec::new();
+        let mut whole: Vec<Sent> = Vec::new();
         while let Some((at, sent)) = self.up_marks.front() {
             if *at > end {
                 break;
             }
             let is_alone = sent.stands_alone()
+                || whole.iter().filter(|w| w.is_publish()).count() >= publishes_max
                 || whole.iter().any(|w: &Sent| w.stands_alone() || w.is_publish() != sent.is_publish());
             if is_alone && !whole.is_empty() {
                 end = end.min((*at).saturating_sub(1)).max(self.up_read);

@@ -62,12 +62,13 @@ impl World {
             session_expiry_max_s: limits.session_expiry_max_s,
             sessions_max: limits.sessions_max - 1,
         };
-        let is_recorded = if scene.is_lab { |_: &str| false } else { |topic: &str| topic.contains("/2/json/") };
+        let is_recorded =
+            if scene.is_lab { |_: &str| false } else { |topic: &str| topic.contains("/2/json/") };
         let versions = [Version::V311, Version::V5];
         let clients = (0..=scene.n_clients).map(|_| Client::new(versions[rng.usize(..2)])).collect();
         Self {
             fault_in: plan.fault.map(|_| rng.u32(..6)),
-            ledger: Ledger::new(bounds, is_recorded),
+            ledger: Ledger::new(bounds, is_recorded, now.mono_ms),
             journal: Journal::new(plan.seed, plan.steps_shown),
             clients,
             wires: Vec::new(),
@@ -339,7 +340,8 @@ impl World {
         let number = self.ledger.note(note);
         let (mut bytes, sent) = self.clients[who].publish(number, &self.ledger.notes);
         let note = &self.ledger.notes[crate::client::index(number)];
-        self.journal.note(format!("{} client {who} publishes {number} on wire {wire}: {note:?}", self.now.mono_ms));
+        self.journal
+            .note(format!("{} client {who} publishes {number} on wire {wire}: {note:?}", self.now.mono_ms));
         if retain && self.strikes(Fault::ForgetRetain) {
             bytes[0] &= !1;
         }
@@ -481,10 +483,19 @@ impl World {
 
     pub fn feed(&mut self, wire: usize, count: usize) -> Kept {
         if !self.wires[wire].has_upstream() {
-            return if self.wires[wire].is_finished { self.close(wire, "closed by the client") } else { Ok(()) };
+            return if self.wires[wire].is_finished {
+                self.close(wire, "closed by the client")
+            } else {
+                Ok(())
+            };
         }
-        let (bytes, whole) = self.wires[wire].take_upstream(count);
+        // Near a limit, what was dropped must be told from what was not.
+        let publishes_max = if self.scene.is_roomy { 20 } else { 1 };
+        let (bytes, whole) = self.wires[wire].take_upstream(count, publishes_max);
         self.journal.hash(&bytes);
+        if !whole.is_empty() {
+            self.journal.note(format!("{} the broker reads wire {wire}: {whole:?}", self.now.mono_ms));
+        }
         self.expect(wire, &whole);
         self.broker.receive(self.now, self.wires[wire].id, &bytes);
         self.settle(Some(wire), &whole)
@@ -572,7 +583,7 @@ impl World {
             ServerPacket::Suback(..)
             | ServerPacket::Unsuback(..)
             | ServerPacket::Pingresp
-            | ServerPacket::Auth => {}
+            | ServerPacket::Auth(_) => {}
         }
         Ok(())
     }
