@@ -24,6 +24,7 @@ pub fn limits(config: &Config) -> broker::Limits {
         topic_alias_maximum: mqtt.topic_alias_maximum,
         subscriptions_max: mqtt.subscriptions_max as usize,
         retained_max: mqtt.retained_max as usize,
+        unkept_changes_max: mqtt.unkept_max as usize,
         sys_interval_s: mqtt.sys_interval_s,
         ..broker::Limits::default()
     }

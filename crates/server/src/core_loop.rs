@@ -20,6 +20,8 @@ pub enum Command {
     SetDirectory(Arc<directory::Directory>),
     /// Receptions up to this number are on disk; their acknowledgements may go out.
     Durable(u64),
+    /// Changes of what must survive a restart are on disk up to this number; what promised them may go out.
+    Kept(u64),
     /// The reception could not be kept; its acknowledgement must not promise that it was.
     Lost(u64),
     /// Say what is going on.
@@ -56,6 +58,9 @@ impl CoreHandle {
 /// Where records go: the recorder's queue. Must not block.
 pub type RecordSink = Box<dyn FnMut(Record) + Send>;
 
+/// Where changes of what must survive a restart go: the keeper's queue. Must not block.
+pub type ChangeSink = Box<dyn FnMut(broker::Batch) + Send>;
+
 /// The loop's own state.
 pub struct CoreLoop {
     poll: Poll,
@@ -64,6 +69,7 @@ pub struct CoreLoop {
     sockets: Vec<Option<Socket>>,
     commands: Receiver<Command>,
     records: RecordSink,
+    changes: ChangeSink,
     started: Instant,
     read_buffer: Box<[u8]>,
     /// Connections that stopped at the fairness limit with bytes still to read.
@@ -97,6 +103,7 @@ impl CoreLoop {
         listener: std::net::TcpListener,
         broker: Broker,
         records: RecordSink,
+        changes: ChangeSink,
     ) -> std::io::Result<(Self, CoreHandle)> {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
@@ -111,6 +118,7 @@ impl CoreLoop {
             sockets: Vec::new(),
             commands,
             records,
+            changes,
             started: Instant::now(),
             read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             unread: Vec::new(),
@@ -243,14 +251,22 @@ impl CoreLoop {
 
     /// Passes on what the broker decided: records, bytes, and connections to close.
     fn carry_out(&mut self, now: Now) {
-        self.broker.take_records(&mut self.records);
+        self.pass_on(now);
         while let Some(id) = self.broker.next_dirty() {
             self.flush(now, id);
         }
         while let Some((id, reason)) = self.broker.next_closing() {
             self.close(now, id, reason);
         }
+        self.pass_on(now);
+    }
+
+    /// What happened goes to the recorder, what changed to the keeper.
+    fn pass_on(&mut self, now: Now) {
         self.broker.take_records(&mut self.records);
+        if let Some(batch) = self.broker.take_changes(now) {
+            (self.changes)(batch);
+        }
     }
 
     fn flush(&mut self, now: Now, id: ConnectionId) {
@@ -286,6 +302,7 @@ impl CoreLoop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
+                Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
                 Ok(Command::Snapshot(reply)) => drop(reply.send(self.broker.snapshot(now))),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,

@@ -5,14 +5,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, Limits, Options};
+use broker::{Broker, Limits, Now, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
+use session_store::{Keeper, News, SessionStore};
 
-use crate::core_loop::{Command, CoreHandle, CoreLoop, RecordSink};
+use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::pages::{Live, Pages, PagesSettings};
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub preset: mesh::airtime::ModemPreset,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
+    /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
+    pub persistence: bool,
     /// The pages; `None` for none.
     pub pages: Option<PagesSettings>,
 }
@@ -47,6 +51,8 @@ pub enum StartError {
     Directory(StoreError),
     /// The history cannot be opened.
     History(history::Error),
+    /// The kept sessions cannot be opened.
+    Sessions(session_store::Error),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -62,6 +68,7 @@ impl fmt::Display for StartError {
             Self::Listen(address, error) => write!(f, "{address} cannot be listened on: {error}"),
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
+            Self::Sessions(error) => write!(f, "{error}"),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -79,6 +86,7 @@ pub struct Running {
     pub core: CoreHandle,
     core_thread: Option<JoinHandle<std::io::Result<()>>>,
     recorder: Option<Recorder>,
+    sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
 }
@@ -106,7 +114,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
-    let (core, handle) = CoreLoop::new(listener, Broker::new(options), sink).map_err(StartError::System)?;
+    let mut broker = Broker::new(options);
+    let (sessions, changes) = start_keeper(&settings, &mut broker, bell.clone())?;
+    let (core, handle) = CoreLoop::new(listener, broker, sink, changes).map_err(StartError::System)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
     let mut running = Running {
@@ -115,6 +125,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         core: handle.clone(),
         core_thread: Some(spawn(core)?),
         recorder,
+        sessions,
         keeper: None,
         pages: None,
     };
@@ -151,6 +162,38 @@ fn start_recorder(
     Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
 }
 
+/// What survived the last run goes into the broker, and what changes from here on to the keeper's thread.
+fn start_keeper(
+    settings: &Settings,
+    broker: &mut Broker,
+    bell: DurableBell,
+) -> Result<(Option<Keeper>, ChangeSink), StartError> {
+    if !settings.persistence {
+        return Ok((None, Box::new(drop)));
+    }
+    let began = Instant::now();
+    let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The core's clock begins at 0.
+    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
+    let kept = store.load(now).map_err(StartError::Sessions)?;
+    let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
+    broker.restore(now, kept);
+    broker.catch_up(now);
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(sessions, retained, took_ms, "sessions and retained messages are back");
+    let told = move |news: News<'_>| match news {
+        News::Kept(change) => bell.tell(Command::Kept(change)),
+        News::Stalled(error) => {
+            tracing::error!(%error, "sessions and retained messages cannot be kept; acknowledgements wait");
+        }
+        News::Recovered => tracing::info!("sessions and retained messages are kept again"),
+    };
+    let keeper = Keeper::start(store, told).map_err(StartError::System)?;
+    let changes = Box::new(keeper.sender());
+    Ok((Some(keeper), changes))
+}
+
 /// Where the core's records go. Never blocks.
 fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSink {
     let Some(recorder) = recorder else { return Box::new(move |record| live.show(record)) };
@@ -175,13 +218,14 @@ fn start_lab(
     let options = options(settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
     let nothing = Box::new(|_: Record| {});
     let (core, handle) =
-        CoreLoop::new(listener, Broker::new(options), nothing).map_err(StartError::System)?;
+        CoreLoop::new(listener, Broker::new(options), nothing, Box::new(drop)).map_err(StartError::System)?;
     Ok(Running {
         mqtt_address,
         web_address: None,
         core: handle,
         core_thread: Some(spawn(core)?),
         recorder: None,
+        sessions: None,
         keeper: None,
         pages: None,
     })
@@ -212,8 +256,8 @@ fn spawn(core: CoreLoop) -> Result<JoinHandle<std::io::Result<()>>, StartError> 
     std::thread::Builder::new().name("core".to_owned()).spawn(move || core.run()).map_err(StartError::System)
 }
 
-/// Tells the core what is durable. The recorder starts before the core exists, so the line is connected later; nothing
-/// can become durable before that.
+/// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
+/// they are given nothing before that.
 #[derive(Clone, Default)]
 struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
@@ -249,7 +293,8 @@ impl Drop for Running {
                 Err(_) => tracing::error!("the core panicked; its report stands above"),
             }
         }
-        // After the core, so that its last records are stored.
+        // After the core, so that its last records and changes are stored.
         self.recorder = None;
+        self.sessions = None;
     }
 }

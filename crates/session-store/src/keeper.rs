@@ -39,6 +39,10 @@ impl Health {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
+    }
+
     fn stalls(&self, error: &Error) {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         self.is_stalled.store(true, Ordering::Relaxed);
@@ -53,6 +57,17 @@ impl Health {
     }
 }
 
+/// What the keeper has to say.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// Every change up to that number is on disk.
+    Kept(u64),
+    /// The disk takes nothing; what waits is tried again and again.
+    Stalled(&'a Error),
+    /// The disk takes it again.
+    Recovered,
+}
+
 /// A running keeper. Dropping it stores what waits and ends the thread.
 #[derive(Debug)]
 pub struct Keeper {
@@ -62,11 +77,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. `told` is called on it with the number of the last change that is on disk.
+    /// Starts the thread. `told` is called on it with what there is to know.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(store: SessionStore, told: impl FnMut(u64) + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(store: SessionStore, told: impl FnMut(News<'_>) + Send + 'static) -> std::io::Result<Self> {
         let (queue, health) = (Arc::new(Queue::default()), Arc::new(Health::default()));
         let work = Work { store, queue: queue.clone(), health: health.clone(), told, give_up_at: None };
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || work.run())?;
@@ -186,14 +201,14 @@ struct Work<T> {
     give_up_at: Option<Instant>,
 }
 
-impl<T: FnMut(u64)> Work<T> {
+impl<T: FnMut(News<'_>)> Work<T> {
     fn run(mut self) {
         while let Some(batches) = self.queue.take() {
             if !self.store(&batches) {
                 return;
             }
             if let Some(last) = batches.last() {
-                (self.told)(last.last);
+                (self.told)(News::Kept(last.last));
             }
         }
     }
@@ -201,6 +216,9 @@ impl<T: FnMut(u64)> Work<T> {
     /// Returns false when the program stops and the disk does not take the changes.
     fn store(&mut self, batches: &[Batch]) -> bool {
         while let Err(error) = self.store.commit(batches) {
+            if !self.health.is_stalled() {
+                (self.told)(News::Stalled(&error));
+            }
             self.health.stalls(&error);
             if self.queue.wait_closed(RETRY_PAUSE) {
                 let give_up_at = *self.give_up_at.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
@@ -209,6 +227,9 @@ impl<T: FnMut(u64)> Work<T> {
                 }
                 std::thread::sleep(RETRY_PAUSE / 5);
             }
+        }
+        if self.health.is_stalled() {
+            (self.told)(News::Recovered);
         }
         self.health.stores(batches.iter().map(|batch| batch.changes.len() as u64).sum());
         true

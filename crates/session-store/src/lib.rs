@@ -11,5 +11,5 @@ mod schema;
 mod write;
 
 pub use error::Error;
-pub use keeper::{Health, Keeper};
+pub use keeper::{Health, Keeper, News};
 pub use write::SessionStore;

@@ -11,7 +11,7 @@ use broker::{
 };
 use policy::principal::Principal;
 use proptest::prelude::*;
-use session_store::{Error, Keeper, SessionStore};
+use session_store::{Error, Keeper, News, SessionStore};
 
 const NOW: Now = Now { mono_ms: 5_000, unix_ms: 1_795_000_000_000 };
 
@@ -294,9 +294,12 @@ fn files_that_are_newer_foreign_or_damaged_are_refused_and_left_alone() {
 fn while_the_disk_takes_nothing_nothing_is_told_and_then_all_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let (tell, told) = mpsc::channel();
-    let keeper =
-        Keeper::start(SessionStore::open(folder.path()).unwrap(), move |last| tell.send(last).unwrap());
-    let keeper = keeper.unwrap();
+    let told_kept = move |news: News<'_>| {
+        if let News::Kept(last) = news {
+            tell.send(last).unwrap();
+        }
+    };
+    let keeper = Keeper::start(SessionStore::open(folder.path()).unwrap(), told_kept).unwrap();
     let mut send = keeper.sender();
     send(batch(vec![first_session()], 1));
     assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(1));
