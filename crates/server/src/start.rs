@@ -176,6 +176,10 @@ fn start_keeper(
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // The core's clock begins at 0.
     let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
+    let megabytes = store.bytes() / 1_000_000;
+    if megabytes > 20 {
+        tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");
+    }
     let kept = store.load(now).map_err(StartError::Sessions)?;
     let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
     broker.restore(now, kept);

@@ -42,6 +42,11 @@ impl SessionStore {
         Ok(Self { file, connection, messages })
     }
 
+    /// Bytes of the file that a start reads.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.file).map_or(0, |file| file.len())
+    }
+
     /// Stores changes. When it returns, they survive the death of the process and of the machine.
     ///
     /// # Errors
