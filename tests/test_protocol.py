@@ -120,3 +120,18 @@ def test_the_broker_tells_of_itself_to_those_who_may_know(backhaul, client):
     assert values["$SYS/broker/version"].startswith("Backhaul ")
     assert int(values["$SYS/broker/clients/total"]) >= 0
     assert float(values["$SYS/broker/load/bytes/received/15min"]) >= 0
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_clients_of_mqtt_3_1_are_served(serve, client, qos):
+    port = serve("--lab").mqtt_port
+    reader = client(port, "reader", version=paho.MQTTv31)
+    reader.subscribe("a/+", qos)
+    writer = client(port, "a-name-of-more-than-twenty-three-bytes", version=paho.MQTTv31)
+    for number in range(10):
+        writer.publish("a/b", str(number), qos)
+    got = [reader.next() for _ in range(10)]
+    assert [(int(m.payload), m.qos) for m in got] == [(number, qos) for number in range(10)]
+    subprocess.run(["mosquitto_pub", "-V", "mqttv31", "-p", str(port), "-i", "tool", "-t", "a/tool", "-m", "x", "-q", str(qos)],
+                   check=True, timeout=20)
+    assert reader.next().topic == "a/tool"

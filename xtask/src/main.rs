@@ -1,7 +1,9 @@
 //! Chores of this repository: `cargo xtask tidy` checks the shape of the tree, `cargo xtask setup` installs what the
-//! tests need, `cargo xtask test` runs everything that CI runs.
+//! tests need, `cargo xtask test` runs everything that CI runs, `cargo xtask storm` runs simulated storms for as long as
+//! you like.
 
 mod setup;
+mod storm;
 mod test;
 mod tidy;
 
@@ -15,8 +17,9 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root),
         "setup" => setup::run(&root),
         "test" => test::run(&root),
+        "storm" => storm::run(&root),
         _ => {
-            eprintln!("usage: cargo xtask tidy | setup | test");
+            eprintln!("usage: cargo xtask tidy | setup | test | storm");
             ExitCode::from(2)
         }
     }

@@ -19,6 +19,7 @@ use crate::{Broker, ConnectionId, Limits, Now};
 
 pub(crate) const fn version_text(version: Version) -> &'static str {
     match version {
+        Version::V31 => "3.1",
         Version::V311 => "3.1.1",
         Version::V5 => "5.0",
     }
@@ -52,8 +53,12 @@ impl Broker {
         principal: Principal,
         proof: Option<&str>,
     ) {
-        if connect.client_id.is_empty() && !connect.clean_start && connect.version == Version::V311 {
-            // [MQTT-3.1.3-8] of 3.1.1
+        let needs_client_id = match connect.version {
+            Version::V31 => true,
+            Version::V311 => !connect.clean_start, // [MQTT-3.1.3-8] of 3.1.1
+            Version::V5 => false,
+        };
+        if connect.client_id.is_empty() && needs_client_id {
             const WHY: &str = "A session that is kept needs a client identifier.";
             return self.refuse_connect(now, id, ReasonCode::ClientIdentifierNotValid, WHY);
         }
@@ -228,9 +233,9 @@ impl Broker {
         self.send_again(now, session_id);
     }
 
-    /// Whether a client may set RETAIN: 3.1.1 clients always may, since they cannot be told that it has no effect.
+    /// Whether a client may set RETAIN: clients before 5.0 always may, since they cannot be told that it has no effect.
     pub(crate) fn may_retain(&self, version: Version) -> bool {
-        self.options.limits.retained_max > 0 || version == Version::V311
+        self.options.limits.retained_max > 0 || version != Version::V5
     }
 
     /// A client identifier that nobody has and nobody can guess well enough to take it over.
@@ -244,16 +249,6 @@ impl Broker {
     }
 }
 
-/// The Session Expiry Interval that a client asks for, in seconds.
-fn wanted_expiry_s(connect: &Connect<'_>, limits: &Limits) -> u32 {
-    match connect.version {
-        Version::V5 => connect.properties.number(id::SESSION_EXPIRY).unwrap_or(0),
-        // A 3.1.1 session without Clean Session is kept as long as sessions are kept at all.
-        Version::V311 if connect.clean_start => 0,
-        Version::V311 => limits.session_expiry_max_s,
-    }
-}
-
 /// How a session is opened for a client.
 struct Opening<'a> {
     session: SessionId,
@@ -263,6 +258,16 @@ struct Opening<'a> {
     is_assigned: bool,
     /// The last message of an extended authentication, for CONNACK.
     proof: Option<&'a str>,
+}
+
+/// The Session Expiry Interval that a client asks for, in seconds.
+fn wanted_expiry_s(connect: &Connect<'_>, limits: &Limits) -> u32 {
+    match connect.version {
+        Version::V5 => connect.properties.number(id::SESSION_EXPIRY).unwrap_or(0),
+        // A 3.1.1 session without Clean Session is kept as long as sessions are kept at all.
+        Version::V31 | Version::V311 if connect.clean_start => 0,
+        Version::V31 | Version::V311 => limits.session_expiry_max_s,
+    }
 }
 
 fn keep_will(will: &ConnectWill<'_>) -> Will {

@@ -31,13 +31,13 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Retained messages.
     pub retained_max: usize,
+    /// How often the broker tells of itself on `$SYS`, in seconds; 0 for never.
+    pub sys_interval_s: u16,
     /// Changes of kept sessions and retained messages that wait for the disk; beyond that what would add to them is
     /// refused.
     pub unkept_changes_max: usize,
     /// The same limit in bytes.
     pub unkept_bytes_max: usize,
-    /// How often the broker tells of itself on `$SYS`, in seconds; 0 for never.
-    pub sys_interval_s: u16,
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
 }
@@ -59,9 +59,9 @@ impl Default for Limits {
             topic_alias_maximum: 16,
             subscriptions_max: 200,
             retained_max: 10_000,
+            sys_interval_s: 10,
             unkept_changes_max: 100_000,
             unkept_bytes_max: 64 << 20,
-            sys_interval_s: 10,
             seen_packets_max: 200_000,
         }
     }

@@ -203,7 +203,7 @@ impl Broker {
         self.count_bad_packet(error);
         let Some(connection) = self.connection(id) else { return };
         if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
-            // Both versions' clients read the second byte. [MQTT-3.1.2-2]
+            // Clients of all versions read the second byte. [MQTT-3.1.2-2]
             connection.version = Version::V311;
             return self.refuse_connect(now, id, error.reason, error.what);
         }

@@ -30,13 +30,13 @@ impl Broker {
         };
         let entry = &mut session.inflight[index];
         entry.awaits_repeat = false;
-        let (packet_id, order) = (entry.packet_id(), entry.order);
+        let packet_id = entry.packet_id();
         let Some(copy) = entry.copy.clone() else { return };
         let is_sent = self.send_copy(now, connection, to, &copy, packet_id, true);
         if !is_sent && let Some(session) = self.sessions.get_mut(to.index()) {
             session.inflight.remove(index);
             session.release_bytes(&copy);
-            self.note_finished(to, order);
+            self.note_finished(to, copy.order);
         }
     }
 

@@ -219,8 +219,7 @@ impl Session {
     /// Puts a copy in flight.
     pub fn put_in_flight(&mut self, copy: Queued) {
         let step = if copy.qos == 1 { Step::Puback } else { Step::Pubrec };
-        let order = copy.order;
-        self.inflight.push_back(Inflight { order, step, copy: Some(copy), awaits_repeat: false });
+        self.inflight.push_back(Inflight { order: copy.order, step, copy: Some(copy), awaits_repeat: false });
     }
 
     /// The key under which the store is told everything about it; `None` when it is not.

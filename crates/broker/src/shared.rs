@@ -146,11 +146,13 @@ impl Broker {
         copies: Option<&mut Vec<ReleasedCopy>>,
     ) -> usize {
         let groups = self.shared.matching(&message.topic);
-        let mut noted = Vec::new();
+        let (mut noted, is_recorded) = (Vec::new(), copies.is_some());
         for id in &groups {
             let is_taken = self.offer(now, *id, message, |broker, member| {
                 let (outcome, observed) = broker.decide_copy(sender, member, message, judged, permit);
-                noted.push((member, outcome, observed));
+                if is_recorded {
+                    noted.push((member, outcome, observed));
+                }
                 outcome
             });
             if !is_taken {

@@ -101,19 +101,23 @@ impl Broker {
     pub(crate) fn add_subscription(&mut self, filter: &str, who: SessionId, subscription: Subscription) {
         let Some(session) = self.sessions.get_mut(who.index()) else { return };
         session.subscriptions.insert(filter.into(), subscription);
-        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.join(filter, topics, who, subscription),
-            None => self.subscriptions.insert(filter, who, subscription),
+            None => {
+                self.route_cache.forget();
+                self.subscriptions.insert(filter, who, subscription)
+            }
         };
     }
 
     /// Takes a subscription, shared or not, out of where messages find it; returns whether it was there.
     pub(crate) fn remove_subscription(&mut self, filter: &str, who: SessionId) -> bool {
-        self.route_cache.forget();
         match topic::split_shared(filter) {
             Some((_, topics)) => self.shared.leave(filter, topics, who),
-            None => self.subscriptions.remove(filter, who),
+            None => {
+                self.route_cache.forget();
+                self.subscriptions.remove(filter, who)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use mesh::compose::{Closed, Content, Packet, envelope, text};
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use mesh::node::NodeNum;
+use mqtt::auth::Auth;
 use mqtt::connect::{Connect, ConnectWill};
 use mqtt::property::{Properties, Value, id};
 use mqtt::publish::{Ack, AckKind, PublishOut};
@@ -48,6 +49,9 @@ enum Step {
     Unsubscribe(usize),
     Publish { topic: usize, qos: u8, retain: bool, dup: bool, packet_id: u16, size: usize },
     Uplink { from: u32, id: u32, hop_limit: u32, consent: bool },
+    Alias { topic: usize, alias: u16 },
+    SignIn(usize),
+    Auth { reason: usize, data: usize },
     Ack { kind: u8, packet_id: u16, error: bool },
     Raw(Vec<u8>),
     Goodbye,
@@ -55,6 +59,9 @@ enum Step {
     Wait(u64),
     Durable,
 }
+
+/// What a client may send to sign in by SCRAM, right and wrong.
+const DATA: [&[u8]; 4] = [b"n,,n=reader,r=abc", b"c=biws,r=abc,p=AAAA", b"n,,", b"\xff"];
 
 const TOPICS: [&str; 4] = ["a/b", "a", "$SYS/x", "msh/US/2/e/LongFast/!7c5a0a01"];
 const FILTERS: [&str; 7] =
@@ -71,6 +78,9 @@ fn step() -> impl Strategy<Value = Step> {
             |(topic, qos, retain, dup, packet_id, size)| Step::Publish { topic, qos, retain, dup: dup && qos > 0, packet_id, size }),
         6 => (1u32..4, 0u32..6, 0u32..9, any::<bool>())
             .prop_map(|(from, id, hop_limit, consent)| Step::Uplink { from, id, hop_limit, consent }),
+        2 => (0usize..5, 0u16..18).prop_map(|(topic, alias)| Step::Alias { topic, alias }),
+        1 => (0usize..DATA.len()).prop_map(Step::SignIn),
+        2 => (0usize..3, 0usize..DATA.len()).prop_map(|(reason, data)| Step::Auth { reason, data }),
         6 => (0u8..4, 1u16..8, any::<bool>()).prop_map(|(kind, packet_id, error)| Step::Ack { kind, packet_id, error }),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Raw),
         1 => Just(Step::Goodbye),
@@ -117,7 +127,12 @@ impl World {
                     password: None,
                     properties: Properties::default(),
                 };
-                connect.encode(&mut out, &[(id::SESSION_EXPIRY, Value::FourBytes(*expiry))], &[]);
+                let aliases = u16::from(*name);
+                let wants = [
+                    (id::SESSION_EXPIRY, Value::FourBytes(*expiry)),
+                    (id::TOPIC_ALIAS_MAXIMUM, Value::TwoBytes(aliases)),
+                ];
+                connect.encode(&mut out, &wants, &[]);
             }
             Step::Subscribe { filter, qos, no_local } => {
                 let options = Subscription { qos: *qos, no_local: *no_local, ..Subscription::default() };
@@ -159,6 +174,35 @@ impl World {
                 let publish = PublishOut { topic: TOPICS[3], payload: &bytes, ..PublishOut::default() };
                 publish.encode(&mut out, version);
             }
+            Step::Alias { topic, alias } => {
+                let topic = TOPICS.get(*topic).copied().unwrap_or_default();
+                let publish =
+                    PublishOut { topic, alias: Some(*alias), payload: b"x", ..PublishOut::default() };
+                publish.encode(&mut out, version);
+            }
+            Step::SignIn(data) => {
+                let connect = Connect {
+                    version: Version::V5,
+                    clean_start: true,
+                    keep_alive_s: 30,
+                    client_id: "reader",
+                    will: None,
+                    username: None,
+                    password: None,
+                    properties: Properties::default(),
+                };
+                let wants = [
+                    (id::AUTHENTICATION_METHOD, Value::Text("SCRAM-SHA-256")),
+                    (id::AUTHENTICATION_DATA, Value::Binary(DATA[*data])),
+                ];
+                connect.encode(&mut out, &wants, &[]);
+            }
+            Step::Auth { reason, data } => {
+                let reason =
+                    [ReasonCode::Success, ReasonCode::ContinueAuthentication, ReasonCode::ReAuthenticate]
+                        [*reason];
+                Auth { reason, method: "SCRAM-SHA-256", data: Some(DATA[*data]) }.encode(&mut out);
+            }
             Step::Ack { kind, packet_id, error } => {
                 let kinds = [AckKind::Puback, AckKind::Pubrec, AckKind::Pubrel, AckKind::Pubcomp];
                 let kind = kinds[usize::from(*kind)];
@@ -195,6 +239,9 @@ impl World {
                 let index = who % self.peers.len();
                 if let Step::Connect { version, .. } = step {
                     self.peers[index].version = if *version { Version::V5 } else { Version::V311 };
+                }
+                if let Step::SignIn(_) = step {
+                    self.peers[index].version = Version::V5;
                 }
                 let (id, version) = (self.peers[index].id, self.peers[index].version);
                 let bytes = self.bytes_of(step, version);

@@ -49,7 +49,7 @@ impl Disconnect {
     pub fn decode(body: &[u8], version: Version) -> Result<Self, DecodeError> {
         match version {
             Version::V5 => Self::read(body, carrier::CLIENT_DISCONNECT),
-            Version::V311 => {
+            Version::V31 | Version::V311 => {
                 Reader::new(body).end()?;
                 Ok(Self { reason: ReasonCode::Success, session_expiry_s: None })
             }
@@ -91,7 +91,7 @@ impl Disconnect {
 /// # Errors
 /// When the packet is malformed, breaks a rule, or is one that only servers send.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ClientPacket<'a>, DecodeError> {
-    frame.check_flags()?;
+    frame.check_flags(version)?;
     let (body, flags) = (frame.body, frame.flags());
     let packet = match frame.packet_type() {
         1 => ClientPacket::Connect(Connect::decode(body)?),

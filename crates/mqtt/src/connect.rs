@@ -75,7 +75,7 @@ impl<'a> Connect<'a> {
     /// Decodes the body of a CONNECT.
     ///
     /// # Errors
-    /// With reason *Unsupported Protocol Version* when the level is not 4 or 5, else as § 3.1 demands.
+    /// With reason *Unsupported Protocol Version* when the version is none of 3.1, 3.1.1 and 5.0, else as § 3.1 demands.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(body);
         let name = r.string("Protocol Name")?;
@@ -83,9 +83,10 @@ impl<'a> Connect<'a> {
         let version = match (name, level) {
             ("MQTT", 4) => Version::V311,
             ("MQTT", 5) => Version::V5,
-            ("MQTT", _) | ("MQIsdp", 3) => {
+            ("MQIsdp", 3) => Version::V31,
+            ("MQTT" | "MQIsdp", _) => {
                 let reason = ReasonCode::UnsupportedProtocolVersion;
-                return Err(DecodeError::with(reason, "Protocol Version is neither 3.1.1 nor 5.0"));
+                return Err(DecodeError::with(reason, "Protocol Version is neither 3.1, 3.1.1 nor 5.0"));
             }
             _ => return Err(DecodeError::protocol("Protocol Name is not MQTT")), // [MQTT-3.1.2-1]
         };
@@ -96,15 +97,19 @@ impl<'a> Connect<'a> {
         let keep_alive_s = r.u16("Keep Alive")?;
         let properties = match version {
             Version::V5 => Properties::read(&mut r, place::CONNECT)?,
-            Version::V311 => Properties::default(),
+            Version::V31 | Version::V311 => Properties::default(),
         };
         let client_id = r.string("Client Identifier")?;
         let will = Self::decode_will(&mut r, flags, version)?;
         let (has_username, has_password) = (flags & 0x80 != 0, flags & 0x40 != 0);
-        if version == Version::V311 && has_password && !has_username {
+        if version != Version::V5 && has_password && !has_username {
             return Err(DecodeError::malformed("Password without User Name")); // [MQTT-3.1.2-22] of 3.1.1
         }
+        // 3.1 lets both be missing although their flags are set: the Remaining Length decides.
+        let may_miss = version == Version::V31;
+        let has_username = has_username && !(may_miss && r.is_empty());
         let username = if has_username { Some(r.string("User Name")?) } else { None };
+        let has_password = has_password && !(may_miss && r.is_empty());
         let password = if has_password { Some(r.binary("Password")?) } else { None };
         r.end()?;
         let clean_start = flags & 2 != 0;
@@ -118,7 +123,8 @@ impl<'a> Connect<'a> {
     ) -> Result<Option<ConnectWill<'a>>, DecodeError> {
         let (qos, retain) = ((flags >> 3) & 3, flags & 0x20 != 0);
         if flags & 4 == 0 {
-            let is_clean = qos == 0 && !retain; // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
+            // [MQTT-3.1.2-11] [MQTT-3.1.2-13]; 3.1 does not look at them.
+            let is_clean = (qos == 0 && !retain) || version == Version::V31;
             return if is_clean {
                 Ok(None)
             } else {
@@ -130,7 +136,7 @@ impl<'a> Connect<'a> {
         }
         let properties = match version {
             Version::V5 => Properties::read(r, place::WILL)?,
-            Version::V311 => Properties::default(),
+            Version::V31 | Version::V311 => Properties::default(),
         };
         crate::publish::check_response_topic(properties)?;
         let topic = r.string("Will Topic")?;
@@ -149,8 +155,13 @@ impl<'a> Connect<'a> {
         }
         flags |= u8::from(self.password.is_some()) << 6 | u8::from(self.username.is_some()) << 7;
         put_packet(out, 0x10, |out| {
-            put_binary(out, b"MQTT");
-            out.push(if self.version == Version::V5 { 5 } else { 4 });
+            let (name, version): (&[u8], u8) = match self.version {
+                Version::V31 => (b"MQIsdp", 3),
+                Version::V311 => (b"MQTT", 4),
+                Version::V5 => (b"MQTT", 5),
+            };
+            put_binary(out, name);
+            out.push(version);
             out.push(flags);
             put_u16(out, self.keep_alive_s);
             if self.version == Version::V5 {
@@ -195,7 +206,7 @@ impl<'a> Connack<'a> {
         let code = r.u8("Connect Reason Code")?;
         let is_known = match version {
             Version::V5 => ReasonCode::read(code, carrier::CONNACK).is_some(), // [MQTT-3.2.2-8]
-            Version::V311 => code <= 5,
+            Version::V31 | Version::V311 => code <= 5,
         };
         if !is_known {
             return Err(DecodeError::protocol("a Reason Code that CONNACK may not carry"));
@@ -205,7 +216,7 @@ impl<'a> Connack<'a> {
         }
         let properties = match version {
             Version::V5 => Properties::read(&mut r, place::CONNACK)?,
-            Version::V311 => Properties::default(),
+            Version::V31 | Version::V311 => Properties::default(),
         };
         r.end()?;
         Ok(Self { session_present: flags == 1, code, properties })
@@ -221,13 +232,15 @@ pub fn encode_connack(
     properties: &[(u32, Value<'_>)],
 ) {
     put_packet(out, 0x20, |out| {
-        out.push(u8::from(session_present && !reason.is_error())); // [MQTT-3.2.2-6]
+        // [MQTT-3.2.2-6]; 3.1 has no such flag.
+        let is_told = session_present && !reason.is_error() && version != Version::V31;
+        out.push(u8::from(is_told));
         match version {
             Version::V5 => {
                 out.push(reason.code());
                 put_section(out, properties);
             }
-            Version::V311 => out.push(reason.connack_v311()),
+            Version::V31 | Version::V311 => out.push(reason.connack_v311()),
         }
     });
 }

@@ -30,9 +30,12 @@ impl Frame<'_> {
 
 impl Frame<'_> {
     /// The flags are those reserved for the type, in every packet but PUBLISH, which uses them. [MQTT-2.1.3-1]
-    pub(crate) const fn check_flags(&self) -> Result<(), DecodeError> {
+    /// In 3.1, PUBREL, SUBSCRIBE and UNSUBSCRIBE that are sent again say so with DUP.
+    pub(crate) const fn check_flags(&self, version: Version) -> Result<(), DecodeError> {
+        const DUP: u8 = 8;
         let is_reserved = match self.packet_type() {
             3 => true,
+            6 | 8 | 10 if matches!(version, Version::V31) => self.flags() & !DUP == 2,
             6 | 8 | 10 => self.flags() == 2,
             _ => self.flags() == 0,
         };
@@ -48,7 +51,7 @@ impl Frame<'_> {
         let is_shortest = self.len == 1 + variable_len(self.body.len()) + self.body.len();
         match version {
             Version::V5 if !is_shortest => Err(DecodeError::malformed("Remaining Length is padded")),
-            Version::V5 | Version::V311 => Ok(()),
+            Version::V5 | Version::V311 | Version::V31 => Ok(()),
         }
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Publish<'a> {
         let packet_id = if qos > 0 { r.packet_id()? } else { 0 };
         let properties = match version {
             Version::V5 => Properties::read(&mut r, place::PUBLISH)?,
-            Version::V311 => Properties::default(),
+            Version::V31 | Version::V311 => Properties::default(),
         };
         let has_alias = properties.number(id::TOPIC_ALIAS).is_some();
         if topic.is_empty() && !has_alias {
@@ -120,7 +120,7 @@ impl PublishOut<'_> {
     fn body_len(&self, version: Version) -> usize {
         let fixed = 2 + self.topic.len() + if self.qos > 0 { 2 } else { 0 } + self.payload.len();
         match version {
-            Version::V311 => fixed,
+            Version::V31 | Version::V311 => fixed,
             Version::V5 => {
                 let properties = self.properties_len();
                 fixed + variable_len(properties) + properties

@@ -37,7 +37,7 @@ pub enum ServerPacket<'a> {
 /// # Errors
 /// When the packet is malformed, breaks a rule, or is one that only clients send.
 pub fn decode<'a>(frame: &Frame<'a>, version: Version) -> Result<ServerPacket<'a>, DecodeError> {
-    frame.check_flags()?;
+    frame.check_flags(version)?;
     frame.check_len(version)?;
     let (body, flags) = (frame.body, frame.flags());
     Ok(match frame.packet_type() {
@@ -70,7 +70,7 @@ fn decode_suback(body: &[u8], version: Version) -> Result<(u16, &[u8]), DecodeEr
     let packet_id = r.packet_id()?;
     let is_known = |code: &u8| match version {
         Version::V5 => ReasonCode::read(*code, carrier::SUBACK).is_some(), // [MQTT-3.9.3-2]
-        Version::V311 => matches!(code, 0 | 1 | 2 | 0x80),                 // [MQTT-3.9.3-2] of 3.1.1
+        Version::V31 | Version::V311 => matches!(code, 0 | 1 | 2 | 0x80),  // [MQTT-3.9.3-2] of 3.1.1
     };
     if version == Version::V5 {
         Properties::read(&mut r, place::SUBACK)?;
@@ -88,7 +88,7 @@ fn decode_unsuback(body: &[u8], version: Version) -> Result<(u16, &[u8]), Decode
             // [MQTT-3.11.3-2]
             check_codes(r.rest(), |code| ReasonCode::read(*code, carrier::UNSUBACK).is_some())?;
         }
-        Version::V311 => r.end()?,
+        Version::V31 | Version::V311 => r.end()?,
     }
     Ok((packet_id, r.rest()))
 }

@@ -64,7 +64,7 @@ impl<'a> Subscribe<'a> {
         let packet_id = r.packet_id()?;
         let properties = match version {
             Version::V5 => Properties::read(&mut r, place::SUBSCRIBE)?,
-            Version::V311 => Properties::default(),
+            Version::V31 | Version::V311 => Properties::default(),
         };
         let filters = r.rest();
         if filters.is_empty() {
@@ -167,7 +167,9 @@ pub fn encode_suback(out: &mut Vec<u8>, version: Version, packet_id: u16, codes:
                 put_why(out, why);
                 out.extend_from_slice(codes);
             }
-            Version::V311 => out.extend(codes.iter().map(|code| if *code >= 0x80 { 0x80 } else { *code })),
+            Version::V31 | Version::V311 => {
+                out.extend(codes.iter().map(|code| if *code >= 0x80 { 0x80 } else { *code }))
+            }
         }
     });
 }

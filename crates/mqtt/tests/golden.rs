@@ -49,7 +49,7 @@ fn every_packet_cut_anywhere_has_an_outcome() {
             let Ok(Some(frame)) = frame::split(&case.bytes, PACKET_BYTES_MAX) else { continue };
             for cut in 0..frame.body.len() {
                 let short = frame::Frame { header: frame.header, body: &frame.body[..cut], len: cut + 2 };
-                for version in [Version::V311, Version::V5] {
+                for version in [Version::V31, Version::V311, Version::V5] {
                     let client = client_packet::decode(&short, version).map(|p| show_client(&p));
                     let server = server_packet::decode(&short, version).map(|p| show_server(&p));
                     count += usize::from(client.is_err()) + usize::from(server.is_err());
@@ -213,6 +213,7 @@ fn case(line: &str) -> Case {
     let expected = right.split("  //").next().unwrap_or_default().trim_end();
     let (version, packet) = left.split_once(' ').unwrap_or_else(|| panic!("no version: {line}"));
     let version = match version {
+        "3" => Version::V31,
         "4" => Version::V311,
         "5" => Version::V5,
         _ => panic!("version is 4 or 5: {line}"),

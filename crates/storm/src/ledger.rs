@@ -4,14 +4,15 @@
 //! - A copy is owed from the moment the broker took the message, which the watching client shows.
 //! - What is owed to a session ends with the session, at a limit, or at the Message Expiry Interval; nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use mqtt::Version;
 use mqtt::property::{Value, id, put};
-use mqtt::publish::{Publish, PublishOut};
+use mqtt::publish::Publish;
 use mqtt::subscribe::Options;
 
 use crate::Promise;
+use crate::owed::{Answer, DueAnswer, Owed, Session, Stage, Subscription};
 use crate::wire::Hello;
 
 /// A broken promise, on its way to the report.
@@ -45,89 +46,6 @@ pub(crate) enum WillState {
     Due { at_ms: u64 },
     Cancelled,
     Published,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Subscription {
-    options: Options,
-    /// Bytes that its Subscription Identifier adds to a PUBLISH.
-    identifier_len: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Waiting,
-    Sent,
-    Received,
-}
-
-/// One QoS 1 or 2 copy that a session is to get.
-#[derive(Debug)]
-struct Owed {
-    number: u64,
-    qos: u8,
-    retain: bool,
-    stage: Stage,
-    packet_id: u16,
-    sent_on: usize,
-    bytes: usize,
-    identifiers_len: usize,
-    expires_at_ms: Option<u64>,
-    /// Whether a limit may have kept it out.
-    is_optional: bool,
-    /// Whether it was made in this step at a limit.
-    is_at_limit: bool,
-}
-
-/// A QoS 0 copy that is due at once.
-#[derive(Debug)]
-struct AtOnce {
-    number: u64,
-    retain: bool,
-    identifiers_len: usize,
-}
-
-/// An answer that the broker has to give on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Puback { packet_id: u16, number: u64 },
-    Pubrec { packet_id: u16, number: u64 },
-    Pubrel { packet_id: u16 },
-    Pubcomp { packet_id: u16 },
-    Suback { packet_id: u16, count: usize },
-    Unsuback { packet_id: u16, count: usize },
-    Pingresp,
-}
-
-#[derive(Debug)]
-struct DueAnswer {
-    answer: Answer,
-    /// The reception that must be durable first.
-    after: Option<u64>,
-}
-
-/// A session as it should be.
-#[derive(Debug)]
-pub(crate) struct Session {
-    /// Who made it.
-    pub owner: usize,
-    pub wire: Option<usize>,
-    pub version: Version,
-    expiry_ms: u64,
-    ends_at_ms: Option<u64>,
-    will: Option<u64>,
-    receive_maximum: usize,
-    packet_bytes_max: u32,
-    subscriptions: BTreeMap<&'static str, Subscription>,
-    owed: VecDeque<Owed>,
-    at_once: Vec<AtOnce>,
-    incoming: BTreeMap<u16, Option<u64>>,
-    answers: Vec<DueAnswer>,
-    dropped: u64,
-    /// QoS 2 messages owed and delivered, by number.
-    once: BTreeMap<u64, (u32, u32)>,
-    /// Whether its credential was taken away.
-    pub is_revoked: bool,
 }
 
 /// What the broker says of a session.
@@ -426,7 +344,8 @@ impl Ledger {
             }
             self.wills.insert(number, WillState::Cancelled);
         }
-        let session = self.sessions.entry(hello.session_of).or_insert_with(|| Session::new(hello.client));
+        let session =
+            self.sessions.entry(hello.session_of).or_insert_with(|| Session::new(hello.client, wire));
         // What was too large for the client as it was may have been given up already.
         let given_up: Vec<bool> =
             session.owed.iter().map(|o| session.may_be_skipped(&self.notes, o, now_ms)).collect();
@@ -637,7 +556,7 @@ impl Ledger {
             };
             return Err(broken(promise, format!("{} is not due", name())));
         };
-        if session.owed[index].is_optional
+        if session.may_be_skipped(notes, &session.owed[index], now_ms)
             && let Some(other) = session.owed.iter_mut().skip(index + 1).find(|o| is_due(o))
         {
             // Owed twice, and one of the copies may have been given up: nobody can say which one this is.
@@ -700,9 +619,14 @@ impl Ledger {
         if let Some(number) = self.fed.first() {
             return Err(broken(Promise::NothingIsLost, format!("message {number} was not passed on")));
         }
+        let is_all_durable = self.receptions.keys().max().is_none_or(|newest| *newest <= self.durable);
         for (session_of, session) in &self.sessions {
             let Some(wire) = session.wire.filter(|wire| is_writable(*wire)) else { continue };
-            let late = session.answers.iter().find(|due| due.after.is_none_or(|seq| seq <= self.durable));
+            let late = session.answers.iter().find(|due| match due.after {
+                Some(seq) => seq <= self.durable,
+                // It may stand behind one that waits. [MQTT-4.6.0-2]
+                None => is_all_durable || !due.answer.keeps_its_turn(),
+            });
             if let Some(due) = late {
                 let what = format!("client {session_of} on wire {wire} waits for {:?}", due.answer);
                 return Err(broken(Promise::Handshake, what));
@@ -722,9 +646,11 @@ impl Ledger {
     }
 
     /// A client's application got a message.
-    pub fn on_received(&mut self, session_of: usize, number: u64, qos: u8) -> Kept {
+    pub fn on_received(&mut self, session_of: usize, made_by: Option<usize>, number: u64, qos: u8) -> Kept {
         self.deliveries += 1;
-        let Some(session) = self.sessions.get_mut(&session_of).filter(|_| qos == 2) else { return Ok(()) };
+        // What still arrives from a session that is over is nobody's business.
+        let session = self.sessions.get_mut(&session_of).filter(|s| Some(s.made_by) == made_by);
+        let Some(session) = session.filter(|_| qos == 2) else { return Ok(()) };
         let (owed, received) = session.once.entry(number).or_default();
         *received += 1;
         if *received > *owed {
@@ -756,216 +682,5 @@ impl Ledger {
     pub fn retained_now(&self) -> BTreeMap<&'static str, u64> {
         let is_there = |k: &Retained| k.expires_at_ms.is_none_or(|at| at > self.now_ms);
         self.retained.iter().filter(|(_, k)| is_there(k)).map(|(topic, k)| (*topic, k.number)).collect()
-    }
-}
-
-impl Answer {
-    fn is_answered_by(self, given: Self) -> bool {
-        match (self, given) {
-            (Self::Puback { packet_id: a, .. }, Self::Puback { packet_id: b, .. })
-            | (Self::Pubrec { packet_id: a, .. }, Self::Pubrec { packet_id: b, .. }) => a == b,
-            _ => self == given,
-        }
-    }
-}
-
-impl Owed {
-    /// Whether it was sent on an earlier connection and not yet on this one.
-    fn awaits_repeat(&self, wire: usize) -> bool {
-        self.stage == Stage::Sent && self.sent_on != wire
-    }
-}
-
-impl Session {
-    fn new(owner: usize) -> Self {
-        Self {
-            owner,
-            wire: None,
-            version: Version::V5,
-            expiry_ms: 0,
-            ends_at_ms: None,
-            will: None,
-            receive_maximum: 0,
-            packet_bytes_max: u32::MAX,
-            subscriptions: BTreeMap::new(),
-            owed: VecDeque::new(),
-            at_once: Vec::new(),
-            incoming: BTreeMap::new(),
-            answers: Vec::new(),
-            dropped: 0,
-            once: BTreeMap::new(),
-            is_revoked: false,
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "each is a different fact about one copy")]
-    fn owe(
-        &mut self,
-        bounds: &Bounds,
-        note: &Note,
-        number: u64,
-        qos: u8,
-        retain: bool,
-        identifiers_len: usize,
-        expires_at_ms: Option<u64>,
-    ) {
-        if qos == 0 {
-            if self.wire.is_some() {
-                self.at_once.push(AtOnce { number, retain, identifiers_len });
-            }
-            return;
-        }
-        let bytes = note.topic.len() + note.payload_len;
-        let held: usize = self.owed.iter().filter(|o| o.stage != Stage::Received).map(|o| o.bytes).sum();
-        let is_at_limit =
-            self.owed.len() >= bounds.queue_messages_max || held + bytes > bounds.queue_bytes_max;
-        if qos == 2 && note.payload_len > 0 {
-            self.once.entry(number).or_default().0 += 1;
-        }
-        self.owed.push_back(Owed {
-            number,
-            qos,
-            retain,
-            stage: Stage::Waiting,
-            packet_id: 0,
-            sent_on: 0,
-            bytes,
-            identifiers_len,
-            expires_at_ms,
-            is_optional: false,
-            is_at_limit,
-        });
-    }
-
-    /// Whether a takeover ends it, since the connection that it ends with is over then.
-    pub fn ends_with_its_connection(&self) -> bool {
-        self.expiry_ms == 0 && self.wire.is_some()
-    }
-
-    fn finish(&mut self, packet_id: u16, stage: Stage) {
-        if let Some(index) = self.owed.iter().position(|o| o.stage == stage && o.packet_id == packet_id) {
-            self.owed.remove(index);
-        }
-    }
-
-    /// Size of the PUBLISH.
-    fn packet_bytes(&self, note: &Note, qos: u8, identifiers_len: usize) -> usize {
-        let (payload, properties) = (vec![0; note.payload_len], vec![0; identifiers_len]);
-        let publish = PublishOut {
-            qos,
-            topic: note.topic,
-            packet_id: u16::from(qos > 0),
-            shared_properties: &properties,
-            expiry_s: note.expiry_s,
-            payload: &payload,
-            ..PublishOut::default()
-        };
-        publish.len(self.version)
-    }
-
-    /// Whether a copy need not come: it expired, met a limit, or is larger than the client takes.
-    fn may_be_skipped(&self, notes: &[Note], owed: &Owed, now_ms: u64) -> bool {
-        owed.is_optional
-            || owed.expires_at_ms.is_some_and(|at| at <= now_ms)
-            || self.is_too_large(notes, owed)
-    }
-
-    fn is_too_large(&self, notes: &[Note], owed: &Owed) -> bool {
-        let note = &notes[usize::try_from(owed.number).unwrap_or(0)];
-        self.packet_bytes(note, owed.qos, owed.identifiers_len) > self.packet_bytes_max as usize
-    }
-
-    /// No earlier copy of the same publisher, topic and QoS still waits.
-    fn check_order(&self, notes: &[Note], index: usize, now_ms: u64, name: &dyn Fn() -> String) -> Kept {
-        let key = |o: &Owed| {
-            let note = &notes[usize::try_from(o.number).unwrap_or(0)];
-            (note.publisher, note.topic, o.qos)
-        };
-        let mine = key(&self.owed[index]);
-        let earlier =
-            self.owed.iter().take(index).find(|o| {
-                o.stage == Stage::Waiting && key(o) == mine && !self.may_be_skipped(notes, o, now_ms)
-            });
-        match earlier {
-            Some(o) => Err(broken(Promise::Order, format!("{} overtook message {}", name(), o.number))),
-            None => Ok(()),
-        }
-    }
-
-    /// Copies that need not come and were overtaken will not come.
-    fn forget_skipped(&mut self, notes: &[Note], now_ms: u64) {
-        let Some(last) = self.owed.iter().rposition(|o| o.stage != Stage::Waiting) else { return };
-        let skipped: Vec<usize> = (0..last)
-            .filter(|i| {
-                let owed = &self.owed[*i];
-                owed.stage == Stage::Waiting && self.may_be_skipped(notes, owed, now_ms)
-            })
-            .collect();
-        for index in skipped.into_iter().rev() {
-            self.owed.remove(index);
-        }
-    }
-
-    fn on_repetition(
-        &mut self,
-        wire: usize,
-        publish: &Publish<'_>,
-        is_it: &dyn Fn(u64) -> bool,
-        name: &dyn Fn() -> String,
-    ) -> Kept {
-        let found = self.owed.iter_mut().find(|o| {
-            o.stage == Stage::Sent
-                && o.packet_id == publish.packet_id
-                && is_it(o.number)
-                && o.qos == publish.qos
-        });
-        let Some(owed) = found else {
-            let is_waiting = self.owed.iter().any(|o| o.stage == Stage::Waiting && is_it(o.number));
-            let promise = if is_waiting { Promise::NothingIsLost } else { Promise::NothingUnasked };
-            return Err(broken(promise, format!("{} is repeated but was not sent", name())));
-        };
-        if owed.sent_on == wire {
-            // [MQTT-4.4.0-1]: only after a reconnect.
-            return Err(broken(Promise::NothingUnasked, format!("{} is repeated on one connection", name())));
-        }
-        owed.sent_on = wire;
-        let on_this_wire = self.owed.iter().filter(|o| o.stage != Stage::Waiting && !o.awaits_repeat(wire));
-        if on_this_wire.count() > self.receive_maximum {
-            return Err(broken(
-                Promise::ReceiveMaximum,
-                format!("{}: more than {} in flight again", name(), self.receive_maximum),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Compares what the broker says it dropped with what it was allowed to drop in this step.
-    fn settle_drops(&mut self, notes: &[Note], session_of: usize, dropped: u64, is_full: bool) -> Kept {
-        let delta = usize::try_from(dropped.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
-        self.dropped = dropped;
-        let at_once = std::mem::take(&mut self.at_once);
-        if self.wire.is_some() && !is_full {
-            let missing = at_once.iter().find(|copy| {
-                let note = &notes[usize::try_from(copy.number).unwrap_or(0)];
-                self.packet_bytes(note, 0, copy.identifiers_len) <= self.packet_bytes_max as usize
-            });
-            if let Some(copy) = missing {
-                let what = format!("QoS 0 message {} did not reach client {session_of}", copy.number);
-                return Err(broken(Promise::NothingIsLost, what));
-            }
-        }
-        let at_limit = self.owed.iter().filter(|o| o.is_at_limit && o.stage == Stage::Waiting).count();
-        if delta > at_limit + at_once.len() {
-            let what = format!("{delta} copies for client {session_of} were dropped below every limit");
-            return Err(broken(Promise::DroppedAtLimitsOnly, what));
-        }
-        if delta > 0 && delta >= at_limit {
-            self.owed.retain(|o| !(o.is_at_limit && o.stage == Stage::Waiting));
-        }
-        for owed in self.owed.iter_mut().filter(|o| o.is_at_limit) {
-            owed.is_at_limit = false;
-            owed.is_optional = delta > 0;
-        }
-        Ok(())
     }
 }

@@ -9,6 +9,8 @@ mod calm;
 mod client;
 mod fault;
 mod ledger;
+mod owed;
+mod people;
 mod promise;
 mod report;
 mod scene;

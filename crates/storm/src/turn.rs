@@ -8,7 +8,9 @@ use mqtt::{Version, frame};
 use record::Record;
 
 use crate::fault::Fault;
-use crate::ledger::{Answer, Kept, There, broken, number_of};
+use crate::ledger::There;
+use crate::ledger::{Kept, broken, number_of};
+use crate::owed::Answer;
 use crate::watch::Taken;
 use crate::wire::{Hello, Sent};
 use crate::world::World;
@@ -66,6 +68,8 @@ impl World {
             let version = self.clients[hello.client].version;
             self.ledger.on_attached(wire, hello, version, was_present)?;
             self.wires[wire].session = Some(hello.session_of);
+            self.wires[wire].session_made_by =
+                self.ledger.sessions.get(&hello.session_of).map(|session| session.made_by);
         }
         for (wire, bytes) in &written {
             self.look_at(*wire, bytes)?;
@@ -262,7 +266,14 @@ impl World {
         let Some(session_of) = self.wires[wire].session else { return Ok(()) };
         let answer = match packet {
             ServerPacket::Connack(_) | ServerPacket::Disconnect(_) | ServerPacket::Auth(_) => return Ok(()),
-            ServerPacket::Publish(publish) => return self.ledger.on_delivery(session_of, wire, &publish),
+            ServerPacket::Publish(publish) => {
+                let (number, at_ms) = (number_of(publish.payload), self.now.mono_ms);
+                let (qos, dup, packet_id) = (publish.qos, publish.dup, publish.packet_id);
+                self.journal.note(format!(
+                    "{at_ms} to client {session_of} on wire {wire}: message {number:?} qos={qos} dup={dup} id={packet_id}"
+                ));
+                return self.ledger.on_delivery(session_of, wire, &publish);
+            }
             ServerPacket::Ack(ack) => {
                 let packet_id = ack.packet_id;
                 let answer = match ack.kind {

@@ -78,8 +78,10 @@ pub(crate) struct Wire {
     pub is_closing: bool,
     /// Whether the client's end was closed in a way that the broker will learn of once it has read everything.
     pub is_finished: bool,
-    /// Session Expiry, limits and so on, once CONNACK said yes.
+    /// Whose session it serves, once CONNACK said yes and until it is taken over or closed.
     pub session: Option<usize>,
+    /// The connection that made that session.
+    pub session_made_by: Option<usize>,
     pub packet_bytes_max: u32,
     up: VecDeque<u8>,
     up_marks: VecDeque<(u64, Sent)>,
@@ -104,6 +106,7 @@ impl Wire {
             is_closing: false,
             is_finished: false,
             session: None,
+            session_made_by: None,
             packet_bytes_max: u32::MAX,
             up: VecDeque::new(),
             up_marks: VecDeque::new(),
