@@ -42,6 +42,7 @@ pub fn limits(config: &Config) -> broker::Limits {
         partial_bytes_max: mqtt.partial_bytes_max as usize,
         memory_bytes_max: mqtt.memory_bytes_max as usize,
         sign_in_free_tries: mqtt.sign_in_free_tries,
+        unkept_changes_max: mqtt.unkept_max as usize,
         sys_interval_s: mqtt.sys_interval_s,
         ..broker::Limits::default()
     }

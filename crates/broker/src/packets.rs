@@ -19,6 +19,8 @@ use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
 const CONNECT_HEADER: u8 = 0x10;
+/// A client that keeps to the rules cannot wait for more answers: each has a Packet Identifier of its own.
+const ANSWERS_HELD_MAX: usize = 65_535;
 /// First bytes of AUTH and DISCONNECT, which alone may come between a CONNECT that names an Authentication Method and
 /// CONNACK. [MQTT-3.1.2-30]
 const SIGN_IN_HEADERS: [u8; 2] = [0xf0, 0xe0];
@@ -101,6 +103,13 @@ impl Broker {
         if publish.retain && !self.may_retain(version) {
             let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
             return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
+        }
+        if publish.qos > 0 && self.session(sender).is_some_and(|s| s.held.len() >= ANSWERS_HELD_MAX) {
+            let error = DecodeError::with(
+                ReasonCode::ReceiveMaximumExceeded,
+                "more messages without an answer than there are Packet Identifiers",
+            );
+            return self.on_bad_packet(now, id, error);
         }
         let changes_before = self.journal.last();
         if publish.qos == 2 {

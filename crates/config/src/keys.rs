@@ -88,6 +88,12 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
          messages. What goes first when it is too much is told in docs/limits.md.";
     seen_packets_max: u32 = Whole(200_000), Kind::Whole { min: 1_000, max: 10_000_000 },
         "Mesh packets remembered to recognise further copies.";
+    persistence: bool = Flag(true), Kind::Flag,
+        "Whether sessions of absent clients, the messages that wait for them, Wills and retained messages survive a \
+         restart. Without it they live in memory only.";
+    unkept_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
+        "Changes to those that may wait for a slow disk. Beyond that messages for absent clients are refused, and so \
+         are subscriptions and sessions that are to be kept.";
     sys_interval_s: u16 = Whole(10), Kind::Whole { min: 0, max: 3_600 },
         "How often the broker tells of itself on `$SYS/#`, in seconds; 0 for never.";
 }

@@ -37,6 +37,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("mqtt.topic_levels_max", &["8", "1024"], &["7", "1025"]),
     ("mqtt.topic_alias_maximum", &["0", "65535"], &["-1", "65536"]),
     ("mqtt.subscriptions_max", &["1", "100000"], &["0", "100001"]),
+    ("mqtt.persistence", &["true", "false"], &["1", "'true'"]),
+    ("mqtt.unkept_max", &["100", "10000000"], &["99", "10000001"]),
     ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
     ("mqtt.retained_bytes_max", &["0", "1099511627776"], &["-1", "1099511627777"]),
     ("mqtt.sessions_max", &["1", "10000000"], &["0", "10000001"]),
