@@ -105,12 +105,17 @@ impl Broker {
         if self.options.lab {
             return Ok(Principal::Lab);
         }
-        let is_loopback = self.connections.get(id.index()).is_some_and(|c| c.address.is_loopback());
+        let Some(connection) = self.connections.get(id.index()) else { return Err(Refusal::NoCredential) };
+        let rules = self.entrances.rules(connection.listener);
         let offer = Offer {
             client_id: connect.client_id,
             username: connect.username,
             password: connect.password,
-            is_loopback,
+            may_be_guest: rules.allows_guests && connection.address.is_loopback(),
+            certificate_name: connection
+                .certificate_name
+                .as_deref()
+                .filter(|_| rules.certificate_is_credential),
         };
         admit(&self.options.directory, &self.options.token_key, offer)
     }
@@ -119,7 +124,7 @@ impl Broker {
         self.counters.authentication_failed += 1;
         let reason = match refusal {
             Refusal::NoCredential => ReasonCode::NotAuthorized,
-            Refusal::Credential(_) => {
+            Refusal::Credential(_) | Refusal::OtherName => {
                 self.note_wrong_credential(now, id, connect.username);
                 ReasonCode::BadUserNameOrPassword
             }
@@ -208,7 +213,8 @@ impl Broker {
         let keep_alive_s = connect.keep_alive_s.min(limits.keep_alive_max_s);
         // A client without Keep Alive is held to the longest one, or a dead connection would stay for ever.
         let granted_s = if connect.keep_alive_s == 0 { limits.keep_alive_max_s } else { keep_alive_s };
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
+        let packet_bytes_max = self.entrances.rules(connection.listener).packet_bytes_max;
         connection.session = Some(session_id);
         connection.patience_ms = u64::from(granted_s) * 1500;
         let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
@@ -217,7 +223,7 @@ impl Broker {
         self.watch_connection(id);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
-            (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
+            (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(packet_bytes_max)),
         ];
         if limits.topic_alias_maximum > 0 {
             told.push((id::TOPIC_ALIAS_MAXIMUM, Value::TwoBytes(limits.topic_alias_maximum)));

@@ -39,6 +39,7 @@ impl Broker {
             }
         }
         let Some(connection) = self.connections.try_remove(id.index()) else { return };
+        self.entrances.leave(connection.listener, connection.address);
         self.gate.leave(connection.address);
         let Some(session_id) = connection.session else { return };
         let Some(session) = self.session(session_id) else { return };

@@ -76,13 +76,23 @@ impl Broker {
         self.memory.counted > max
     }
 
-    /// Whether a connection may be opened from this address.
-    pub(crate) fn has_room_for(&mut self, now: Now, address: std::net::IpAddr) -> bool {
+    /// Whether a connection may be opened; it counts from then on.
+    pub(crate) fn has_room_for(&mut self, now: Now, origin: &crate::Origin) -> bool {
         let refused = match self.is_out_of_memory() {
             true => Err(Reached::MemoryRefused),
-            false => self.gate.enter(now.mono_ms, address, self.connections.len(), &self.options.limits),
+            false => {
+                self.gate.enter(now.mono_ms, origin.address, self.connections.len(), &self.options.limits)
+            }
         };
-        refused.inspect_err(|reached| self.counters.reached.add(*reached)).is_ok()
+        if let Err(reached) = refused {
+            self.counters.reached.add(reached);
+            return false;
+        }
+        let is_in = self.entrances.enter(origin);
+        if !is_in {
+            self.gate.leave(origin.address);
+        }
+        is_in
     }
 
     /// Whether a message may be retained: there is memory for it.

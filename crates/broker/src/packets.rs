@@ -33,7 +33,8 @@ impl Broker {
                 return bytes.len();
             };
             let has_session = connection.session.is_some();
-            let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
+            let packet_bytes_max = self.entrances.rules(connection.listener).packet_bytes_max;
+            let bytes_max = if has_session { packet_bytes_max } else { limits.connect_bytes_max };
             let expected: &[u8] =
                 if connection.sign_in.is_some() { &SIGN_IN_HEADERS } else { &[CONNECT_HEADER] };
             if !has_session && bytes.get(used).is_some_and(|first| !expected.contains(first)) {
