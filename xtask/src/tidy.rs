@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     pure("mqtt", 1),
     pure("mesh", 1),
     pure("directory", 1),
+    pure("doorway", 1),
     pure("policy", 2),
     pure("city", 2),
     pure("record", 3),
@@ -32,6 +33,7 @@ const LAYERS: &[Layer] = &[
     pure("broker", 4),
     edge("history", 4),
     pure("storm", 5),
+    edge("session-store", 5),
     edge("web", 5),
     edge("server", 6),
     edge("backhaul", 7),
@@ -60,6 +62,7 @@ const PURE_MAY_USE: &[&str] = &[
     "slab",
     "smallvec",
     "subtle",
+    "tungstenite",
     "zeroize",
 ];
 
