@@ -13,6 +13,7 @@ use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
 
+use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::core_loop::{Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
@@ -104,6 +105,7 @@ pub struct Running {
     doorman: DoormanHandle,
     doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
     certificates: Option<CertificateKeeper>,
+    acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
@@ -178,11 +180,22 @@ fn run(
         doorman: doorman_handle,
         doorman_thread: None,
         certificates: None,
+        acme: Vec::new(),
         recorder: None,
         keeper: None,
         pages: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
+    // it, and the others read it when it is there. Only the one that asks nothing of clients can show proofs.
+    let mut obtained: Vec<&AcmeSettings> = Vec::new();
+    for tls in certificates.iter().filter(|tls| tls.asks_nothing()).chain(&certificates) {
+        if let Some(acme) = tls.acme().filter(|acme| !obtained.contains(acme)) {
+            obtained.push(acme);
+            let keeper = AcmeKeeper::start(acme.clone(), tls.clone());
+            running.acme.push(keeper.map_err(StartError::System)?);
+        }
+    }
     if !certificates.is_empty() {
         let keeper = CertificateKeeper::start(certificates);
         running.certificates = Some(keeper.map_err(StartError::System)?);
@@ -294,6 +307,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.certificates = None;
+        self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
