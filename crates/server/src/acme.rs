@@ -309,7 +309,7 @@ impl<'a> Proofs<'a> {
                 let mut parameters = rcgen::CertificateParams::new([name.to_owned()])?;
                 parameters.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
                 let certificate = parameters.self_signed(&key)?;
-                let certified = crate::tls::certified(vec![certificate.der().clone()], key.into());
+                let certified = crate::tls::proof(certificate.der().clone(), key.into());
                 let certified = certified
                     .map_err(|_| AcmeError::Refused("the certificate of the proof cannot be used"))?;
                 certificates.insert(name.to_owned(), Arc::new(certified));

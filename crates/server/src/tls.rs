@@ -131,7 +131,15 @@ impl SharedTls {
         }
         *seen = found;
         drop(seen);
-        self.renew();
+        match self.renew() {
+            Ok(()) => {
+                let (certificate, _) = self.0.settings.certificate.files();
+                tracing::info!(file = %certificate.display(), "the certificate was read again");
+            }
+            Err(error) => {
+                tracing::error!(%error, "the changed certificate is not used, the old one stays in force");
+            }
+        }
     }
 
     /// Shows these certificates to an authority that asks by tls-alpn-01. (RFC 8737)
@@ -140,23 +148,16 @@ impl SharedTls {
         let is_same = shown.is_empty() && proofs.is_empty();
         *shown = proofs;
         drop(shown);
-        if !is_same {
-            self.renew();
+        if !is_same && let Err(error) = self.renew() {
+            tracing::error!(%error, "the authority cannot be shown what it asks for");
         }
     }
 
-    fn renew(&self) {
+    fn renew(&self) -> Result<(), TlsError> {
         let proofs = self.0.proofs.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (certificate, _) = self.0.settings.certificate.files();
-        match load(&self.0.settings, &proofs) {
-            Ok(config) => {
-                *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                tracing::info!(file = %certificate.display(), "the certificate was read again");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the changed certificate is not used, the old one stays in force");
-            }
-        }
+        let config = load(&self.0.settings, &proofs)?;
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 
     /// Whether no client is asked for a certificate; an ACME authority has none.
@@ -234,7 +235,7 @@ fn load(settings: &TlsSettings, proofs: &Proofs) -> Result<Arc<ServerConfig>, Tl
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let usual = Arc::new(certified(chain, key).map_err(|e| unusable(&e))?);
+    let usual = Arc::new(CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?);
     let mut config = if proofs.is_empty() {
         builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(usual)))
     } else {
@@ -248,12 +249,14 @@ fn load(settings: &TlsSettings, proofs: &Proofs) -> Result<Arc<ServerConfig>, Tl
     Ok(Arc::new(config))
 }
 
-/// A certificate with its key, which must fit.
-pub(crate) fn certified(
-    chain: Vec<CertificateDer<'static>>,
+/// A certificate that is only shown as a proof. Its key is not checked against it, because the check refuses what makes
+/// it a proof: an extension that is critical and known to authorities only.
+pub(crate) fn proof(
+    certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, rustls::Error> {
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
+    let key = ring::default_provider().key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(vec![certificate], key))
 }
 
 /// The protocol that an authority asks in.
