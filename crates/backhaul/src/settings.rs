@@ -31,6 +31,20 @@ pub fn limits(config: &Config) -> broker::Limits {
         topic_alias_maximum: mqtt.topic_alias_maximum,
         subscriptions_max: mqtt.subscriptions_max as usize,
         retained_max: mqtt.retained_max as usize,
+        sessions_max: mqtt.sessions_max as usize,
+        connect_bytes_max: mqtt.connect_bytes_max,
+        seen_packets_max: mqtt.seen_packets_max as usize,
+        connections_per_address_max: mqtt.connections_per_address_max,
+        connections_per_credential_max: mqtt.connections_per_credential_max,
+        connects_per_second_max: mqtt.connects_per_second_max,
+        connects_per_address_per_minute_max: mqtt.connects_per_address_per_minute_max,
+        topic_bytes_max: mqtt.topic_bytes_max as usize,
+        subscriptions_total_max: mqtt.subscriptions_total_max as usize,
+        retained_bytes_max: mqtt.retained_bytes_max as usize,
+        partial_bytes_max: mqtt.partial_bytes_max as usize,
+        memory_bytes_max: mqtt.memory_bytes_max as usize,
+        sign_in_free_tries: mqtt.sign_in_free_tries,
+        unkept_changes_max: mqtt.unkept_max as usize,
         sys_interval_s: mqtt.sys_interval_s,
         ..broker::Limits::default()
     }
@@ -147,6 +161,12 @@ pub fn lab_limits() -> broker::Limits {
         topic_levels_max: 1_000,
         subscriptions_max: 100_000,
         retained_max: 1_000_000,
+        connects_per_second_max: u32::MAX,
+        topic_bytes_max: 65_535,
+        subscriptions_total_max: 10_000_000,
+        retained_bytes_max: usize::MAX,
+        partial_bytes_max: usize::MAX,
+        memory_bytes_max: usize::MAX,
         ..broker::Limits::default()
     }
 }

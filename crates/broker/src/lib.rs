@@ -9,16 +9,19 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod gate;
 mod holdings;
 mod journal;
 mod keep;
 mod limits;
+mod memory;
 mod message;
 mod observe;
 mod origin;
 mod outbox;
 mod packets;
 mod publish;
+mod reached;
 mod reason;
 mod repeat;
 mod retained;
@@ -26,6 +29,7 @@ mod route_cache;
 mod session;
 mod shared;
 mod sign_in;
+mod sign_in_wait;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
@@ -53,6 +57,7 @@ pub use limits::Limits;
 pub use message::Message;
 pub use origin::{ListenerRules, ListenerSnapshot, Origin};
 pub use outbox::Outbox;
+pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
@@ -98,6 +103,9 @@ pub struct Options {
 pub struct Broker {
     options: Options,
     entrances: origin::Entrances,
+    gate: gate::Gate,
+    memory: memory::Memory,
+    sign_in_waits: sign_in_wait::SignInWaits,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
     by_client_id: BTreeMap<Arc<str>, SessionId>,
@@ -143,12 +151,15 @@ impl Broker {
         let limits = &options.limits;
         Self {
             entrances: origin::Entrances::new(vec![ListenerRules::of(limits, "mqtt")]),
+            gate: Default::default(),
+            memory: Default::default(),
+            sign_in_waits: sign_in_wait::SignInWaits::new(limits.sign_in_free_tries),
             connections: Slab::new(),
             sessions: Slab::new(),
             by_client_id: BTreeMap::new(),
             subscriptions: Default::default(),
             shared: Default::default(),
-            retained: retained::Retained::new(limits.retained_max),
+            retained: retained::Retained::bounded(limits.retained_max, limits.retained_bytes_max),
             sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
@@ -191,8 +202,7 @@ impl Broker {
     pub fn open(&mut self, now: Now, origin: impl Into<Origin>) -> Option<ConnectionId> {
         let origin = origin.into();
         let is_allowed = !self.options.lab || origin.address.is_loopback();
-        let has_room = self.connections.len() < self.options.limits.connections_max;
-        if !is_allowed || !has_room || !self.entrances.enter(&origin) {
+        if !is_allowed || !self.has_room_for(now, &origin) {
             self.counters.connections_refused += 1;
             return None;
         }
@@ -209,20 +219,19 @@ impl Broker {
         let Some(connection) = self.connection(id) else { return };
         if connection.partial.is_empty() {
             let used = self.take_packets(now, id, bytes);
-            if let Some(connection) = self.connection(id) {
-                connection.partial.extend_from_slice(&bytes[used..]);
+            if used < bytes.len() {
+                self.keep_partial(id, bytes[used..].to_vec(), bytes.len() - used);
             }
         } else {
             let mut buffered = std::mem::take(&mut connection.partial);
             buffered.extend_from_slice(bytes);
             let used = self.take_packets(now, id, &buffered);
             buffered.drain(..used);
-            if let Some(connection) = self.connection(id)
-                && !buffered.is_empty()
-            {
-                connection.partial = buffered;
+            if !buffered.is_empty() {
+                self.keep_partial(id, buffered, bytes.len());
             }
         }
+        self.relieve_memory(now);
     }
 
     /// The Network Connection is gone.

@@ -12,12 +12,15 @@ use crate::connection::Connection;
 use crate::journal::Change;
 use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
+use crate::reached::Reached;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
 use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
 const CONNECT_HEADER: u8 = 0x10;
+/// A client that keeps to the rules cannot wait for more answers: each has a Packet Identifier of its own.
+const ANSWERS_HELD_MAX: usize = 65_535;
 /// First bytes of AUTH and DISCONNECT, which alone may come between a CONNECT that names an Authentication Method and
 /// CONNACK. [MQTT-3.1.2-30]
 const SIGN_IN_HEADERS: [u8; 2] = [0xf0, 0xe0];
@@ -92,14 +95,21 @@ impl Broker {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
-        if topic.split('/').count() > self.options.limits.topic_levels_max {
-            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
-            return self.on_bad_packet(now, id, error);
+        if let Some(why) = self.options.limits.why_not_topic(topic) {
+            self.counters.reached.add(Reached::Topic);
+            return self.on_bad_packet(now, id, DecodeError::with(ReasonCode::TopicNameInvalid, why));
         }
         let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
         if publish.retain && !self.may_retain(version) {
             let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
             return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
+        }
+        if publish.qos > 0 && self.session(sender).is_some_and(|s| s.held.len() >= ANSWERS_HELD_MAX) {
+            let error = DecodeError::with(
+                ReasonCode::ReceiveMaximumExceeded,
+                "more messages without an answer than there are Packet Identifiers",
+            );
+            return self.on_bad_packet(now, id, error);
         }
         let changes_before = self.journal.last();
         if publish.qos == 2 {
@@ -232,8 +242,11 @@ impl Broker {
         let start = out.len();
         packet(out, connection.version);
         self.counters.packets_out += 1;
-        self.counters.bytes_out += (out.len() - start) as u64;
+        let bytes = out.len() - start;
+        self.counters.bytes_out += bytes as u64;
+        self.memory.note(bytes);
         self.mark_dirty(id);
+        self.check_unread(id);
     }
 }
 

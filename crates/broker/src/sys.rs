@@ -107,12 +107,14 @@ const NUMBERS: [Number; 21] = [
 ];
 
 /// Topics below `$SYS/backhaul`: refusals and losses by name.
-const REFUSALS: [Number; 6] = [
+const REFUSALS: [Number; 8] = [
     ("connections/refused", |b| b.counters.connections_refused),
     ("connections/timed-out", |b| b.counters.timed_out),
     ("sign-ins/refused", |b| b.counters.authentication_failed),
     ("subscriptions/refused", |b| b.counters.subscriptions_refused),
     ("messages/unacknowledged", |b| b.counters.unacknowledged),
+    ("store/refused", |b| b.counters.unkept),
+    ("store/waiting", |b| b.journal.behind()),
     ("retained/refused", |b| b.retained.refused_total),
 ];
 
@@ -177,6 +179,9 @@ impl Broker {
         for (topic, number) in REFUSALS {
             let number = number(self);
             self.tell(now, format!("backhaul/{topic}"), number.to_string());
+        }
+        for (limit, number) in self.counters.reached.clone().iter() {
+            self.tell(now, format!("backhaul/limits/{limit}"), number.to_string());
         }
         for (reason, number) in MALFORMED_REASONS.into_iter().zip(self.counters.malformed) {
             let topic = format!("backhaul/packets/{}", reason.replace(' ', "-"));

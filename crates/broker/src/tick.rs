@@ -24,6 +24,8 @@ impl Broker {
         self.forget_expired_retained(now);
         self.tell_sys(now);
         self.go_on_where_there_is_room(now);
+        self.count_memory();
+        self.relieve_memory(now);
         self.spare_buffers.rest();
     }
 

@@ -60,6 +60,40 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
         "Subscriptions of one client.";
     retained_max: u32 = Whole(10_000), Kind::Whole { min: 0, max: 10_000_000 },
         "Retained messages kept in all.";
+    retained_bytes_max: u64 = Whole(67_108_864), Kind::Whole { min: 0, max: 1_099_511_627_776 },
+        "Topic and payload bytes of all retained messages.";
+    sessions_max: u32 = Whole(20_000), Kind::Whole { min: 1, max: 10_000_000 },
+        "Sessions kept, of connected and absent clients together.";
+    connect_bytes_max: u32 = Whole(8_192), Kind::Whole { min: 256, max: 1_048_576 },
+        "Largest CONNECT, in bytes: nobody who has not signed in makes the broker buffer more.";
+    connections_per_address_max: u32 = Whole(200), Kind::Whole { min: 1, max: 1_000_000 },
+        "Connections at a time from one address, or from one /64 of IPv6. Programs on this machine are exempt.";
+    connections_per_credential_max: u32 = Whole(100), Kind::Whole { min: 1, max: 1_000_000 },
+        "Clients connected at a time under one user name.";
+    connects_per_second_max: u32 = Whole(5_000), Kind::Whole { min: 1, max: 1_000_000 },
+        "New connections per second in the long run, and twice as many at once.";
+    connects_per_address_per_minute_max: u32 = Whole(240), Kind::Whole { min: 1, max: 1_000_000 },
+        "New connections per minute from one address. Programs on this machine are exempt.";
+    sign_in_free_tries: u32 = Whole(10), Kind::Whole { min: 1, max: 1_000_000 },
+        "Wrong passwords from one address, or for one user name, before the next try has to wait: a second, then \
+         twice as long each time, a minute at most. Who signed in before from the same address does not wait.";
+    topic_bytes_max: u32 = Whole(1_024), Kind::Whole { min: 64, max: 65_535 },
+        "Bytes that a topic or filter may have.";
+    subscriptions_total_max: u32 = Whole(200_000), Kind::Whole { min: 1, max: 100_000_000 },
+        "Subscriptions of all clients together.";
+    partial_bytes_max: u64 = Whole(67_108_864), Kind::Whole { min: 65_536, max: 1_099_511_627_776 },
+        "Bytes of packets whose rest has not arrived, of all connections together.";
+    memory_bytes_max: u64 = Whole(536_870_912), Kind::Whole { min: 1_048_576, max: 1_099_511_627_776 },
+        "Bytes held for clients in all: waiting messages, what is on its way to them, unfinished packets, retained \
+         messages. What goes first when it is too much is told in docs/limits.md.";
+    seen_packets_max: u32 = Whole(200_000), Kind::Whole { min: 1_000, max: 10_000_000 },
+        "Mesh packets remembered to recognise further copies.";
+    persistence: bool = Flag(true), Kind::Flag,
+        "Whether sessions of absent clients, the messages that wait for them, Wills and retained messages survive a \
+         restart. Without it they live in memory only.";
+    unkept_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
+        "Changes to those that may wait for a slow disk. Beyond that messages for absent clients are refused, and so \
+         are subscriptions and sessions that are to be kept.";
     sys_interval_s: u16 = Whole(10), Kind::Whole { min: 0, max: 3_600 },
         "How often the broker tells of itself on `$SYS/#`, in seconds; 0 for never.";
 }

@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, Limits, ListenerRules, Options};
+use broker::{Broker, Limits, ListenerRules, Now, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
+use session_store::{Keeper, News, SessionStore};
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
-use crate::core_loop::{Command, CoreHandle, CoreLoop, RecordSink};
+use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub preset: mesh::airtime::ModemPreset,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
+    /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
+    pub persistence: bool,
     /// The pages; `None` for none.
     pub pages: Option<PagesSettings>,
 }
@@ -64,6 +67,8 @@ pub enum StartError {
     Directory(StoreError),
     /// The history cannot be opened.
     History(history::Error),
+    /// The kept sessions cannot be opened.
+    Sessions(session_store::Error),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -86,6 +91,7 @@ impl fmt::Display for StartError {
             Self::Tls(error) => write!(f, "{error}"),
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
+            Self::Sessions(error) => write!(f, "{error}"),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -107,6 +113,7 @@ pub struct Running {
     certificates: Option<CertificateKeeper>,
     acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
+    sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
 }
@@ -120,7 +127,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     if settings.lab {
         entrances.check_inherited()?;
         let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
-        let (running, _) = run(&settings, entrances, options, Box::new(|_: Record| {}))?;
+        let broker = Broker::new(options).with_listeners(settings.rules());
+        let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
         return Ok(running);
     }
     let web = settings.pages.as_ref().map(|pages| {
@@ -141,10 +149,13 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
-    let (mut running, handle) = run(&settings, entrances, options, sink)?;
+    let mut broker = Broker::new(options).with_listeners(settings.rules());
+    let (sessions, changes) = start_keeper(&settings, &mut broker, bell.clone())?;
+    let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
     running.recorder = recorder;
+    running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
     if let Some((listener, tls)) = web {
@@ -158,18 +169,14 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
 fn run(
     settings: &Settings,
     entrances: Entrances,
-    options: Options,
-    sink: RecordSink,
+    broker: Broker,
+    records: RecordSink,
+    changes: ChangeSink,
 ) -> Result<(Running, CoreHandle), StartError> {
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
-    let (mut core, handle) = CoreLoop::new(
-        plain,
-        Broker::new(options).with_listeners(settings.rules()),
-        sink,
-        settings.stop_grace,
-    )
-    .map_err(StartError::System)?;
+    let (mut core, handle) =
+        CoreLoop::new(plain, broker, records, changes, settings.stop_grace).map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -182,6 +189,7 @@ fn run(
         certificates: None,
         acme: Vec::new(),
         recorder: None,
+        sessions: None,
         keeper: None,
         pages: None,
     };
@@ -221,6 +229,42 @@ fn start_recorder(
         batch.into_iter().for_each(|record| live.show(record));
     };
     Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
+}
+
+/// What survived the last run goes into the broker, and what changes from here on to the keeper's thread.
+fn start_keeper(
+    settings: &Settings,
+    broker: &mut Broker,
+    bell: DurableBell,
+) -> Result<(Option<Keeper>, ChangeSink), StartError> {
+    if !settings.persistence {
+        return Ok((None, Box::new(drop)));
+    }
+    let began = Instant::now();
+    let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The core's clock begins at 0.
+    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
+    let megabytes = store.bytes() / 1_000_000;
+    if megabytes > 20 {
+        tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");
+    }
+    let kept = store.load(now).map_err(StartError::Sessions)?;
+    let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
+    broker.restore(now, kept);
+    broker.catch_up(now);
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(sessions, retained, took_ms, "sessions and retained messages are back");
+    let told = move |news: News<'_>| match news {
+        News::Kept(change) => bell.tell(Command::Kept(change)),
+        News::Stalled(error) => {
+            tracing::error!(%error, "sessions and retained messages cannot be kept; acknowledgements wait");
+        }
+        News::Recovered => tracing::info!("sessions and retained messages are kept again"),
+    };
+    let keeper = Keeper::start(store, told).map_err(StartError::System)?;
+    let changes = Box::new(keeper.sender());
+    Ok((Some(keeper), changes))
 }
 
 /// Where the core's records go. Never blocks.
@@ -275,8 +319,8 @@ fn spawn(
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::System)
 }
 
-/// Tells the core what is durable. The recorder starts before the core exists, so the line is connected later; nothing
-/// can become durable before that.
+/// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
+/// they are given nothing before that.
 #[derive(Clone, Default)]
 struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
@@ -312,8 +356,9 @@ impl Drop for Running {
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
         finish("doorman", self.doorman_thread.take());
-        // After the core, so that its last records are stored.
+        // After the core, so that its last records and changes are stored.
         self.recorder = None;
+        self.sessions = None;
     }
 }
 

@@ -305,6 +305,8 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
             div { dt { "Messages in" } dd { (number(counters.messages_in)) } }
             div { dt { "Messages out" } dd { (number(counters.messages_out)) } }
             div { dt { "Dropped, slow readers" } dd { (number(counters.dropped)) } }
+            div { dt { "Waiting for the disk" } dd { (number(snapshot.unkept_changes)) } }
+            div { dt { "Refused, disk behind" } dd { (number(counters.unkept)) } }
             div { dt { "Sign-ins refused" } dd { (number(counters.authentication_failed)) } }
             div { dt { "Connections refused" } dd { (number(counters.connections_refused)) } }
             @for (reason, n) in DOOR_REASONS.iter().zip(counters.doors).filter(|(_, n)| *n > 0) {
@@ -315,6 +317,9 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
                 @if listener.refused > 0 {
                     div { dt { "Refused by " (listener.name) } dd { (number(listener.refused)) } }
                 }
+            }
+            @for (limit, n) in counters.reached.iter().filter(|(_, n)| *n > 0) {
+                div { dt { "Limit: " (limit) } dd { (number(n)) } }
             }
             div { dt { "Timed out" } dd { (number(counters.timed_out)) } }
             @for (reason, n) in malformed { div { dt { "Closed: " (reason) } dd { (number(n)) } } }
