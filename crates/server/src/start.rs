@@ -14,6 +14,7 @@ use history::{Recorder, RecorderOptions};
 use record::Record;
 use session_store::{Keeper, News, SessionStore};
 
+use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
@@ -110,6 +111,7 @@ pub struct Running {
     doorman: DoormanHandle,
     doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
     certificates: Option<CertificateKeeper>,
+    acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
@@ -185,12 +187,23 @@ fn run(
         doorman: doorman_handle,
         doorman_thread: None,
         certificates: None,
+        acme: Vec::new(),
         recorder: None,
         sessions: None,
         keeper: None,
         pages: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
+    // it, and the others read it when it is there. Only the one that asks nothing of clients can show proofs.
+    let mut obtained: Vec<&AcmeSettings> = Vec::new();
+    for tls in certificates.iter().filter(|tls| tls.asks_nothing()).chain(&certificates) {
+        if let Some(acme) = tls.acme().filter(|acme| !obtained.contains(acme)) {
+            obtained.push(acme);
+            let keeper = AcmeKeeper::start(acme.clone(), tls.clone());
+            running.acme.push(keeper.map_err(StartError::System)?);
+        }
+    }
     if !certificates.is_empty() {
         let keeper = CertificateKeeper::start(certificates);
         running.certificates = Some(keeper.map_err(StartError::System)?);
@@ -338,6 +351,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.certificates = None;
+        self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
