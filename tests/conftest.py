@@ -30,7 +30,7 @@ class Backhaul:
             stdout=self.output, stderr=subprocess.STDOUT)
         self.mqtt_port = int(self.wait_for_line(r"MQTT\s+127\.0\.0\.1:(\d+)", begin))
         if "--lab" not in self.arguments:
-            self.web_port = int(self.wait_for_line(r"Pages\s+http://127\.0\.0\.1:(\d+)", begin))
+            self.web_port = int(self.wait_for_line(r"Pages\s+https?://127\.0\.0\.1:(\d+)", begin))
             self.web = f"http://127.0.0.1:{self.web_port}"
 
     def text(self, begin=0):

@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     pure("mqtt", 1),
     pure("mesh", 1),
     pure("directory", 1),
+    pure("doorway", 1),
     pure("policy", 2),
     pure("city", 2),
     pure("record", 3),
@@ -61,6 +62,7 @@ const PURE_MAY_USE: &[&str] = &[
     "slab",
     "smallvec",
     "subtle",
+    "tungstenite",
     "zeroize",
 ];
 

@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 use directory::{Command as DirectoryCommand, GatewayId};
 use serde_json::json;
 
-use crate::Outcome;
 use crate::credential_edit::{About, add, owner, write_credential};
 use crate::data_folder::Installation;
 use crate::existing_client::{self, Existing};
 use crate::node_setup::{NodeSetup, broker_address};
+use crate::{Outcome, settings};
 
 const ROLE: &str = "gateway";
 
@@ -56,7 +56,7 @@ pub fn run(command: Command) -> Outcome {
 fn run_add(arguments: Add) -> Outcome {
     let config = arguments.installation.config()?;
     // Checked before anything is stored: a password must not be lost to a wrong option.
-    let address = broker_address(arguments.address.as_deref(), config.mqtt.listen.port())?;
+    let address = broker_address(arguments.address.as_deref(), settings::mqtt_port(&config))?;
     let mut store = arguments.installation.open_or_make(&config)?;
     let owner = owner(Some(arguments.owner), arguments.about.contact);
     let (applied, token) = add(&mut store, |token| DirectoryCommand::AddGateway {

@@ -11,7 +11,7 @@ use config::Config;
 use config::keys::LogLevel;
 use directory_store::Store;
 use history::RecorderOptions;
-use server::{PagesSettings, Running};
+use server::{PagesSettings, Running, ServiceNotice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -60,32 +60,50 @@ pub fn run(arguments: Arguments) -> Outcome {
     // Before the server opens its port: whoever interrupts it early still gets an orderly end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let demo = if arguments.demo { Some(simulate::Demo::prepare(&data)?) } else { None };
-    let running = server::start(server_settings(&arguments, &config, &data))?;
-    greet(&arguments, &running, &data)?;
-    let city = demo.map(|demo| demo.run(running.mqtt_address, arguments.demo_speed)).transpose()?;
+    let settings = server::Settings {
+        inherited: server::inherited_sockets()?,
+        ..server_settings(&arguments, &config, &data)
+    };
+    server::raise_limit(settings.limits.connections_max);
+    let running = server::start(settings)?;
+    greet(&arguments, &config, &running, &data)?;
+    let plain = running.listeners.iter().find(|listener| listener.is_plain).map(|listener| listener.address);
+    let city = demo.zip(plain).map(|(demo, address)| demo.run(address, arguments.demo_speed)).transpose()?;
+    let notice = ServiceNotice::ready(running.core.clone())?;
     signals.forever().next();
-    tracing::info!("stopping");
+    tracing::info!("stopping; a second signal ends the program at once");
+    std::thread::spawn(move || {
+        signals.forever().next();
+        tracing::warn!("ended without a goodbye");
+        std::process::exit(1);
+    });
+    drop(notice);
     drop(city);
     running.stop();
     Ok(ExitCode::SUCCESS)
 }
 
 fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> server::Settings {
-    let mut mqtt_listen = arguments.mqtt_listen.unwrap_or(config.mqtt.listen);
+    let limits = if arguments.lab { settings::lab_limits() } else { settings::limits(config) };
+    let mut config = config.clone();
+    config.mqtt.listen = arguments.mqtt_listen.or(config.mqtt.listen);
+    let mut listeners = settings::listeners(&config, &limits, data);
     if arguments.lab {
         // The plain-broker profile has no sign-in, so nobody else may reach it.
-        mqtt_listen.set_ip(Ipv4Addr::LOCALHOST.into());
+        listeners.iter_mut().for_each(|listener| listener.address.set_ip(Ipv4Addr::LOCALHOST.into()));
     }
     let public_channels =
         config.channels.iter().filter(|c| c.public).map(|c| c.name.as_str().into()).collect();
     server::Settings {
         data: data.to_owned(),
-        mqtt_listen,
+        listeners,
+        inherited: Vec::new(),
+        stop_grace: Duration::from_secs(u64::from(config.mqtt.stop_grace_s)),
         lab: arguments.lab,
-        limits: if arguments.lab { settings::lab_limits() } else { settings::limits(config) },
-        policy: settings::policy(config),
-        keyring: settings::keyring(config),
-        preset: settings::preset(config),
+        limits,
+        policy: settings::policy(&config),
+        keyring: settings::keyring(&config),
+        preset: settings::preset(&config),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,
@@ -95,6 +113,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         persistence: config.mqtt.persistence && !arguments.lab,
         pages: Some(PagesSettings {
             listen: arguments.web_listen.unwrap_or(config.web.listen),
+            tls: config.web.tls.then(|| settings::tls(&config, data)),
             mesh_name: config.mesh.name.clone(),
             public_url: config.web.public_url.clone(),
             is_demo: arguments.demo,
@@ -104,10 +123,16 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
 }
 
 /// Says where to look, and once how to become the operator.
-fn greet(arguments: &Arguments, running: &Running, data: &Path) -> Outcome {
+fn greet(arguments: &Arguments, config: &Config, running: &Running, data: &Path) -> Outcome {
     let mut out = std::io::stdout().lock();
     writeln!(out, "Backhaul {}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "  MQTT   {}", running.mqtt_address)?;
+    for listener in &running.listeners {
+        if listener.is_plain {
+            writeln!(out, "  MQTT   {}", listener.address)?;
+        } else {
+            writeln!(out, "  {}   {} ({})", listener.kind, listener.address, listener.name)?;
+        }
+    }
     if arguments.lab {
         writeln!(out, "  plain-broker profile: this machine only, no sign-in, no mesh policy, nothing kept")?;
         return Ok(ExitCode::SUCCESS);
@@ -115,7 +140,9 @@ fn greet(arguments: &Arguments, running: &Running, data: &Path) -> Outcome {
     let pages = running.web_address.map_or(String::new(), |address| {
         let host =
             if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
-        format!("http://{host}:{}", address.port())
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let scheme = if config.web.tls { "https" } else { "http" };
+        format!("{scheme}://{host}:{}", address.port())
     });
     writeln!(out, "  Pages  {pages}/")?;
     writeln!(out, "  Data   {}", data.display())?;

@@ -1,12 +1,17 @@
 //! From the configuration to what the server is started with.
 
+use std::path::Path;
+
+use broker::ListenerRules;
 use config::Config;
-use config::keys::Disposition;
+use config::keys::{Disposition, Listener, ListenerKind, ProxyProtocol};
+use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use policy::decision::Verdict;
 use policy::rule::{RULES, RuleState};
+use server::{CertificateSource, ClientCertificates, ListenerSettings, ProxySettings, TlsSettings};
 
 /// The broker's limits.
 pub fn limits(config: &Config) -> broker::Limits {
@@ -25,9 +30,96 @@ pub fn limits(config: &Config) -> broker::Limits {
         subscriptions_max: mqtt.subscriptions_max as usize,
         retained_max: mqtt.retained_max as usize,
         unkept_changes_max: mqtt.unkept_max as usize,
+        sessions_max: mqtt.sessions_max as usize,
+        connect_bytes_max: mqtt.connect_bytes_max,
+        seen_packets_max: mqtt.seen_packets_max as usize,
+        connections_per_address_max: mqtt.connections_per_address_max,
+        connections_per_credential_max: mqtt.connections_per_credential_max,
+        connects_per_second_max: mqtt.connects_per_second_max,
+        connects_per_address_per_minute_max: mqtt.connects_per_address_per_minute_max,
+        topic_bytes_max: mqtt.topic_bytes_max as usize,
+        subscriptions_total_max: mqtt.subscriptions_total_max as usize,
+        retained_bytes_max: mqtt.retained_bytes_max as usize,
+        partial_bytes_max: mqtt.partial_bytes_max as usize,
+        memory_bytes_max: mqtt.memory_bytes_max as usize,
+        sign_in_free_tries: mqtt.sign_in_free_tries,
         sys_interval_s: mqtt.sys_interval_s,
         ..broker::Limits::default()
     }
+}
+
+/// Where gateways connect by TCP, as far as the configuration tells.
+pub fn mqtt_port(config: &Config) -> u16 {
+    let plain = config.listeners.iter().find(|l| l.kind == ListenerKind::Tcp).map(|l| l.address);
+    config.mqtt.listen.or(plain).map_or(1883, |address| address.port())
+}
+
+/// The ways in for MQTT: `mqtt.listen` first, then the list.
+pub fn listeners(config: &Config, limits: &broker::Limits, data: &Path) -> Vec<ListenerSettings> {
+    let simple =
+        config.mqtt.listen.map(|address| ListenerSettings::tcp(address, ListenerRules::of(limits, "mqtt")));
+    let further = config.listeners.iter().map(|listener| one_listener(config, listener, limits, data));
+    simple.into_iter().chain(further).collect()
+}
+
+fn one_listener(
+    config: &Config,
+    listener: &Listener,
+    limits: &broker::Limits,
+    data: &Path,
+) -> ListenerSettings {
+    let usual = ListenerRules::of(limits, &listener.name);
+    let timeout_ms = listener.connect_timeout_s.map(|s| u64::from(s) * 1000);
+    let is_websocket = matches!(listener.kind, ListenerKind::Ws | ListenerKind::Wss);
+    let rules = ListenerRules {
+        connections_max: listener.max_connections.map_or(usual.connections_max, |max| max as usize),
+        connections_per_address_max: listener.connections_per_address,
+        packet_bytes_max: listener.max_packet_size.unwrap_or(usual.packet_bytes_max),
+        connect_timeout_ms: timeout_ms.unwrap_or(usual.connect_timeout_ms),
+        // A page of any site, opened in a browser on this machine, can open a WebSocket to it.
+        allows_guests: listener.guests && !is_websocket,
+        certificate_is_credential: listener.certificate_is_credential,
+        ..usual
+    };
+    let versions = match listener.proxy_protocol {
+        ProxyProtocol::Off => None,
+        ProxyProtocol::V1 => Some(Versions::One),
+        ProxyProtocol::V2 => Some(Versions::Two),
+        ProxyProtocol::Any => Some(Versions::Any),
+    };
+    ListenerSettings {
+        address: listener.address,
+        proxy: versions.map(|versions| ProxySettings { versions, from: listener.proxy_from.clone() }),
+        tls: listener.is_tls().then(|| listener_tls(config, listener, data)),
+        is_websocket,
+        rules,
+    }
+}
+
+fn listener_tls(config: &Config, listener: &Listener, data: &Path) -> TlsSettings {
+    let own = listener.certificate.clone().zip(listener.key.clone());
+    let clients = match (listener.client_certificates, listener.client_ca.clone()) {
+        (config::keys::ClientCertificates::Optional, Some(file)) => ClientCertificates::Optional(file),
+        (config::keys::ClientCertificates::Required, Some(file)) => ClientCertificates::Required(file),
+        // The configuration is not accepted without a file.
+        (_, _) => ClientCertificates::Off,
+    };
+    match own {
+        Some((certificate, key)) => {
+            TlsSettings { certificate: CertificateSource::Files { certificate, key }, clients }
+        }
+        None => TlsSettings { clients, ..tls(config, data) },
+    }
+}
+
+/// TLS with the certificate of `[tls]`, and no questions to clients.
+pub fn tls(config: &Config, data: &Path) -> TlsSettings {
+    let files = config.tls.certificate.clone().zip(config.tls.key.clone());
+    let certificate = match files {
+        Some((certificate, key)) => CertificateSource::Files { certificate, key },
+        None => CertificateSource::SelfMade { folder: data.join("tls"), names: config.tls.names.clone() },
+    };
+    TlsSettings { certificate, clients: ClientCertificates::Off }
 }
 
 /// The limits of the plain-broker profile: conformance suites and load generators keep more in flight than a mesh does.
@@ -45,6 +137,12 @@ pub fn lab_limits() -> broker::Limits {
         topic_levels_max: 1_000,
         subscriptions_max: 100_000,
         retained_max: 1_000_000,
+        connects_per_second_max: u32::MAX,
+        topic_bytes_max: 65_535,
+        subscriptions_total_max: 10_000_000,
+        retained_bytes_max: usize::MAX,
+        partial_bytes_max: usize::MAX,
+        memory_bytes_max: usize::MAX,
         ..broker::Limits::default()
     }
 }

@@ -32,14 +32,16 @@ pub struct Uplink {
     pub text_len: usize,
 }
 
-impl Composer {
+impl Default for Composer {
     /// A composer for LongFast with the published default key.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let key = ChannelKey::default_key();
         let hash = key.channel_hash("LongFast", false);
         Self { key, hash, data: Vec::new(), packet: Vec::new(), envelope: Vec::new() }
     }
+}
 
+impl Composer {
     /// Composes an envelope into `envelope`.
     pub fn compose(&mut self, uplink: &Uplink) {
         self.data.clear();
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_composed_is_read_as_a_packet_with_consent() {
-        let mut composer = Composer::new();
+        let mut composer = Composer::default();
         composer.compose(&Uplink {
             gateway: 0xa500_0001,
             from: 0x1000_0002,

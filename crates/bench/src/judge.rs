@@ -14,9 +14,9 @@ use policy::principal::Principal;
 use policy::settings::Settings;
 use policy::uplink::{Uplink, decide_uplink};
 
-use crate::Failure;
 use crate::allocations;
-use crate::statistics::Spread;
+use bench::Failure;
+use bench::statistics::Spread;
 
 /// The costs found.
 pub struct Costs {

@@ -1,36 +1,26 @@
-//! Backhaul's measurements, in one run: judging an envelope, storing a reception, and the broker next to mosquitto.
-//! Not part of the product. `bench/README.md` says how to read the numbers.
+//! What an envelope and a reception cost: judging one, storing one. `bench/README.md` says how to read the numbers;
+//! `versus` compares the whole broker with others.
 
 mod allocations;
-mod compare;
-mod envelope;
 mod judge;
-mod load;
-mod process;
-mod statistics;
 mod store;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use bench::{Failure, machine};
 use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counted = allocations::Counted;
 
-/// Anything that keeps a measurement from being made.
-type Failure = Box<dyn std::error::Error>;
-
 /// Measures Backhaul and prints what it found.
 #[derive(Parser)]
 struct Arguments {
-    /// Under a minute: shorter runs, fewer receptions
+    /// A few seconds: shorter runs, fewer receptions
     #[arg(long)]
     quick: bool,
-    /// Only the end-to-end work whose name contains this
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
 }
 
 fn main() -> ExitCode {
@@ -46,11 +36,8 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("no repository root")?;
-    // First, so that a missing program is told at once.
-    let programs = process::Programs::find(root)?;
     let quick = arguments.quick;
-    println!("Machine: {}", process::machine()?);
-    println!("Compared with: {}\n", programs.mosquitto_version()?);
+    println!("Machine: {}\n", machine::describe()?);
 
     let judged = judge::measure(root, Duration::from_secs(if quick { 1 } else { 4 }))?;
     println!(
@@ -79,18 +66,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         stored.payload_bytes_each
     );
 
-    let durations = compare::Durations {
-        warm_up: Duration::from_millis(if quick { 100 } else { 500 }),
-        measured: Duration::from_millis(if quick { 400 } else { 3_000 }),
-        rounds: 3,
-    };
-    println!(
-        "End to end, {} rounds of {:.1} s, {}-byte payloads, MQTT 3.1.1 on loopback, median (min–max):\n",
-        durations.rounds,
-        durations.measured.as_secs_f64(),
-        load::PAYLOAD_BYTES
-    );
-    println!("{}", compare::compare(&programs, &durations, &arguments.only)?);
     println!("Took {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
 }

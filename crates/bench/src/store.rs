@@ -12,9 +12,9 @@ use policy::settings::Settings;
 use policy::uplink::{Uplink as Judged, decide_uplink};
 use record::{Consent, KeyClass, PacketSummary, Reception, Record};
 
-use crate::Failure;
-use crate::envelope::{Composer, FIRST_GATEWAY, Uplink, gateway_id};
-use crate::process;
+use bench::Failure;
+use bench::envelope::{Composer, FIRST_GATEWAY, Uplink, gateway_id};
+use bench::machine;
 
 /// The costs found.
 pub struct Costs {
@@ -50,10 +50,10 @@ pub fn measure(receptions: usize) -> Result<Costs, Failure> {
         let count = BATCH.min(receptions - stored);
         let batch: Vec<Record> = (0..count).map(|i| maker.reception(stored + i)).collect();
         payload_bytes += batch.iter().map(payload_len).sum::<usize>();
-        let (started, cpu_before) = (Instant::now(), process::thread_cpu()?);
+        let (started, cpu_before) = (Instant::now(), machine::thread_cpu()?);
         writer.append(&batch)?;
         wall += started.elapsed();
-        cpu += process::thread_cpu()? - cpu_before;
+        cpu += machine::thread_cpu()? - cpu_before;
         stored += count;
     }
     drop(writer);
@@ -102,7 +102,7 @@ impl Maker {
             (number, id.as_str().into(), format!("gw-{}", &id[1..]).into(), topic.into())
         });
         Self {
-            composer: Composer::new(),
+            composer: Composer::default(),
             keyring,
             settings: Settings::default(),
             seen: SeenPackets::new(600_000, 1000, 7),

@@ -10,12 +10,16 @@ use policy::principal::Principal;
 use policy::response::response_topic;
 use record::ConnectionWhat;
 
+use crate::reached::Reached;
 use crate::reason::Explains;
 use crate::session::{Session, SessionId};
 use crate::sign_in::METHOD;
 use crate::topic_alias::OutgoingAliases;
 use crate::will::Will;
 use crate::{Broker, ConnectionId, Limits, Now};
+
+/// For who signs in again too early after wrong passwords.
+pub(crate) const TRY_LATER: &str = "Too many wrong passwords: try again in a minute.";
 
 pub(crate) const fn version_text(version: Version) -> &'static str {
     match version {
@@ -37,6 +41,9 @@ impl Broker {
         connection.note_how_to_speak(connect.version, connect.properties);
         if let Some(method) = connect.properties.text(id::AUTHENTICATION_METHOD) {
             return self.begin_sign_in(now, id, method, connect, body);
+        }
+        if self.must_wait(now, id, connect.username) {
+            return self.refuse_connect(now, id, ReasonCode::ConnectionRateExceeded, TRY_LATER);
         }
         match self.admit_client(id, connect) {
             Ok(principal) => self.let_in(now, id, connect, principal, None),
@@ -66,6 +73,11 @@ impl Broker {
             const WHY: &str = "This server keeps no retained messages, so the Will cannot be one.";
             return self.refuse_connect(now, id, ReasonCode::RetainNotSupported, WHY); // [MQTT-3.2.2-13]
         }
+        let will_topic = connect.will.as_ref().map(|will| will.topic);
+        if let Some(why) = will_topic.and_then(|topic| self.options.limits.why_not_topic(topic)) {
+            self.counters.reached.add(Reached::Topic);
+            return self.refuse_connect(now, id, ReasonCode::TopicNameInvalid, why);
+        }
         let (client_id, is_assigned) = match connect.client_id {
             "" => (self.fresh_client_id(id), true),
             given => (given.into(), false),
@@ -75,8 +87,13 @@ impl Broker {
             const WHY: &str = "The disk of this server does not keep up, so no session can be kept.";
             return self.refuse_connect(now, id, ReasonCode::ServerBusy, WHY);
         }
-        match self.session_for(now, client_id, principal, connect.clean_start) {
+        if !self.has_room_under(&principal, &client_id) {
+            const WHY: &str = "As many clients are connected under this user name as may be.";
+            return self.refuse_connect(now, id, ReasonCode::QuotaExceeded, WHY);
+        }
+        match self.session_for(now, client_id, principal.clone(), connect.clean_start) {
             Ok((session, is_present)) => {
+                self.note_signed_in(now, id, &principal);
                 let opening = Opening { session, is_present, is_assigned, proof };
                 self.open_session(now, id, opening, connect);
             }
@@ -88,12 +105,17 @@ impl Broker {
         if self.options.lab {
             return Ok(Principal::Lab);
         }
-        let is_loopback = self.connections.get(id.index()).is_some_and(|c| c.address.is_loopback());
+        let Some(connection) = self.connections.get(id.index()) else { return Err(Refusal::NoCredential) };
+        let rules = self.entrances.rules(connection.listener);
         let offer = Offer {
             client_id: connect.client_id,
             username: connect.username,
             password: connect.password,
-            is_loopback,
+            may_be_guest: rules.allows_guests && connection.address.is_loopback(),
+            certificate_name: connection
+                .certificate_name
+                .as_deref()
+                .filter(|_| rules.certificate_is_credential),
         };
         admit(&self.options.directory, &self.options.token_key, offer)
     }
@@ -102,7 +124,10 @@ impl Broker {
         self.counters.authentication_failed += 1;
         let reason = match refusal {
             Refusal::NoCredential => ReasonCode::NotAuthorized,
-            Refusal::Credential(_) => ReasonCode::BadUserNameOrPassword,
+            Refusal::Credential(_) | Refusal::OtherName => {
+                self.note_wrong_credential(now, id, connect.username);
+                ReasonCode::BadUserNameOrPassword
+            }
         };
         let why = refusal.sentence();
         self.note_connection(now, id, connect.client_id.into(), ConnectionWhat::Refused(refusal.reason()));
@@ -159,6 +184,7 @@ impl Broker {
             self.end_session(now, existing);
         }
         if self.sessions.len() >= self.options.limits.sessions_max {
+            self.counters.reached.add(Reached::Sessions);
             return Err(FULL);
         }
         self.last_key.0 += 1;
@@ -187,7 +213,8 @@ impl Broker {
         let keep_alive_s = connect.keep_alive_s.min(limits.keep_alive_max_s);
         // A client without Keep Alive is held to the longest one, or a dead connection would stay for ever.
         let granted_s = if connect.keep_alive_s == 0 { limits.keep_alive_max_s } else { keep_alive_s };
-        let Some(connection) = self.connection(id) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|c| !c.is_closing) else { return };
+        let packet_bytes_max = self.entrances.rules(connection.listener).packet_bytes_max;
         connection.session = Some(session_id);
         connection.patience_ms = u64::from(granted_s) * 1500;
         let client_aliases = properties.number(id::TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
@@ -196,7 +223,7 @@ impl Broker {
         self.watch_connection(id);
         let mut told = vec![
             (id::RECEIVE_MAXIMUM, Value::TwoBytes(limits.receive_maximum)),
-            (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(limits.packet_bytes_max)),
+            (id::MAXIMUM_PACKET_SIZE, Value::FourBytes(packet_bytes_max)),
         ];
         if limits.topic_alias_maximum > 0 {
             told.push((id::TOPIC_ALIAS_MAXIMUM, Value::TwoBytes(limits.topic_alias_maximum)));

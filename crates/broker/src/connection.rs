@@ -1,9 +1,11 @@
 //! One Network Connection as the broker sees it: framing state, deadlines and bytes to write.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use mqtt::Version;
 
+use crate::origin::Origin;
 use crate::outbox::Outbox;
 use crate::session::SessionId;
 use crate::sign_in::SignIn;
@@ -29,6 +31,10 @@ impl SessionId {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub address: IpAddr,
+    /// Number of the listener it came through.
+    pub listener: u8,
+    /// Common name of its client certificate.
+    pub certificate_name: Option<Arc<str>>,
     /// Tells this connection from an earlier one with the same number.
     pub serial: u64,
     pub opened_ms: u64,
@@ -64,9 +70,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(address: IpAddr, now_ms: u64, serial: u64) -> Self {
+    pub fn new(origin: Origin, now_ms: u64, serial: u64) -> Self {
         Self {
-            address,
+            address: origin.address,
+            listener: origin.listener,
+            certificate_name: origin.certificate_name,
             serial,
             opened_ms: now_ms,
             last_packet_ms: now_ms,

@@ -2,14 +2,29 @@
 
 use policy::rule::RULES;
 
+use crate::reached::ReachedCounts;
+
 /// Why bytes from a client were not a control packet it may send.
 pub const MALFORMED_REASONS: [&str; 4] = ["malformed", "protocol error", "too large", "unsupported version"];
+
+/// Why a connection never came as far as its first control packet.
+pub const DOOR_REASONS: [&str; 5] = [
+    "too many half-open",
+    "handshake took too long",
+    "PROXY header refused",
+    "TLS failed",
+    "WebSocket failed",
+];
 
 /// Totals since the broker started.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// Connections turned away before a byte was read.
     pub connections_refused: u64,
+    /// Connections that failed before their first control packet, in the order of `DOOR_REASONS`.
+    pub doors: [u64; 5],
+    /// How often each limit was reached, by name.
+    pub reached: ReachedCounts,
     /// CONNECTs accepted.
     pub connected: u64,
     /// CONNECTs with a wrong, unknown or disabled credential, or none where one is needed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::journal::Change;
 use crate::message::Message;
+use crate::reached::Reached;
 use crate::session::{Identifiers, Queued, SessionId, packet_id_of};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
@@ -100,9 +101,12 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(to.index()) else { return false };
         if copy.qos == 0 {
             let Some(connection) = session.connection else { return false };
-            let has_room =
-                self.connections.get(connection.index()).is_some_and(|c| c.outbox.len() < bytes_max);
-            if !has_room {
+            let unsent = self.connections.get(connection.index()).map_or(usize::MAX, |c| c.outbox.len());
+            let is_short = self.memory.is_short_for(unsent, limits.memory_bytes_max);
+            if unsent >= bytes_max || is_short {
+                if is_short {
+                    self.counters.reached.add(Reached::MemoryQos0);
+                }
                 session.dropped += 1;
                 self.counters.dropped += 1;
                 return false;
@@ -116,6 +120,7 @@ impl Broker {
             self.refuse_change();
             return false;
         }
+        self.memory.note_waiting(copy.bytes());
         if !session.enqueue(copy, messages_max, bytes_max) {
             self.counters.dropped += 1;
             return false;
@@ -200,6 +205,7 @@ impl Broker {
         self.counters.messages_out += 1;
         self.counters.packets_out += 1;
         self.counters.bytes_out += bytes as u64;
+        self.memory.note(bytes);
         self.counters.payload_bytes_out += copy.message.payload.len() as u64;
         if let Some(session) = self.sessions.get_mut(to.index()) {
             session.messages_out += 1;

@@ -39,6 +39,8 @@ impl Broker {
             }
         }
         let Some(connection) = self.connections.try_remove(id.index()) else { return };
+        self.entrances.leave(connection.listener, connection.address);
+        self.gate.leave(connection.address);
         let Some(session_id) = connection.session else { return };
         let Some(session) = self.session(session_id) else { return };
         if session.connection != Some(id) {
@@ -51,6 +53,7 @@ impl Broker {
     /// A session has lost its connection: its Will and its end become due. A session that ends with its connection ends
     /// here, also when the next connection of the same client is what ended this one. [MQTT-3.1.2-23]
     pub(crate) fn leave(&mut self, now: Now, id: SessionId, said_goodbye: bool) {
+        self.sign_out(id);
         let Some(session) = self.session(id) else { return };
         session.connection = None;
         session.since_unix_ms = now.unix_ms;
@@ -118,6 +121,9 @@ impl Broker {
     /// when the first credential exists.
     pub(crate) fn on_directory_change(&mut self, now: Now, old: &Directory) {
         let directory = self.options.directory.clone();
+        for name in directory.changed_since(old) {
+            self.sign_in_waits.forget_name(name.as_str());
+        }
         let revoked: Vec<SessionId> = self
             .sessions
             .iter()

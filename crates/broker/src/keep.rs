@@ -8,6 +8,7 @@ use policy::admission::may_return;
 
 use crate::journal::{Away, Batch, Change, Head, SessionKey};
 use crate::message::Message;
+use crate::reached::Reached;
 use crate::session::{Inflight, Keeping, Queued, Session, SessionId, Step};
 use crate::subscription_tree::Subscription;
 use crate::{Broker, ConnectionId, Now};
@@ -299,10 +300,17 @@ impl Broker {
 
     /// Keeps a message as the retained one of its topic, unless the store is too far behind.
     pub(crate) fn retain(&mut self, message: &Arc<Message>) {
+        if !self.has_memory_to_retain(message) {
+            return;
+        }
         if self.journal.is_full() && !message.payload.is_empty() {
             return self.refuse_change();
         }
-        if !self.retained.apply(message) || !self.journal.is_on() {
+        let is_changed = self.retained.apply(message);
+        if !is_changed && !message.payload.is_empty() {
+            self.counters.reached.add(Reached::Retained);
+        }
+        if !is_changed || !self.journal.is_on() {
             return;
         }
         self.journal.note(if message.payload.is_empty() {

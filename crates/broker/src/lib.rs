@@ -9,15 +9,19 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod gate;
 mod holdings;
 mod journal;
 mod keep;
 mod limits;
+mod memory;
 mod message;
 mod observe;
+mod origin;
 mod outbox;
 mod packets;
 mod publish;
+mod reached;
 mod reason;
 mod repeat;
 mod retained;
@@ -25,6 +29,7 @@ mod route_cache;
 mod session;
 mod shared;
 mod sign_in;
+mod sign_in_wait;
 mod snapshot;
 mod subscribe;
 mod subscription_tree;
@@ -35,7 +40,6 @@ mod topic_alias;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use directory::Directory;
@@ -45,13 +49,15 @@ use record::{ConnectionEvent, ConnectionWhat, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
-pub use counters::{Counters, MALFORMED_REASONS};
+pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS};
 pub use holdings::Holdings;
 pub use journal::{Away, Batch, Change, Head, SessionKey};
 pub use keep::{Kept, KeptCopy, KeptSession};
 pub use limits::Limits;
 pub use message::Message;
+pub use origin::{ListenerRules, ListenerSnapshot, Origin};
 pub use outbox::Outbox;
+pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
@@ -96,6 +102,10 @@ pub struct Options {
 /// The broker: one value, one owner.
 pub struct Broker {
     options: Options,
+    entrances: origin::Entrances,
+    gate: gate::Gate,
+    memory: memory::Memory,
+    sign_in_waits: sign_in_wait::SignInWaits,
     connections: Slab<Connection>,
     sessions: Slab<Session>,
     by_client_id: BTreeMap<Arc<str>, SessionId>,
@@ -140,12 +150,16 @@ impl Broker {
     pub fn new(options: Options) -> Self {
         let limits = &options.limits;
         Self {
+            entrances: origin::Entrances::new(vec![ListenerRules::of(limits, "mqtt")]),
+            gate: Default::default(),
+            memory: Default::default(),
+            sign_in_waits: sign_in_wait::SignInWaits::new(limits.sign_in_free_tries),
             connections: Slab::new(),
             sessions: Slab::new(),
             by_client_id: BTreeMap::new(),
             subscriptions: Default::default(),
             shared: Default::default(),
-            retained: retained::Retained::new(limits.retained_max),
+            retained: retained::Retained::bounded(limits.retained_max, limits.retained_bytes_max),
             sys: Default::default(),
             seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
             counters: Counters::default(),
@@ -175,15 +189,25 @@ impl Broker {
         }
     }
 
+    /// The same with listeners of these rules, by number, in place of one that allows what the limits do. There must be
+    /// one at least.
+    pub fn with_listeners(mut self, rules: Vec<ListenerRules>) -> Self {
+        if !rules.is_empty() {
+            self.entrances = origin::Entrances::new(rules);
+        }
+        self
+    }
+
     /// A Network Connection was accepted. `None` when there are too many: the shell drops it.
-    pub fn open(&mut self, now: Now, address: IpAddr) -> Option<ConnectionId> {
-        let is_allowed = !self.options.lab || address.is_loopback();
-        if !is_allowed || self.connections.len() >= self.options.limits.connections_max {
+    pub fn open(&mut self, now: Now, origin: impl Into<Origin>) -> Option<ConnectionId> {
+        let origin = origin.into();
+        let is_allowed = !self.options.lab || origin.address.is_loopback();
+        if !is_allowed || !self.has_room_for(now, &origin) {
             self.counters.connections_refused += 1;
             return None;
         }
         self.connections_made += 1;
-        let index = self.connections.insert(Connection::new(address, now.mono_ms, self.connections_made));
+        let index = self.connections.insert(Connection::new(origin, now.mono_ms, self.connections_made));
         self.counters.connections_most = self.counters.connections_most.max(self.connections.len() as u64);
         let id = ConnectionId(u32::try_from(index).ok()?);
         self.watch_connection(id);
@@ -195,20 +219,19 @@ impl Broker {
         let Some(connection) = self.connection(id) else { return };
         if connection.partial.is_empty() {
             let used = self.take_packets(now, id, bytes);
-            if let Some(connection) = self.connection(id) {
-                connection.partial.extend_from_slice(&bytes[used..]);
+            if used < bytes.len() {
+                self.keep_partial(id, bytes[used..].to_vec(), bytes.len() - used);
             }
         } else {
             let mut buffered = std::mem::take(&mut connection.partial);
             buffered.extend_from_slice(bytes);
             let used = self.take_packets(now, id, &buffered);
             buffered.drain(..used);
-            if let Some(connection) = self.connection(id)
-                && !buffered.is_empty()
-            {
-                connection.partial = buffered;
+            if !buffered.is_empty() {
+                self.keep_partial(id, buffered, bytes.len());
             }
         }
+        self.relieve_memory(now);
     }
 
     /// The Network Connection is gone.
@@ -296,6 +319,12 @@ impl Broker {
     /// The operating system refused a connection.
     pub fn note_accept_failed(&mut self) {
         self.counters.connections_refused += 1;
+    }
+
+    /// How many connections did not get past the beginning since the start, in the order of `DOOR_REASONS`; the shell
+    /// counts them because they never came in.
+    pub fn note_doors(&mut self, doors: [u64; DOOR_REASONS.len()]) {
+        self.counters.doors = doors;
     }
 
     /// Tells every client that the server stops. [MQTT-3.14.2] reason 0x8B

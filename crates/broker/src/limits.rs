@@ -40,6 +40,38 @@ pub struct Limits {
     pub unkept_bytes_max: usize,
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
+    /// Network Connections at a time from one address; for IPv6 one /64. This machine is exempt, since a proxy on it brings
+    /// everybody under one address.
+    pub connections_per_address_max: u32,
+    /// Clients connected at a time under one credential.
+    pub connections_per_credential_max: u32,
+    /// Connections taken per second in the long run; twice as many at once.
+    pub connects_per_second_max: u32,
+    /// Connections taken per minute from one address, and at once; this machine is exempt.
+    pub connects_per_address_per_minute_max: u32,
+    /// Bytes of a Topic Name or Topic Filter.
+    pub topic_bytes_max: usize,
+    /// Subscriptions of all clients together.
+    pub subscriptions_total_max: usize,
+    /// Topic and payload bytes of all retained messages.
+    pub retained_bytes_max: usize,
+    /// Bytes of control packets whose rest has not arrived, of all connections together.
+    pub partial_bytes_max: usize,
+    /// Bytes held for clients in all: waiting messages, outboxes, unfinished packets, retained messages.
+    pub memory_bytes_max: usize,
+    /// Wrong passwords from one address, or for one user name, before the next try has to wait.
+    pub sign_in_free_tries: u32,
+}
+
+impl Limits {
+    /// What is wrong with the size of a Topic Name or Topic Filter.
+    pub(crate) fn why_not_topic(&self, topic: &str) -> Option<&'static str> {
+        if topic.len() > self.topic_bytes_max {
+            return Some("Topic Name is too long");
+        }
+        // Its bytes are bounded, and so is the work of counting its levels.
+        (topic.split('/').count() > self.topic_levels_max).then_some("Topic Name has too many levels")
+    }
 }
 
 impl Default for Limits {
@@ -63,6 +95,16 @@ impl Default for Limits {
             unkept_changes_max: 100_000,
             unkept_bytes_max: 64 << 20,
             seen_packets_max: 200_000,
+            connections_per_address_max: 200,
+            connections_per_credential_max: 100,
+            connects_per_second_max: 5_000,
+            connects_per_address_per_minute_max: 240,
+            topic_bytes_max: 1_024,
+            subscriptions_total_max: 200_000,
+            retained_bytes_max: 64 << 20,
+            partial_bytes_max: 64 << 20,
+            memory_bytes_max: 512 << 20,
+            sign_in_free_tries: 10,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::journal::Change;
 use crate::outbox::SpareBuffers;
 use crate::publish::Arrived;
+use crate::reached::Reached;
 use crate::session::{Queued, SessionId, Step};
 use crate::topic_alias::Spelling;
 use crate::{Broker, ConnectionId, Now};
@@ -34,7 +35,8 @@ impl Broker {
                 return bytes.len();
             };
             let has_session = connection.session.is_some();
-            let bytes_max = if has_session { limits.packet_bytes_max } else { limits.connect_bytes_max };
+            let packet_bytes_max = self.entrances.rules(connection.listener).packet_bytes_max;
+            let bytes_max = if has_session { packet_bytes_max } else { limits.connect_bytes_max };
             let expected: &[u8] =
                 if connection.sign_in.is_some() { &SIGN_IN_HEADERS } else { &[CONNECT_HEADER] };
             if !has_session && bytes.get(used).is_some_and(|first| !expected.contains(first)) {
@@ -93,9 +95,9 @@ impl Broker {
             let error = DecodeError::protocol("a Subscription Identifier from a client"); // [MQTT-3.3.4-6]
             return self.on_bad_packet(now, id, error);
         }
-        if topic.split('/').count() > self.options.limits.topic_levels_max {
-            let error = DecodeError::with(ReasonCode::TopicNameInvalid, "Topic Name has too many levels");
-            return self.on_bad_packet(now, id, error);
+        if let Some(why) = self.options.limits.why_not_topic(topic) {
+            self.counters.reached.add(Reached::Topic);
+            return self.on_bad_packet(now, id, DecodeError::with(ReasonCode::TopicNameInvalid, why));
         }
         let version = self.connections.get(id.index()).map_or(Version::V311, |c| c.version);
         if publish.retain && !self.may_retain(version) {
@@ -240,8 +242,11 @@ impl Broker {
         let start = out.len();
         packet(out, connection.version);
         self.counters.packets_out += 1;
-        self.counters.bytes_out += (out.len() - start) as u64;
+        let bytes = out.len() - start;
+        self.counters.bytes_out += bytes as u64;
+        self.memory.note(bytes);
         self.mark_dirty(id);
+        self.check_unread(id);
     }
 }
 

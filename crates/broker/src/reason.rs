@@ -56,7 +56,9 @@ impl Broker {
         if fits {
             self.counters.packets_out += 1;
             self.counters.bytes_out += bytes as u64;
+            self.memory.note(bytes);
             self.mark_dirty(id);
+            self.check_unread(id);
         } else {
             out.truncate(start);
         }

@@ -13,14 +13,23 @@ pub struct Retained {
     /// Those that expire, by when.
     expiring: BTreeSet<(u64, Arc<str>)>,
     count_max: usize,
+    bytes_max: usize,
+    /// Topic and payload bytes of all of them.
+    bytes: usize,
     /// Messages that were not retained because there were too many.
     pub refused_total: u64,
 }
 
 impl Retained {
-    /// A store for at most `count_max` messages.
+    /// A store for at most `count_max` messages, with as many bytes as they like.
     pub fn new(count_max: usize) -> Self {
-        Self { messages: BTreeMap::new(), expiring: BTreeSet::new(), count_max, refused_total: 0 }
+        Self::bounded(count_max, usize::MAX)
+    }
+
+    /// A store for at most `count_max` messages whose topics and payloads have at most `bytes_max` bytes together.
+    pub fn bounded(count_max: usize, bytes_max: usize) -> Self {
+        let (messages, expiring) = (BTreeMap::new(), BTreeSet::new());
+        Self { messages, expiring, count_max, bytes_max, bytes: 0, refused_total: 0 }
     }
 
     /// Keeps the message as the last of its topic, or forgets the topic when the payload is empty.
@@ -29,8 +38,9 @@ impl Retained {
     pub fn apply(&mut self, message: &Arc<Message>) -> bool {
         if message.payload.is_empty() {
             self.remove(&message.topic)
-        } else if self.messages.len() < self.count_max || self.messages.contains_key(&message.topic) {
+        } else if self.has_room_for(message) {
             self.remove(&message.topic);
+            self.bytes += bytes_of(message);
             if let Some(at_ms) = message.expires_at_ms {
                 self.expiring.insert((at_ms, message.topic.clone()));
             }
@@ -44,10 +54,18 @@ impl Retained {
 
     fn remove(&mut self, topic: &Arc<str>) -> bool {
         let Some(old) = self.messages.remove(topic) else { return false };
+        self.bytes -= bytes_of(&old);
         if let Some(at_ms) = old.expires_at_ms {
             self.expiring.remove(&(at_ms, topic.clone()));
         }
         true
+    }
+
+    /// Whether it fits, in place of the one that it replaces.
+    fn has_room_for(&self, message: &Message) -> bool {
+        let old = self.messages.get(&message.topic);
+        let bytes_left = self.bytes_max - self.bytes + old.map_or(0, |old| bytes_of(old));
+        (old.is_some() || self.messages.len() < self.count_max) && bytes_of(message) <= bytes_left
     }
 
     /// The messages whose topic matches the filter, in the order of their topics, without the expired.
@@ -82,9 +100,11 @@ impl Retained {
 
     /// Takes over what was kept, as if each had been retained again.
     pub fn restore(&mut self, messages: BTreeMap<Arc<str>, Arc<Message>>) {
-        let expiring =
-            messages.values().filter_map(|m| m.expires_at_ms.map(|at_ms| (at_ms, m.topic.clone())));
-        self.expiring = expiring.collect();
+        (self.bytes, self.expiring) = (0, BTreeSet::new());
+        for message in messages.values() {
+            self.bytes += bytes_of(message);
+            self.expiring.extend(message.expires_at_ms.map(|at_ms| (at_ms, message.topic.clone())));
+        }
         self.messages = messages;
     }
 
@@ -94,21 +114,26 @@ impl Retained {
             && *at_ms <= now_ms
         {
             if let Some((_, topic)) = self.expiring.pop_first() {
-                self.messages.remove(&topic);
+                self.bytes -= self.messages.remove(&topic).map_or(0, |old| bytes_of(&old));
                 gone(topic);
             }
         }
     }
 
     /// Topic and payload bytes of all retained messages.
-    pub fn bytes(&self) -> usize {
-        self.messages.values().map(|m| m.topic.len() + m.payload.len()).sum()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Number of retained messages.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
+}
+
+/// Topic and payload bytes.
+fn bytes_of(message: &Message) -> usize {
+    message.topic.len() + message.payload.len()
 }
 
 /// Where to go on after a topic that does not match: past everything below the level at which it differs from the filter,
@@ -179,6 +204,20 @@ mod tests {
         retained.apply(&message("a", "2", None));
         assert_eq!((retained.len(), retained.refused_total), (1, 1));
         assert_eq!(&*retained.matching("a", 0)[0].payload, b"2");
+    }
+
+    #[test]
+    fn bytes_are_counted_and_bounded() {
+        let mut retained = Retained::bounded(10, 10);
+        assert!(
+            retained.apply(&message("a", "1234", None)) && retained.apply(&message("b", "1234", Some(5)))
+        );
+        assert_eq!(retained.bytes(), 10, "exactly at the limit");
+        assert!(!retained.apply(&message("a", "12345", None)), "one over");
+        assert!(retained.apply(&message("a", "4321", None)), "in place of the other");
+        retained.forget_expired(5, &mut |_| ());
+        retained.apply(&message("a", "", None));
+        assert_eq!((retained.bytes(), retained.refused_total), (0, 1));
     }
 
     #[test]

@@ -256,6 +256,8 @@ impl Broker {
             }
         }
         if let Some(session) = self.session(from) {
+            // Where no other member has room, a message comes back to where it was.
+            kept.append(&mut session.queue);
             session.queue = kept;
         }
     }

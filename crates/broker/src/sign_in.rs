@@ -12,6 +12,7 @@ use policy::admission::{Refusal, principal_of};
 use policy::principal::Principal;
 use record::ConnectionWhat;
 
+use crate::connect::TRY_LATER;
 use crate::reason::Explains;
 use crate::session::SessionId;
 use crate::{Broker, ConnectionId, Now};
@@ -53,6 +54,9 @@ impl Broker {
         }
         let first = connect.properties.binary(id::AUTHENTICATION_DATA).unwrap_or_default();
         match self.start_exchange(first) {
+            Ok((exchange, _)) if self.must_wait(now, id, Some(exchange.username())) => {
+                self.refuse_connect(now, id, ReasonCode::ConnectionRateExceeded, TRY_LATER);
+            }
             Ok((exchange, answer)) => self.ask_for_proof(now, id, exchange, &answer, body),
             Err(ScramError(why)) => self.fail_connect(now, id, connect.client_id, why, why),
         }
@@ -116,6 +120,7 @@ impl Broker {
                 self.let_in(now, id, &connect, principal, Some(&proof));
             }
             Err(refusal) => {
+                self.note_wrong_credential(now, id, Some(sign_in.exchange.username()));
                 let refusal = Refusal::Credential(refusal);
                 self.fail_connect(now, id, connect.client_id, refusal.reason(), refusal.sentence());
             }

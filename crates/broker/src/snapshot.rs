@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub clients: Vec<ClientSnapshot>,
     /// Network Connections, those included that have not sent CONNECT.
     pub connections: usize,
+    /// The listeners, by number.
+    pub listeners: Vec<crate::ListenerSnapshot>,
     /// Subscriptions.
     pub subscriptions: usize,
     /// Retained messages.
@@ -88,6 +90,7 @@ impl Broker {
             at_ms: now.unix_ms,
             clients: clients.collect(),
             connections: self.connections.len(),
+            listeners: self.entrances.snapshot(),
             subscriptions: self.subscriptions.len() + self.shared.len(),
             retained: self.retained.len(),
             counters: self.counters.clone(),

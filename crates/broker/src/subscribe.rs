@@ -7,6 +7,7 @@ use policy::response::is_own_response_filter;
 use policy::subscribe::{decide_share, decide_subscribe};
 
 use crate::journal::Change;
+use crate::reached::Reached;
 use crate::reason::Explains;
 use crate::session::{Identifiers, Queued, SessionId};
 use crate::subscription_tree::Subscription;
@@ -59,9 +60,14 @@ impl Broker {
         let limits = &self.options.limits;
         let (levels_max, subscriptions_max) = (limits.topic_levels_max, limits.subscriptions_max);
         let topics = topics_of(filter).ok_or((ReasonCode::TopicFilterInvalid, BAD_SHARE))?;
+        if limits.why_not_topic(topics).is_some() {
+            self.counters.reached.add(Reached::Topic);
+            return Err((ReasonCode::TopicFilterInvalid, BAD_FILTER));
+        }
         if !topic::is_valid_filter(topics, levels_max) {
             return Err((ReasonCode::TopicFilterInvalid, BAD_FILTER));
         }
+        let is_full = self.subscriptions.len() + self.shared.len() >= limits.subscriptions_total_max;
         let Some(session) = self.sessions.get_mut(who.index()) else {
             return Err((ReasonCode::UnspecifiedError, "the session is gone"));
         };
@@ -78,11 +84,9 @@ impl Broker {
             return Err((ReasonCode::QuotaExceeded, "the disk of the server does not keep up"));
         }
         let is_new = !session.subscriptions.contains_key(filter);
-        if is_new && session.subscriptions.len() >= subscriptions_max {
-            return Err((
-                ReasonCode::QuotaExceeded,
-                "one client has no more subscriptions than it has already",
-            ));
+        if is_new && (session.subscriptions.len() >= subscriptions_max || is_full) {
+            self.counters.reached.add(Reached::Subscriptions);
+            return Err((ReasonCode::QuotaExceeded, "there are as many subscriptions as there may be"));
         }
         let subscription = Subscription {
             qos: options.qos,

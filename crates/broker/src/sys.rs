@@ -180,6 +180,9 @@ impl Broker {
             let number = number(self);
             self.tell(now, format!("backhaul/{topic}"), number.to_string());
         }
+        for (limit, number) in self.counters.reached.clone().iter() {
+            self.tell(now, format!("backhaul/limits/{limit}"), number.to_string());
+        }
         for (reason, number) in MALFORMED_REASONS.into_iter().zip(self.counters.malformed) {
             let topic = format!("backhaul/packets/{}", reason.replace(' ', "-"));
             self.tell(now, topic, number.to_string());

@@ -24,13 +24,15 @@ impl Broker {
         self.forget_expired_retained(now);
         self.tell_sys(now);
         self.go_on_where_there_is_room(now);
+        self.count_memory();
+        self.relieve_memory(now);
         self.spare_buffers.rest();
     }
 
     /// Sees to it that the connection is looked at by its deadline.
     pub(crate) fn watch_connection(&mut self, id: ConnectionId) {
-        let connect_timeout_ms = self.options.limits.connect_timeout_ms;
         let Some(connection) = self.connections.get_mut(id.index()) else { return };
+        let connect_timeout_ms = self.entrances.rules(connection.listener).connect_timeout_ms;
         let Some(deadline_ms) = connection.deadline_ms(connect_timeout_ms) else { return };
         if deadline_ms < connection.looked_at_ms {
             connection.looked_at_ms = deadline_ms;
@@ -50,8 +52,9 @@ impl Broker {
 
     /// No CONNECT in time, or nothing for one and a half Keep Alive. [MQTT-3.1.2-22]
     fn look_at_connection(&mut self, now: Now, id: ConnectionId, timer: Timer) {
-        let connect_timeout_ms = self.options.limits.connect_timeout_ms;
-        let Some(connection) = self.connection(id) else { return };
+        let connection = self.connections.get_mut(id.index()).filter(|c| !c.is_closing);
+        let Some(connection) = connection else { return };
+        let connect_timeout_ms = self.entrances.rules(connection.listener).connect_timeout_ms;
         if connection.looked_at_ms != timer.at_ms {
             return; // there is an earlier timer, or this one was somebody else's
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::channel::CHANNEL_KEYS;
-use crate::keys::SECTIONS;
+use crate::keys::{LISTENER_LINES, SECTIONS};
 use crate::kind::Kind;
 use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Key, Preset};
@@ -32,6 +32,9 @@ pub fn document(rules: &[RuleDoc]) -> String {
         if section.name == "policy" {
             write_rules(&mut out, rules);
         }
+        if section.name == "mqtt" {
+            write_listener(&mut out);
+        }
         if section.name == "mesh" {
             write_channel(&mut out);
         }
@@ -40,24 +43,47 @@ pub fn document(rules: &[RuleDoc]) -> String {
 }
 
 fn write_key(out: &mut String, key: &Key) {
+    comment(out, &sentence(key));
+    let mark = if key.default.value().is_none() { "# " } else { "" };
+    line(out, &format!("{mark}{} = {}", key.name, example(key.default)));
+}
+
+/// All commented out: without any, `mqtt.listen` is the only way in.
+fn write_listener(out: &mut String) {
+    out.push('\n');
+    comment(out, LISTENER_LINES.doc);
+    line(out, "# [[listener]]");
+    for key in LISTENER_LINES.keys {
+        comment(out, &sentence(key));
+        line(out, &format!("# {} = {}", key.name, example(key.default)));
+    }
+}
+
+fn example(preset: Preset) -> String {
+    match preset {
+        Preset::Text(text) | Preset::Absent(text) => format!("\"{text}\""),
+        Preset::Whole(number) | Preset::AbsentWhole(number) => number.to_string(),
+        Preset::Flag(flag) => flag.to_string(),
+        Preset::List(items) => format!("{items:?}"),
+    }
+}
+
+fn sentence(key: &Key) -> String {
     let range = match key.kind {
         Kind::Whole { min, max } => format!(" From {min} to {max}."),
         Kind::Choice(_) => format!(" Allowed: {}.", key.kind.allowed()),
-        Kind::Flag | Kind::Text { .. } | Kind::Listen | Kind::Folder | Kind::WebAddress | Kind::TopicRoot => {
-            String::new()
-        }
+        Kind::Flag
+        | Kind::Text { .. }
+        | Kind::Listen
+        | Kind::ListenOrNone
+        | Kind::Folder
+        | Kind::File
+        | Kind::Networks
+        | Kind::HostNames
+        | Kind::WebAddress
+        | Kind::TopicRoot => String::new(),
     };
-    comment(out, &format!("{}{range}", key.doc));
-    let name = key.name;
-    line(
-        out,
-        &match key.default {
-            Preset::Text(text) => format!("{name} = \"{text}\""),
-            Preset::Whole(number) => format!("{name} = {number}"),
-            Preset::Flag(flag) => format!("{name} = {flag}"),
-            Preset::Absent(example) => format!("# {name} = \"{example}\""),
-        },
-    );
+    format!("{}{range}", key.doc)
 }
 
 fn write_rules(out: &mut String, rules: &[RuleDoc]) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::channel::CHANNEL_KEYS;
-use crate::keys::SECTIONS;
+use crate::keys::{LISTENER_LINES, SECTIONS};
 use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Key, Preset};
 
@@ -22,6 +22,7 @@ pub fn json_schema(rules: &[RuleDoc]) -> String {
             properties.insert(section.name.to_owned(), closed_object(section.doc, keys));
         }
     }
+    properties.insert("listener".to_owned(), listeners_schema());
     properties.insert("channel".to_owned(), channels_schema());
     let mut schema = closed_object("Backhaul's configuration file.", properties);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -38,7 +39,9 @@ fn key_schema(key: &Key) -> Value {
         Preset::Text(text) => schema["default"] = json!(text),
         Preset::Whole(number) => schema["default"] = json!(number),
         Preset::Flag(flag) => schema["default"] = json!(flag),
+        Preset::List(items) => schema["default"] = json!(items),
         Preset::Absent(example) => schema["examples"] = json!([example]),
+        Preset::AbsentWhole(example) => schema["examples"] = json!([example]),
     }
     schema
 }
@@ -50,6 +53,13 @@ fn rules_schema(rules: &[RuleDoc]) -> Value {
         (rule.id.to_owned(), schema)
     });
     closed_object("The state of each rule.", keys.collect())
+}
+
+fn listeners_schema() -> Value {
+    let keys = LISTENER_LINES.keys.iter().map(|key| (key.name.to_owned(), key_schema(key)));
+    let mut item = closed_object(LISTENER_LINES.doc, keys.collect());
+    item["required"] = json!(["name", "address"]);
+    json!({ "type": "array", "items": item })
 }
 
 fn channels_schema() -> Value {

@@ -3,13 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use crate::kind::Kind;
-use crate::table::Preset::{Absent, Flag, Text, Whole};
+use crate::table::Preset::{Absent, AbsentWhole, Flag, List, Text, Whole};
 use crate::table::{Section, section, words};
 
 /// Every section, in the order of the documentation.
-pub(crate) const SECTIONS: &[&Section] =
-    &[&TOP_LINES, &MQTT_LINES, &WEB_LINES, &MESH_LINES, &POLICY_LINES, &HISTORY_LINES, &LOG_LINES];
+pub(crate) const SECTIONS: &[&Section] = &[
+    &TOP_LINES,
+    &MQTT_LINES,
+    &TLS_LINES,
+    &WEB_LINES,
+    &MESH_LINES,
+    &POLICY_LINES,
+    &HISTORY_LINES,
+    &LOG_LINES,
+];
 
 section! { Top, TOP_LINES, "", "Keys before the first table.";
     data: PathBuf = Text("backhaul-data"), Kind::Folder,
@@ -18,8 +28,9 @@ section! { Top, TOP_LINES, "", "Keys before the first table.";
 }
 
 section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one client may use up.";
-    listen: SocketAddr = Text("0.0.0.0:1883"), Kind::Listen,
-        "Address and port for MQTT over TCP. Other machines always need a credential; programs on this one \
+    listen: Option<SocketAddr> = Text("0.0.0.0:1883"), Kind::ListenOrNone,
+        "Address and port for MQTT over TCP; \"[::]:1883\" takes IPv4 too, \"none\" leaves it to the listeners \
+         below. Other machines always need a credential; programs on this one \
          may connect without until the first credential exists. Port 0 picks a free one.";
     max_packet_size: u32 = Whole(65_536), Kind::Whole { min: 1024, max: 268_435_460 },
         "Largest MQTT packet taken from a client, in bytes, fixed header included. Gateways send at most 1024.";
@@ -27,6 +38,8 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
         "Clients connected at a time.";
     connect_timeout_s: u16 = Whole(10), Kind::Whole { min: 1, max: 300 },
         "Seconds that a connection may take to introduce itself.";
+    stop_grace_s: u16 = Whole(5), Kind::Whole { min: 0, max: 300 },
+        "Seconds that clients get at a stop to take what is on its way to them.";
     keep_alive_max_s: u16 = Whole(3_600), Kind::Whole { min: 15, max: 65_535 },
         "Longest keep-alive, in seconds: a client that is silent for one and a half times as long is gone. \
          Gateways ask for 15.";
@@ -53,13 +66,90 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
     unkept_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
         "Changes to those that may wait for a slow disk. Beyond that messages for absent clients are refused, and so \
          are subscriptions and sessions that are to be kept.";
+    retained_bytes_max: u64 = Whole(67_108_864), Kind::Whole { min: 0, max: 1_099_511_627_776 },
+        "Topic and payload bytes of all retained messages.";
+    sessions_max: u32 = Whole(20_000), Kind::Whole { min: 1, max: 10_000_000 },
+        "Sessions kept, of connected and absent clients together.";
+    connect_bytes_max: u32 = Whole(8_192), Kind::Whole { min: 256, max: 1_048_576 },
+        "Largest CONNECT, in bytes: nobody who has not signed in makes the broker buffer more.";
+    connections_per_address_max: u32 = Whole(200), Kind::Whole { min: 1, max: 1_000_000 },
+        "Connections at a time from one address, or from one /64 of IPv6. Programs on this machine are exempt.";
+    connections_per_credential_max: u32 = Whole(100), Kind::Whole { min: 1, max: 1_000_000 },
+        "Clients connected at a time under one user name.";
+    connects_per_second_max: u32 = Whole(5_000), Kind::Whole { min: 1, max: 1_000_000 },
+        "New connections per second in the long run, and twice as many at once.";
+    connects_per_address_per_minute_max: u32 = Whole(240), Kind::Whole { min: 1, max: 1_000_000 },
+        "New connections per minute from one address. Programs on this machine are exempt.";
+    sign_in_free_tries: u32 = Whole(10), Kind::Whole { min: 1, max: 1_000_000 },
+        "Wrong passwords from one address, or for one user name, before the next try has to wait: a second, then \
+         twice as long each time, a minute at most. Who signed in before from the same address does not wait.";
+    topic_bytes_max: u32 = Whole(1_024), Kind::Whole { min: 64, max: 65_535 },
+        "Bytes that a topic or filter may have.";
+    subscriptions_total_max: u32 = Whole(200_000), Kind::Whole { min: 1, max: 100_000_000 },
+        "Subscriptions of all clients together.";
+    partial_bytes_max: u64 = Whole(67_108_864), Kind::Whole { min: 65_536, max: 1_099_511_627_776 },
+        "Bytes of packets whose rest has not arrived, of all connections together.";
+    memory_bytes_max: u64 = Whole(536_870_912), Kind::Whole { min: 1_048_576, max: 1_099_511_627_776 },
+        "Bytes held for clients in all: waiting messages, what is on its way to them, unfinished packets, retained \
+         messages. What goes first when it is too much is told in docs/limits.md.";
+    seen_packets_max: u32 = Whole(200_000), Kind::Whole { min: 1_000, max: 10_000_000 },
+        "Mesh packets remembered to recognise further copies.";
     sys_interval_s: u16 = Whole(10), Kind::Whole { min: 0, max: 3_600 },
         "How often the broker tells of itself on `$SYS/#`, in seconds; 0 for never.";
 }
 
+section! { Listener, LISTENER_LINES, "listener",
+    "A further way in for MQTT clients, once for each.";
+    name: String = Absent("secure"), Kind::Text { bytes_max: 60 },
+        "What it is called in messages and on the status page; required. Socket activation finds it by this name.";
+    address: SocketAddr = Absent("[::]:8883"), Kind::Listen,
+        "Address and port; required. \"[::]:8883\" takes IPv4 too.";
+    kind: ListenerKind = Text("tcp"), Kind::Choice(ListenerKind::WORDS),
+        "MQTT over TCP, over TLS, over WebSocket, or over WebSocket over TLS.";
+    proxy_protocol: ProxyProtocol = Text("off"), Kind::Choice(ProxyProtocol::WORDS),
+        "Whether connections begin with a PROXY header, which tells the client's address when a proxy stands in \
+         front: of version 1 (text), 2 (binary) or either.";
+    proxy_from: Vec<IpNet> = List(&[]), Kind::Networks,
+        "Addresses of the proxies, such as [\"10.0.0.5\", \"fd00::/8\"]: nobody else may connect then. Required with \
+         `proxy_protocol`.";
+    max_connections: Option<u32> = AbsentWhole(1_000), Kind::Whole { min: 1, max: 1_000_000 },
+        "Clients connected here at a time; `mqtt.max_connections` holds as well.";
+    connections_per_address: Option<u32> = AbsentWhole(50), Kind::Whole { min: 1, max: 1_000_000 },
+        "Connections here from one address at a time (IPv6: from one /64).";
+    max_packet_size: Option<u32> = AbsentWhole(65_536), Kind::Whole { min: 1024, max: 268_435_460 },
+        "Largest MQTT packet taken here, in bytes; otherwise `mqtt.max_packet_size`, which it may not exceed.";
+    connect_timeout_s: Option<u32> = AbsentWhole(10), Kind::Whole { min: 1, max: 300 },
+        "Seconds for PROXY header, TLS and WebSocket handshake, and again for CONNECT; otherwise \
+         `mqtt.connect_timeout_s`.";
+    guests: bool = Flag(true), Kind::Flag,
+        "Whether programs on this machine may connect here without a credential until the first one exists.";
+    certificate: Option<PathBuf> = Absent("fullchain.pem"), Kind::File,
+        "Certificate chain (PEM) of this listener, instead of the one of `[tls]`.";
+    key: Option<PathBuf> = Absent("privkey.pem"), Kind::File,
+        "Its private key (PEM).";
+    client_certificates: ClientCertificates = Text("off"), Kind::Choice(ClientCertificates::WORDS),
+        "Whether TLS clients are asked for a certificate, and whether they must have one.";
+    client_ca: Option<PathBuf> = Absent("clients.pem"), Kind::File,
+        "Certificates (PEM) of those who sign client certificates.";
+    certificate_is_credential: bool = Flag(false), Kind::Flag,
+        "Whether the common name of a client certificate is taken as user name, and its password is not asked for.";
+}
+
+section! { Tls, TLS_LINES, "tls", "The certificate that this server shows, to all listeners and pages that use TLS.";
+    certificate: Option<PathBuf> = Absent("/etc/letsencrypt/live/mesh.example.org/fullchain.pem"), Kind::File,
+        "Certificate chain (PEM). Read again when it changes. Without one, a self-made certificate is kept in the \
+         data folder; clients must be told to trust it.";
+    key: Option<PathBuf> = Absent("/etc/letsencrypt/live/mesh.example.org/privkey.pem"), Kind::File,
+        "Its private key (PEM).";
+    names: Vec<String> = List(&[]), Kind::HostNames,
+        "Names and addresses that a self-made certificate is good for, besides this machine's own.";
+}
+
 section! { Web, WEB_LINES, "web", "The pages.";
     listen: SocketAddr = Text("0.0.0.0:8080"), Kind::Listen,
-        "Address and port for the pages over HTTP. Port 0 picks a free one.";
+        "Address and port for the pages over HTTP, and for MQTT over WebSocket at `/mqtt`. Port 0 picks a free one.";
+    tls: bool = Flag(false), Kind::Flag,
+        "Whether the pages are served over TLS, with the certificate of `[tls]`.";
     public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
         "Where people reach the pages if a proxy stands in front; used in links.";
 }
@@ -109,6 +199,46 @@ section! { History, HISTORY_LINES, "history", "What is remembered.";
 section! { Log, LOG_LINES, "log", "What the program says while it runs.";
     level: LogLevel = Text("info"), Kind::Choice(LogLevel::WORDS),
         "Least severe line that is printed.";
+}
+
+words! {
+    /// What MQTT runs over.
+    ListenerKind {
+        /// TCP.
+        Tcp = "tcp",
+        /// TLS.
+        Tls = "tls",
+        /// WebSocket.
+        Ws = "ws",
+        /// WebSocket over TLS.
+        Wss = "wss",
+    }
+}
+
+words! {
+    /// Which PROXY headers a listener takes.
+    ProxyProtocol {
+        /// None.
+        Off = "off",
+        /// Version 1, text.
+        V1 = "v1",
+        /// Version 2, binary.
+        V2 = "v2",
+        /// Either.
+        Any = "any",
+    }
+}
+
+words! {
+    /// Whether TLS clients show a certificate.
+    ClientCertificates {
+        /// They are not asked.
+        Off = "off",
+        /// They may.
+        Optional = "optional",
+        /// They must.
+        Required = "required",
+    }
 }
 
 words! {

@@ -1,7 +1,8 @@
 //! The kinds of value a key can have: how each is checked, described and written as JSON Schema. Knows no key.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde_json::json;
 use toml::de::DeValue;
 
@@ -21,8 +22,16 @@ pub(crate) enum Kind {
     Text { bytes_max: usize },
     /// An IP address and port.
     Listen,
+    /// The same, or `none`.
+    ListenOrNone,
     /// A folder's path.
     Folder,
+    /// A file's path.
+    File,
+    /// A list of IP networks.
+    Networks,
+    /// A list of host names and IP addresses.
+    HostNames,
     /// An `http` or `https` address.
     WebAddress,
     /// The start of the mesh's topics.
@@ -35,6 +44,7 @@ pub(crate) enum Value {
     Text(String),
     Whole(i64),
     Flag(bool),
+    Texts(Vec<String>),
 }
 
 impl Kind {
@@ -59,7 +69,13 @@ impl Kind {
                 let text = seen.as_str()?;
                 text.parse::<SocketAddr>().ok().map(|_| Value::Text(text.to_owned()))
             }
-            Kind::Folder => {
+            Kind::ListenOrNone => match seen.as_str()? {
+                "none" => Some(Value::Text("none".to_owned())),
+                _ => Kind::Listen.check(seen),
+            },
+            Kind::Networks => texts(seen, |text| network(text).is_some()),
+            Kind::HostNames => texts(seen, is_host_name),
+            Kind::Folder | Kind::File => {
                 let text = seen.as_str()?;
                 (!text.is_empty() && !text.contains('\0')).then(|| Value::Text(text.to_owned()))
             }
@@ -86,6 +102,14 @@ impl Kind {
                  or \"[::]:1883\""
                     .to_owned()
             }
+            Kind::ListenOrNone => format!("{}, or \"none\"", Kind::Listen.allowed()),
+            Kind::File => "the path of a file, such as \"/etc/backhaul/key.pem\"".to_owned(),
+            Kind::Networks => {
+                "a list of IP addresses and networks, such as [\"10.0.0.5\", \"fd00::/8\"]".to_owned()
+            }
+            Kind::HostNames => {
+                "a list of host names and IP addresses, such as [\"mqtt.example.org\"]".to_owned()
+            }
             Kind::Folder => "the path of a folder, such as \"/var/lib/backhaul\"".to_owned(),
             Kind::WebAddress => "an address such as \"https://mesh.example.org\"".to_owned(),
             Kind::TopicRoot => format!(
@@ -103,7 +127,11 @@ impl Kind {
             Kind::Choice(words) => json!({ "enum": words }),
             Kind::Text { bytes_max } => json!({ "type": "string", "minLength": 1, "maxLength": bytes_max }),
             Kind::Listen => json!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$" }),
-            Kind::Folder => json!({ "type": "string", "minLength": 1 }),
+            Kind::ListenOrNone => json!({ "type": "string", "pattern": "^(none|.+:[0-9]{1,5})$" }),
+            Kind::Networks | Kind::HostNames => {
+                json!({ "type": "array", "items": { "type": "string", "minLength": 1 } })
+            }
+            Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
             Kind::WebAddress => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
             Kind::TopicRoot => json!({
                 "type": "string", "minLength": 1, "maxLength": TOPIC_ROOT_BYTES_MAX,
@@ -120,6 +148,10 @@ impl Kind {
             | Kind::Whole { .. }
             | Kind::Text { .. }
             | Kind::Listen
+            | Kind::ListenOrNone
+            | Kind::File
+            | Kind::Networks
+            | Kind::HostNames
             | Kind::Folder
             | Kind::WebAddress
             | Kind::TopicRoot => &[],
@@ -159,6 +191,32 @@ fn web_address(text: &str) -> Option<String> {
     let host = rest.split('/').next().unwrap_or("");
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !"@?#\"'<>\\".contains(c));
     (!host.is_empty() && plain).then(|| text.trim_end_matches('/').to_owned())
+}
+
+fn texts(seen: &DeValue<'_>, is_right: impl Fn(&str) -> bool) -> Option<Value> {
+    let texts = seen
+        .as_array()?
+        .iter()
+        .map(|item| item.get_ref().as_str().filter(|text| is_right(text)).map(str::to_owned));
+    texts.collect::<Option<Vec<_>>>().map(Value::Texts)
+}
+
+/// An IP network; an address alone is a network of one.
+pub(crate) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A name that may stand in a certificate: labels of letters, digits and hyphens, a leading `*.` allowed; or an
+/// IP address.
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && name.split('.').all(label))
 }
 
 fn topic_root(text: &str) -> bool {

@@ -13,6 +13,7 @@ mod load;
 mod channel;
 mod document;
 mod json_schema;
+mod listener;
 mod rule_state;
 
 mod diagnostics;

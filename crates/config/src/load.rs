@@ -9,10 +9,11 @@ use toml::de::{DeTable, DeValue};
 use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
-    HISTORY_LINES, History, LOG_LINES, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, POLICY_LINES, Policy,
-    SECTIONS, TOP_LINES, Top, WEB_LINES, Web,
+    HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, POLICY_LINES,
+    Policy, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
 };
 use crate::kind::describe;
+use crate::listener;
 use crate::near_miss::near_miss;
 use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Section, Values};
@@ -24,6 +25,10 @@ pub struct Config {
     pub top: Top,
     /// Where MQTT clients connect, and their limits.
     pub mqtt: Mqtt,
+    /// Further ways in, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// The certificate.
+    pub tls: Tls,
     /// The pages.
     pub web: Web,
     /// The mesh that is served.
@@ -76,7 +81,10 @@ impl Config {
             return Err(syntax.into_diagnostics(path));
         }
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(mut config) if problems.is_empty() => {
+                config.anchor(path.parent().unwrap_or(Path::new("")));
+                Ok(config)
+            }
             _ => Err(problems.into_diagnostics(path)),
         }
     }
@@ -96,7 +104,7 @@ fn read(
     report_unknown(
         document,
         &TOP_LINES,
-        SECTIONS.iter().map(|section| section.name).chain(["channel"]),
+        SECTIONS.iter().map(|section| section.name).chain(["channel", "listener"]),
         problems,
     );
     for section in SECTIONS.iter().filter(|section| !section.name.is_empty()) {
@@ -105,29 +113,37 @@ fn read(
             report_unknown(table, section, inner, problems);
         }
     }
-    let mut values = |section: &Section| section_values(document, section, problems);
+    let mut values = |section: &Section| {
+        let table = match section.name {
+            "" => Some(document),
+            name => document.get(name).and_then(|table| table.get_ref().as_table()),
+        };
+        section_values(table, section, problems)
+    };
     let config = Config {
         top: Top::from_values(&values(&TOP_LINES))?,
         mqtt: Mqtt::from_values(&values(&MQTT_LINES))?,
+        tls: Tls::from_values(&values(&TLS_LINES))?,
         web: Web::from_values(&values(&WEB_LINES))?,
         mesh: Mesh::from_values(&values(&MESH_LINES))?,
         policy: Policy::from_values(&values(&POLICY_LINES))?,
         history: History::from_values(&values(&HISTORY_LINES))?,
         log: Log::from_values(&values(&LOG_LINES))?,
+        listeners: listener::read(document, problems),
         channels: channel::read(document, secrets, problems),
         rules: read_rules(document, rules, problems),
     };
-    report_shared_port(document, &config, problems);
+    listener::check(document, &config, problems);
     report_small_queue(document, &config, problems);
     Some(config)
 }
 
 /// Checks a section's values. A wrong one is reported and its default stands in, so that reading goes on.
-fn section_values(document: &DeTable<'_>, section: &Section, problems: &mut Problems<'_>) -> Values {
-    let table = match section.name {
-        "" => Some(document),
-        name => document.get(name).and_then(|table| table.get_ref().as_table()),
-    };
+pub(crate) fn section_values(
+    table: Option<&DeTable<'_>>,
+    section: &Section,
+    problems: &mut Problems<'_>,
+) -> Values {
     let mut values = Values::new();
     for key in section.keys {
         let seen = table.and_then(|table| table.get(key.name));
@@ -186,17 +202,6 @@ fn read_rules(
     states
 }
 
-/// Two listeners on one address would fail at start with a message about sockets.
-fn report_shared_port(document: &DeTable<'_>, config: &Config, problems: &mut Problems<'_>) {
-    if config.mqtt.listen != config.web.listen || config.mqtt.listen.port() == 0 {
-        return;
-    }
-    let place = |section: &str| place_of(document, section, "listen");
-    let at = place("web").or_else(|| place("mqtt")).unwrap_or(0..0);
-    problems
-        .add(at, format!("`mqtt.listen` and `web.listen` must differ, but both are {}", config.mqtt.listen));
-}
-
 /// A message that fits no queue would be taken from its sender and silently lost for every receiver.
 fn report_small_queue(document: &DeTable<'_>, config: &Config, problems: &mut Problems<'_>) {
     let (queue, packet) = (config.mqtt.queue_bytes_max, config.mqtt.max_packet_size);
@@ -211,7 +216,7 @@ fn report_small_queue(document: &DeTable<'_>, config: &Config, problems: &mut Pr
     );
 }
 
-fn place_of(document: &DeTable<'_>, section: &str, key: &str) -> Option<std::ops::Range<usize>> {
+pub(crate) fn place_of(document: &DeTable<'_>, section: &str, key: &str) -> Option<std::ops::Range<usize>> {
     Some(document.get(section)?.get_ref().as_table()?.get(key)?.span())
 }
 
@@ -230,7 +235,7 @@ pub(crate) fn table_of<'a, 'i>(
     table
 }
 
-fn report_unknown<'n>(
+pub(crate) fn report_unknown<'n>(
     table: &DeTable<'_>,
     section: &Section,
     tables: impl IntoIterator<Item = &'n str>,
@@ -245,11 +250,8 @@ fn report_unknown<'n>(
     }
 }
 
-/// A slip of a neighbour first, then the same key in another table, then everything allowed here.
+/// The same key in another table first, then a slip of a neighbour, then everything allowed here.
 fn hint_for(seen: &str, known: &[&str]) -> String {
-    if let Some(meant) = near_miss(seen, known.iter().copied()) {
-        return format!("did you mean `{meant}`?");
-    }
     let elsewhere: Vec<String> = SECTIONS
         .iter()
         .filter(|section| section.keys.iter().any(|key| key.name == seen))
@@ -257,6 +259,9 @@ fn hint_for(seen: &str, known: &[&str]) -> String {
         .collect();
     if !elsewhere.is_empty() {
         return format!("did you mean {}?", elsewhere.join(" or "));
+    }
+    if let Some(meant) = near_miss(seen, known.iter().copied()) {
+        return format!("did you mean `{meant}`?");
     }
     format!("allowed here are {}", quoted(known.iter().copied()))
 }
@@ -297,17 +302,18 @@ mod tests {
 
     #[test]
     fn every_default_passes_its_own_check() {
-        for section in SECTIONS {
+        for section in SECTIONS.iter().chain([&&crate::keys::LISTENER_LINES]) {
             for key in section.keys {
                 let text = match key.default {
                     Preset::Text(text) | Preset::Absent(text) => format!("\"{text}\""),
-                    Preset::Whole(number) => number.to_string(),
+                    Preset::Whole(number) | Preset::AbsentWhole(number) => number.to_string(),
                     Preset::Flag(flag) => flag.to_string(),
+                    Preset::List(items) => format!("{items:?}"),
                 };
                 let value = DeValue::parse(&text).unwrap();
                 assert!(key.kind.check(value.get_ref()).is_some(), "{}.{}", section.name, key.name);
             }
         }
-        assert_eq!(Config::default(&[]).mqtt.listen.port(), 1883);
+        assert_eq!(Config::default(&[]).mqtt.listen.map(|a| a.port()), Some(1883));
     }
 }

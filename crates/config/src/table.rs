@@ -28,8 +28,11 @@ pub(crate) enum Preset {
     Text(&'static str),
     Whole(i64),
     Flag(bool),
+    List(&'static [&'static str]),
     /// No default: the key may be left out. The text is an example for the documentation.
     Absent(&'static str),
+    /// The same for a number.
+    AbsentWhole(i64),
 }
 
 impl Preset {
@@ -38,7 +41,8 @@ impl Preset {
             Preset::Text(text) => Some(Value::Text(text.to_owned())),
             Preset::Whole(number) => Some(Value::Whole(number)),
             Preset::Flag(flag) => Some(Value::Flag(flag)),
-            Preset::Absent(_) => None,
+            Preset::List(items) => Some(Value::Texts(items.iter().map(|&item| item.to_owned()).collect())),
+            Preset::Absent(_) | Preset::AbsentWhole(_) => None,
         }
     }
 }
@@ -67,6 +71,46 @@ impl FromValue for Option<String> {
             None => Some(None),
             Some(Value::Text(text)) => Some(Some(text.clone())),
             Some(_) => None,
+        }
+    }
+}
+
+impl FromValue for Option<std::path::PathBuf> {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        Option::<String>::from_value(value).map(|text| text.map(Into::into))
+    }
+}
+
+impl FromValue for Option<std::net::SocketAddr> {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        match value {
+            Some(Value::Text(text)) if text == "none" => Some(None),
+            Some(Value::Text(text)) => text.parse().ok().map(Some),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Option<u32> {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        value.map(|value| u32::from_value(Some(value))).map_or(Some(None), |number| number.map(Some))
+    }
+}
+
+impl FromValue for Vec<String> {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        match value {
+            Some(Value::Texts(texts)) => Some(texts.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Vec<ipnet::IpNet> {
+    fn from_value(value: Option<&Value>) -> Option<Self> {
+        match value {
+            Some(Value::Texts(texts)) => texts.iter().map(|text| crate::kind::network(text)).collect(),
+            _ => None,
         }
     }
 }

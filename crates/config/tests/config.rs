@@ -28,6 +28,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("mqtt.max_connections", &["1", "1000000"], &["0", "1000001", "-1"]),
     ("mqtt.connect_timeout_s", &["1", "300"], &["0", "301", "1.5"]),
+    ("mqtt.stop_grace_s", &["0", "300"], &["-1", "301"]),
     ("mqtt.keep_alive_max_s", &["15", "65535"], &["14", "65536"]),
     ("mqtt.session_expiry_max_s", &["0", "4294967295"], &["-1", "4294967296"]),
     ("mqtt.receive_maximum", &["1", "65535"], &["0", "65536"]),
@@ -39,7 +40,28 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("mqtt.persistence", &["true", "false"], &["1", "'true'"]),
     ("mqtt.unkept_max", &["100", "10000000"], &["99", "10000001"]),
     ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
+    ("mqtt.retained_bytes_max", &["0", "1099511627776"], &["-1", "1099511627777"]),
+    ("mqtt.sessions_max", &["1", "10000000"], &["0", "10000001"]),
+    ("mqtt.connect_bytes_max", &["256", "1048576"], &["255", "1048577"]),
+    ("mqtt.connections_per_address_max", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.connections_per_credential_max", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.connects_per_second_max", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.connects_per_address_per_minute_max", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.sign_in_free_tries", &["1", "1000000"], &["0", "1000001"]),
+    ("mqtt.topic_bytes_max", &["64", "65535"], &["63", "65536"]),
+    ("mqtt.subscriptions_total_max", &["1", "100000000"], &["0", "100000001"]),
+    ("mqtt.partial_bytes_max", &["65536", "1099511627776"], &["65535", "1099511627777"]),
+    ("mqtt.memory_bytes_max", &["1048576", "1099511627776"], &["1048575", "1099511627777"]),
+    ("mqtt.seen_packets_max", &["1000", "10000000"], &["999", "10000001"]),
     ("mqtt.sys_interval_s", &["0", "3600"], &["-1", "3601"]),
+    ("tls.certificate", &["'/a/b.pem'"], &["''", "1"]),
+    ("tls.key", &["'/a/b.pem'"], &["''", "true"]),
+    (
+        "tls.names",
+        &["[]", "['mesh.example.org', '*.example.org', '10.0.0.1', '::1']"],
+        &["'a'", "['']", "['-a']", "['a b']", "[5]"],
+    ),
+    ("web.tls", &["true", "false"], &["'yes'", "1"]),
     ("web.listen", &["'127.0.0.1:0'"], &["8080", "':8080'"]),
     (
         "web.public_url",
@@ -84,6 +106,8 @@ fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
             // The queue must hold a packet, so the two keys move together.
             let beside = match *key {
                 "mqtt.max_packet_size" => "mqtt.queue_bytes_max = 1_073_741_824",
+                "tls.certificate" => "tls.key = 'k'",
+                "tls.key" => "tls.certificate = 'c'",
                 "mqtt.queue_bytes_max" => "mqtt.max_packet_size = 1024",
                 _ => "",
             };
@@ -118,7 +142,7 @@ fn an_empty_file_gives_the_documented_defaults() {
     let config = Config::default(RULES);
     assert_eq!(load("").unwrap(), config);
     assert_eq!(config.top.data, Path::new("backhaul-data"));
-    assert_eq!(config.mqtt.listen.to_string(), "0.0.0.0:1883");
+    assert_eq!(config.mqtt.listen.unwrap().to_string(), "0.0.0.0:1883");
     assert_eq!(config.web.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.web.public_url, None);
     assert_eq!(config.policy.hop_limit_max, 1);
@@ -165,7 +189,7 @@ colour = 'blue'
         "\
 test.toml:1:1: unknown key `dta`: did you mean `data`?
 test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:1883\" (all), \"127.0.0.1:1883\" \
-(this machine only) or \"[::]:1883\", but is the text \"banana\"
+(this machine only) or \"[::]:1883\", or \"none\", but is the text \"banana\"
 test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
 test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
 test.toml:8:14: `policy.consent_no` must be one of \"accept\", \"record-only\", \"refuse\", but is the text \
@@ -174,7 +198,7 @@ test.toml:10:1: unknown rule `identiy`: did you mean `identity`?
 test.toml:11:14: `policy.rules.public-key` must be \"off\", \"observe\" or \"enforce\", but is the text \"enforced\"; \
 did you mean \"enforce\"?
 test.toml:12:1: unknown rule `nonsense-of-a-rule`: the rules are `identity`, `public-key`
-test.toml:13:2: unknown key `sky`: allowed here are `data`, `mqtt`, `web`, `mesh`, `policy`, `history`, `log`, `channel`
+test.toml:13:2: unknown key `sky`: allowed here are `data`, `mqtt`, `tls`, `web`, `mesh`, `policy`, `history`, `log`, `channel`, `listener`
 test.toml:16:1: unknown key `log.colour`: allowed here are `level`",
     );
 }
@@ -210,6 +234,93 @@ fn two_listeners_need_two_addresses() {
         "test.toml:4:10: `mqtt.listen` and `web.listen` must differ, but both are 0.0.0.0:1883",
     );
     assert!(load("[mqtt]\nlisten = '0.0.0.0:0'\n[web]\nlisten = '0.0.0.0:0'").is_ok());
+}
+
+#[test]
+fn listeners_have_limits_and_tls_settings_of_their_own() {
+    let text = "\
+[mqtt]
+listen = 'none'
+[[listener]]
+name = 'secure'
+address = '[::]:8883'
+kind = 'tls'
+certificate = 'chain.pem'
+key = '/etc/key.pem'
+max_connections = 500
+connections_per_address = 3
+client_certificates = 'optional'
+client_ca = 'ca.pem'
+certificate_is_credential = true
+guests = false
+[[listener]]
+name = 'behind'
+address = '127.0.0.1:1884'
+proxy_protocol = 'any'
+proxy_from = ['10.0.0.0/8', '::1']
+connect_timeout_s = 3
+max_packet_size = 2048
+";
+    let config =
+        Config::load_with(Path::new("/etc/b/test.toml"), text, RULES, &KnownSecrets(BTreeMap::new()))
+            .unwrap();
+    assert_eq!(config.mqtt.listen, None);
+    let [secure, behind] = config.listeners.as_slice() else { panic!("two listeners") };
+    assert!(secure.is_tls() && !behind.is_tls() && !secure.guests && behind.guests);
+    assert_eq!(secure.certificate.as_deref(), Some(Path::new("/etc/b/chain.pem")));
+    assert_eq!(secure.key.as_deref(), Some(Path::new("/etc/key.pem")));
+    assert_eq!((secure.max_connections, secure.connections_per_address), (Some(500), Some(3)));
+    assert_eq!((behind.max_connections, behind.connect_timeout_s), (None, Some(3)));
+    assert!(behind.proxy_from[0].contains(&"10.1.2.3".parse::<std::net::IpAddr>().unwrap()));
+    assert!(behind.proxy_from[1].contains(&"::1".parse::<std::net::IpAddr>().unwrap()));
+}
+
+#[test]
+fn wrong_listeners_are_reported_with_their_place() {
+    check(
+        "\
+[[listener]]
+kind = 'udp'
+[[listener]]
+name = 'a'
+address = '0.0.0.0:1883'
+prox_from = []
+certificate = 'x'
+[[listener]]
+name = 'a'
+address = '[::]:1'
+proxy_protocol = 'v2'
+[[listener]]
+name = 'b'
+address = '[::]:2'
+kind = 'wss'
+key = 'k'
+client_certificates = 'required'
+max_packet_size = 1_000_000
+[[listener]]
+name = 'c'
+address = '[::]:3'
+proxy_from = ['10.0.0.0/33']
+certificate_is_credential = true
+",
+        "\
+test.toml:1:1: a listener needs `name`, but has none
+test.toml:1:1: a listener needs `address`, but has none
+test.toml:2:8: `listener.kind` must be one of \"tcp\", \"tls\", \"ws\", \"wss\", but is the text \"udp\"
+test.toml:5:11: `mqtt.listen` and `listener.address` of `a` must differ, but both are 0.0.0.0:1883
+test.toml:6:1: unknown key `listener.prox_from`: did you mean `proxy_from`?
+test.toml:7:15: `listener.certificate` needs `kind` \"tls\" or \"wss\", but it is \"tcp\"
+test.toml:7:15: `listener.certificate` needs `key`, but it is missing
+test.toml:9:8: `listener.name` must differ from the others, but `a` appears twice
+test.toml:11:18: `listener.proxy_protocol` needs `proxy_from`: whoever may send a PROXY header chooses the address \
+that is believed
+test.toml:16:7: `listener.key` needs `certificate`, but it is missing
+test.toml:17:23: `listener.client_certificates` needs `client_ca`, but it is missing
+test.toml:18:19: `listener.max_packet_size` must be at most `mqtt.max_packet_size`, but they are 1000000 and 65536
+test.toml:22:14: `listener.proxy_from` must be a list of IP addresses and networks, such as [\"10.0.0.5\", \
+\"fd00::/8\"], but is a list of 1
+test.toml:23:29: `listener.certificate_is_credential` needs `client_certificates`, but it is \"off\"",
+    );
 }
 
 #[test]
@@ -366,6 +477,7 @@ fn the_schema_closes_every_table_and_names_every_rule() {
         "/properties/policy",
         "/properties/policy/properties/rules",
         "/properties/channel/items",
+        "/properties/listener/items",
     ] {
         assert_eq!(schema.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
     }
@@ -429,8 +541,8 @@ fn assignment(key: &str, value: &str) -> String {
 
 fn collect_keys(schema: &serde_json::Value, path: &str, keys: &mut BTreeSet<String>) {
     let Some(properties) = schema.get("properties").and_then(|found| found.as_object()) else {
-        // Channels are a list and have tests of their own.
-        if path != "channel" {
+        // Channels and listeners are lists and have tests of their own.
+        if path != "channel" && path != "listener" {
             keys.insert(path.to_owned());
         }
         return;

@@ -16,8 +16,10 @@ pub struct Offer<'a> {
     pub username: Option<&'a str>,
     /// Password.
     pub password: Option<&'a [u8]>,
-    /// Whether the connection comes from this machine.
-    pub is_loopback: bool,
+    /// Whether the connection comes from this machine through a listener that takes guests.
+    pub may_be_guest: bool,
+    /// Common name of a checked client certificate, where the listener takes it for a credential.
+    pub certificate_name: Option<&'a str>,
 }
 
 impl fmt::Debug for Offer<'_> {
@@ -31,6 +33,8 @@ impl fmt::Debug for Offer<'_> {
 pub enum Refusal {
     /// It offers no credential, and one is needed.
     NoCredential,
+    /// Its certificate names somebody else than its User Name.
+    OtherName,
     /// User name or password is wrong, or the credential is disabled.
     Credential(AuthRefusal),
 }
@@ -40,6 +44,7 @@ impl Refusal {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NoCredential => "no credential offered",
+            Self::OtherName => "the certificate names another user",
             Self::Credential(AuthRefusal::UnknownUser) => "unknown user name",
             Self::Credential(AuthRefusal::WrongPassword) => "wrong password",
             Self::Credential(AuthRefusal::Disabled) => "credential disabled",
@@ -54,6 +59,7 @@ impl Refusal {
             Self::NoCredential => {
                 "This server needs a user name and a password; its operator hands them out."
             }
+            Self::OtherName => "The client certificate names another user than the user name does.",
             Self::Credential(_) => {
                 "User name or password is wrong, or the operator has switched this credential off."
             }
@@ -64,12 +70,18 @@ impl Refusal {
 /// Decides who a client is. Until the first credential exists, everyone on this machine is a guest, whatever user name
 /// the client has in its settings; from then on nobody is.
 pub fn admit(directory: &Directory, key: &TokenKey, offer: Offer<'_>) -> Result<Principal, Refusal> {
-    if !directory.has_credentials() && offer.is_loopback {
+    if !directory.has_credentials() && offer.may_be_guest {
         return Ok(Principal::Guest { gateway: gateway_named_by(offer.client_id) });
     }
-    let username = offer.username.filter(|name| !name.is_empty()).ok_or(Refusal::NoCredential)?;
-    let password = offer.password.unwrap_or_default();
-    let credential = directory.authenticate(username, password, key).map_err(Refusal::Credential)?;
+    let username = offer.username.filter(|name| !name.is_empty());
+    let credential = match offer.certificate_name {
+        Some(name) => named_by_certificate(directory, name, username)?,
+        None => {
+            let (username, password) =
+                (username.ok_or(Refusal::NoCredential)?, offer.password.unwrap_or_default());
+            directory.authenticate(username, password, key).map_err(Refusal::Credential)?
+        }
+    };
     Ok(principal_of(credential))
 }
 
@@ -81,6 +93,23 @@ pub fn principal_of(credential: &Credential) -> Principal {
         Role::Observer => Principal::Observer { username },
         Role::Service { prefix } => Principal::Service { username, prefix: prefix.as_str().into() },
     }
+}
+
+/// The credential of a client that proved its name with a certificate. A User Name that says otherwise is a mistake of
+/// the client, and none that should pass silently.
+fn named_by_certificate<'d>(
+    directory: &'d Directory,
+    name: &str,
+    username: Option<&str>,
+) -> Result<&'d Arc<directory::Credential>, Refusal> {
+    if username.is_some_and(|username| username != name) {
+        return Err(Refusal::OtherName);
+    }
+    let credential = directory.credential(name).ok_or(Refusal::Credential(AuthRefusal::UnknownUser))?;
+    if !credential.is_enabled() {
+        return Err(Refusal::Credential(AuthRefusal::Disabled));
+    }
+    Ok(credential)
 }
 
 /// Whether a client that signed in under `old` may stay under `new`.
@@ -122,7 +151,8 @@ mod tests {
         client_id: "!7c5a0a01",
         username: Some("meshdev"),
         password: Some(b"large4cats"),
-        is_loopback: true,
+        may_be_guest: true,
+        certificate_name: None,
     };
 
     fn with_gateway() -> (Directory, TokenKey, Token) {
@@ -137,7 +167,7 @@ mod tests {
         let (directory, key, _) = with_gateway();
         let guest = Principal::Guest { gateway: Some(0x7c5a_0a01) };
         assert_eq!(admit(&Directory::default(), &key, LOCAL_GUEST), Ok(guest.clone()));
-        let from_elsewhere = Offer { is_loopback: false, ..LOCAL_GUEST };
+        let from_elsewhere = Offer { may_be_guest: false, ..LOCAL_GUEST };
         assert!(admit(&Directory::default(), &key, from_elsewhere).is_err());
         assert!(admit(&directory, &key, LOCAL_GUEST).is_err());
         assert!(!may_stay(&guest, &Directory::default(), &directory));
@@ -150,7 +180,8 @@ mod tests {
             client_id: "anything",
             username: Some("gw-7c5a0a01"),
             password: Some(token.reveal().as_bytes()),
-            is_loopback: false,
+            may_be_guest: false,
+            certificate_name: None,
         };
         let principal = admit(&directory, &key, offer).unwrap();
         assert_eq!(principal.gateway(), Some(0x7c5a_0a01));
@@ -169,5 +200,27 @@ mod tests {
         let disable = Command::Disable { username: "gw-7c5a0a01".into() };
         let disabled = directory.apply(disable, &key, 2).unwrap().directory;
         assert!(admit(&disabled, &key, offer).is_err() && !may_stay(&principal, &directory, &disabled));
+    }
+
+    #[test]
+    fn a_certificate_stands_for_user_name_and_password() {
+        let (directory, key, _) = with_gateway();
+        let offer = Offer {
+            client_id: "anything",
+            username: None,
+            password: None,
+            may_be_guest: false,
+            certificate_name: Some("gw-7c5a0a01"),
+        };
+        assert_eq!(admit(&directory, &key, offer).unwrap().gateway(), Some(0x7c5a_0a01));
+        let same = Offer { username: Some("gw-7c5a0a01"), ..offer };
+        assert!(admit(&directory, &key, same).is_ok());
+        let other = Offer { username: Some("gw-00000001"), ..offer };
+        assert_eq!(admit(&directory, &key, other), Err(Refusal::OtherName));
+        let stranger = Offer { certificate_name: Some("nobody"), ..offer };
+        assert_eq!(admit(&directory, &key, stranger), Err(Refusal::Credential(AuthRefusal::UnknownUser)));
+        let disable = Command::Disable { username: "gw-7c5a0a01".into() };
+        let disabled = directory.apply(disable, &key, 2).unwrap().directory;
+        assert_eq!(admit(&disabled, &key, offer), Err(Refusal::Credential(AuthRefusal::Disabled)));
     }
 }

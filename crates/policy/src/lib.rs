@@ -12,4 +12,5 @@ pub mod response;
 pub mod rule;
 pub mod settings;
 pub mod subscribe;
+pub mod throttle;
 pub mod uplink;

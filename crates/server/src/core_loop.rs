@@ -1,18 +1,22 @@
-//! The core loop: one thread that owns the broker and every plain socket. It decides nothing.
+//! The core loop: one thread that owns the broker and every established connection. It decides nothing.
 //!
 //! A turn: wait for readiness, read every ready socket dry (up to a fairness limit), hand the bytes to the broker,
-//! obey commands from other threads, then write every connection that has something to send, once.
+//! obey commands from other threads, then write every connection that has something to send, once. Connections that
+//! begin with something else than MQTT come from the doorman; those that the broker closes go to the doorman.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, ConnectionId, Now};
-use mio::net::{TcpListener, TcpStream};
+use broker::{Broker, ConnectionId, Now, Origin};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use record::Record;
+
+use crate::doorman::{DoormanHandle, Errand};
+use crate::listener::unmapped;
+use crate::transport::{ReadBuffers, ReadEnd, Transport};
 
 /// What other threads ask of the core.
 pub enum Command {
@@ -26,8 +30,18 @@ pub enum Command {
     Lost(u64),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
+    /// Say that the loop still turns.
+    Ping(Sender<()>),
+    /// A connection got past everything that comes before MQTT.
+    Enter(Box<Arrival>),
     /// Say goodbye to the clients, write what can be written, and stop.
     Stop,
+}
+
+/// A connection whose next byte is MQTT's.
+pub struct Arrival {
+    pub(crate) transport: Transport,
+    pub(crate) origin: Origin,
 }
 
 /// A handle for other threads.
@@ -64,66 +78,85 @@ pub type ChangeSink = Box<dyn FnMut(broker::Batch) + Send>;
 /// The loop's own state.
 pub struct CoreLoop {
     poll: Poll,
-    listener: TcpListener,
+    listeners: Vec<PlainListener>,
     broker: Broker,
-    sockets: Vec<Option<Socket>>,
+    connections: Vec<Option<Transport>>,
     commands: Receiver<Command>,
+    /// Sees out those whom the broker closes; `None` until the doorman is there.
+    doorman: Option<DoormanHandle>,
     records: RecordSink,
     changes: ChangeSink,
     started: Instant,
-    read_buffer: Box<[u8]>,
+    buffers: ReadBuffers,
     /// Connections that stopped at the fairness limit with bytes still to read.
     unread: Vec<ConnectionId>,
+    stop_grace: Duration,
 }
 
-struct Socket {
-    stream: TcpStream,
-    /// Whether the kernel's send buffer was full at the last write.
-    blocked: bool,
+/// A listener whose connections are MQTT from their first byte.
+pub struct PlainListener {
+    /// Its number in the broker's list.
+    pub number: u8,
+    /// Its socket.
+    pub listener: TcpListener,
 }
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
+/// Tokens of the listeners count down from here.
+const FIRST_LISTENER: usize = usize::MAX - 1;
 
-/// One read takes at most this much; several small packets of one client come out of one system call.
-const READ_BYTES: usize = 64 * 1024;
 /// A client that never stops sending gives way to the others after this many reads.
 const READS_PER_TURN_MAX: usize = 4;
-/// New connections taken per turn, so that a storm does not starve those who are in.
+/// More than a system's receive buffer holds; the end is there before.
+const LAST_READS_MAX: usize = 1024;
+/// New connections taken per turn and listener, so that a storm does not starve those who are in.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// Time given to clients to take their last bytes at a stop.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+/// A connection that is closed takes along what it has not taken yet, up to this much. More is a client that does not
+/// read, and would not read this either.
+const SEEN_OUT_BYTES_MAX: usize = 64 * 1024;
 
 impl CoreLoop {
-    /// Makes the loop around a listening socket and a broker. Returns the handle for other threads beside it.
+    /// Makes the loop around listeners and a broker. Returns the handle for other threads beside it.
     ///
     /// # Errors
-    /// When the operating system gives no poll instance or the listener cannot be watched.
+    /// When the operating system gives no poll instance or a listener cannot be watched.
     pub fn new(
-        listener: std::net::TcpListener,
+        mut listeners: Vec<PlainListener>,
         broker: Broker,
         records: RecordSink,
         changes: ChangeSink,
+        stop_grace: Duration,
     ) -> std::io::Result<(Self, CoreHandle)> {
-        listener.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(listener);
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        for (index, plain) in listeners.iter_mut().enumerate() {
+            poll.registry().register(
+                &mut plain.listener,
+                Token(FIRST_LISTENER - index),
+                Interest::READABLE,
+            )?;
+        }
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = std::sync::mpsc::channel();
         let core = Self {
             poll,
-            listener,
+            listeners,
             broker,
-            sockets: Vec::new(),
+            connections: Vec::new(),
             commands,
+            doorman: None,
             records,
             changes,
             started: Instant::now(),
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            buffers: ReadBuffers::default(),
             unread: Vec::new(),
+            stop_grace,
         };
         Ok((core, CoreHandle { commands: sender, waker }))
+    }
+
+    /// Tells the loop who sees out those whom the broker closes.
+    pub(crate) fn set_doorman(&mut self, doorman: DoormanHandle) {
+        self.doorman = Some(doorman);
     }
 
     /// Runs until told to stop.
@@ -140,12 +173,14 @@ impl CoreLoop {
                 Err(error) => return Err(error),
             }
             let now = self.now();
-            let mut accept = false;
+            let mut callers: Vec<usize> = Vec::new();
             let mut ready = std::mem::take(&mut self.unread);
             for event in &events {
                 match event.token() {
-                    LISTENER => accept = true,
                     WAKER => {}
+                    Token(token) if token > FIRST_LISTENER - self.listeners.len() => {
+                        callers.push(FIRST_LISTENER - token);
+                    }
                     Token(index) => {
                         let Ok(index) = u32::try_from(index) else { continue };
                         let id = ConnectionId(index);
@@ -159,6 +194,11 @@ impl CoreLoop {
                 }
             }
             ready.drain(..).for_each(|id| self.read(now, id));
+            for event in events.iter().filter(|event| event.is_read_closed()) {
+                if let Ok(index) = u32::try_from(event.token().0) {
+                    self.read_to_end(now, ConnectionId(index));
+                }
+            }
             if self.obey_commands(now) {
                 self.say_goodbye(now);
                 return Ok(());
@@ -167,9 +207,7 @@ impl CoreLoop {
             self.carry_out(now);
             // Accepting comes last: a slot freed above may be taken again without an event of its
             // previous owner being left in this turn.
-            if accept {
-                self.accept(now);
-            }
+            callers.into_iter().for_each(|listener| self.accept(now, listener));
         }
     }
 
@@ -189,10 +227,18 @@ impl CoreLoop {
         self.broker.next_deadline_ms().map(|at| Duration::from_millis(at.saturating_sub(now_ms)))
     }
 
-    fn accept(&mut self, now: Now) {
+    fn accept(&mut self, now: Now, index: usize) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            match self.listener.accept() {
-                Ok((stream, address)) => self.take_in(now, stream, address),
+            let PlainListener { number, listener } = &self.listeners[index];
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY was not set");
+                    }
+                    let address = unmapped(peer.ip());
+                    let origin = Origin { address, listener: *number, certificate_name: None };
+                    self.take_in(now, Arrival { transport: Transport::Tcp(stream), origin });
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
                     // Out of file descriptors, or the peer left already: those who are in must not suffer.
@@ -203,50 +249,57 @@ impl CoreLoop {
             }
         }
         // Edge-triggered: there may be more, and no event will say so.
-        let again = self.poll.registry().reregister(&mut self.listener, LISTENER, Interest::READABLE);
-        if let Err(error) = again {
-            tracing::error!(%error, "the listener could not be watched");
+        let token = Token(FIRST_LISTENER - index);
+        let listener = &mut self.listeners[index].listener;
+        if let Err(error) = self.poll.registry().reregister(listener, token, Interest::READABLE) {
+            tracing::error!(%error, "a listener could not be watched");
         }
     }
 
-    fn take_in(&mut self, now: Now, mut stream: TcpStream, address: SocketAddr) {
-        let Some(id) = self.broker.open(now, unmapped(address.ip())) else { return };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was not set");
-        }
+    fn take_in(&mut self, now: Now, arrival: Arrival) {
+        let Arrival { mut transport, origin } = arrival;
+        let Some(id) = self.broker.open(now, origin) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, Token(id.0 as usize), interest) {
+        let watched = self.poll.registry().register(transport.stream(), Token(id.0 as usize), interest);
+        if let Err(error) = watched {
             tracing::warn!(%error, "a connection could not be watched");
             self.broker.closed(now, id, "could not be watched");
             return;
         }
         let index = id.0 as usize;
-        if self.sockets.len() <= index {
-            self.sockets.resize_with(index + 1, || None);
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
         }
-        self.sockets[index] = Some(Socket { stream, blocked: false });
+        self.connections[index] = Some(transport);
         self.read(now, id);
         self.carry_out(now);
     }
 
     fn read(&mut self, now: Now, id: ConnectionId) {
         for _ in 0..READS_PER_TURN_MAX {
-            let Some(Some(socket)) = self.sockets.get_mut(id.0 as usize) else { return };
-            match socket.stream.read(&mut self.read_buffer) {
-                Ok(0) => return self.close(now, id, "closed by the client"),
-                Ok(count) => {
-                    self.broker.receive(now, id, &self.read_buffer[..count]);
-                    if count < self.read_buffer.len() {
-                        // A short read has emptied the socket; the next bytes raise an event.
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.close(now, id, "connection lost"),
+            let Some(Some(transport)) = self.connections.get_mut(id.0 as usize) else { return };
+            let broker = &mut self.broker;
+            match transport.read(&mut self.buffers, |bytes| broker.receive(now, id, bytes)) {
+                ReadEnd::Drained => return,
+                ReadEnd::More => {}
+                ReadEnd::Closed(reason) => return self.close(now, id, reason),
             }
         }
         self.unread.push(id);
+    }
+
+    /// The peer has sent its last byte, which no further event will tell: what is left is what fits into the system's
+    /// buffer, and it is read at once.
+    fn read_to_end(&mut self, now: Now, id: ConnectionId) {
+        for _ in 0..LAST_READS_MAX {
+            let Some(Some(transport)) = self.connections.get_mut(id.0 as usize) else { return };
+            let broker = &mut self.broker;
+            let end = transport.read(&mut self.buffers, |bytes| broker.receive(now, id, bytes));
+            if let ReadEnd::Closed(reason) = end {
+                return self.close(now, id, reason);
+            }
+        }
+        self.close(now, id, "connection lost");
     }
 
     /// Passes on what the broker decided: records, bytes, and connections to close.
@@ -256,7 +309,7 @@ impl CoreLoop {
             self.flush(now, id);
         }
         while let Some((id, reason)) = self.broker.next_closing() {
-            self.close(now, id, reason);
+            self.see_out(now, id, reason);
         }
         self.pass_on(now);
     }
@@ -270,30 +323,46 @@ impl CoreLoop {
     }
 
     fn flush(&mut self, now: Now, id: ConnectionId) {
-        let Some(Some(socket)) = self.sockets.get_mut(id.0 as usize) else { return };
+        let Some(Some(transport)) = self.connections.get_mut(id.0 as usize) else { return };
         let Some(outbox) = self.broker.outbox(id) else { return };
-        while !outbox.is_empty() {
-            match socket.stream.write(outbox.unsent()) {
-                Ok(count) => {
-                    outbox.advance(count);
-                    socket.blocked = false;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    socket.blocked = true;
-                    return;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.close(now, id, "connection lost"),
+        let mut written = transport.flush();
+        while written.is_ok() && !outbox.is_empty() {
+            written = transport.write(outbox.unsent()).map(|count| outbox.advance(count));
+            if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+                written = Ok(());
             }
+        }
+        if written.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
+            self.close(now, id, "connection lost");
         }
     }
 
+    /// The peer is gone.
     fn close(&mut self, now: Now, id: ConnectionId, reason: &'static str) {
-        let Some(mut socket) = self.sockets.get_mut(id.0 as usize).and_then(Option::take) else { return };
-        if let Err(error) = self.poll.registry().deregister(&mut socket.stream) {
+        drop(self.take_out(id));
+        self.broker.closed(now, id, reason);
+    }
+
+    /// The broker ends a connection: the peer should get to read what it was told last.
+    fn see_out(&mut self, now: Now, id: ConnectionId, reason: &'static str) {
+        let Some(mut transport) = self.take_out(id) else { return };
+        let outbox = self.broker.outbox(id);
+        let rest = outbox.map(|outbox| outbox.unsent().to_vec()).unwrap_or_default();
+        self.broker.closed(now, id, reason);
+        // A client that has said DISCONNECT has mostly closed its side too, and there is nothing to wait for.
+        let is_gone = rest.is_empty() && matches!(transport.drain(&mut self.buffers), ReadEnd::Closed(_));
+        if let Some(doorman) = self.doorman.as_ref().filter(|_| !is_gone && rest.len() <= SEEN_OUT_BYTES_MAX)
+        {
+            doorman.send(Errand::SeeOut(transport, rest));
+        }
+    }
+
+    fn take_out(&mut self, id: ConnectionId) -> Option<Transport> {
+        let mut transport = self.connections.get_mut(id.0 as usize).and_then(Option::take)?;
+        if let Err(error) = self.poll.registry().deregister(transport.stream()) {
             tracing::debug!(%error, "a closed connection was not watched");
         }
-        self.broker.closed(now, id, reason);
+        Some(transport)
     }
 
     /// Returns whether to stop.
@@ -304,39 +373,60 @@ impl CoreLoop {
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
-                Ok(Command::Snapshot(reply)) => drop(reply.send(self.broker.snapshot(now))),
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Ping(reply)) => drop(reply.send(())),
+                Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
+                Ok(Command::Snapshot(reply)) => {
+                    if let Some(doorman) = &self.doorman {
+                        self.broker.note_doors(doorman.refusals());
+                    }
+                    // Whoever asked has stopped waiting.
+                    let _ = reply.send(self.broker.snapshot(now));
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }
         }
     }
 
+    /// Takes nobody in and reads nobody any more; tells every client, and gives those who are slow to read the grace.
     fn say_goodbye(&mut self, now: Now) {
+        self.listeners.clear();
         self.broker.shut_down(now);
-        self.carry_out(now);
-        let deadline = Instant::now() + STOP_GRACE;
-        let unsent = |core: &mut Self| {
-            (0..core.sockets.len()).any(|i| {
-                core.sockets[i].is_some()
-                    && u32::try_from(i)
-                        .is_ok_and(|i| core.broker.outbox(ConnectionId(i)).is_some_and(|o| !o.is_empty()))
-            })
-        };
-        while Instant::now() < deadline && unsent(self) {
-            for index in 0..self.sockets.len() {
-                if let Ok(index) = u32::try_from(index) {
+        self.broker.take_records(&mut self.records);
+        let mut leaving = Vec::new();
+        while let Some(id) = self.broker.next_dirty() {
+            self.flush(now, id);
+        }
+        while let Some(closing) = self.broker.next_closing() {
+            leaving.push(closing);
+        }
+        let deadline = Instant::now() + self.stop_grace;
+        let mut events = Events::with_capacity(1024);
+        loop {
+            leaving.retain(|&(id, reason)| {
+                let is_waiting = self.broker.outbox(id).is_some_and(|outbox| !outbox.is_empty());
+                if !is_waiting {
+                    self.see_out(now, id, reason);
+                }
+                is_waiting
+            });
+            let left = deadline.saturating_duration_since(Instant::now());
+            if leaving.is_empty() || left.is_zero() {
+                break;
+            }
+            if let Err(error) = self.poll.poll(&mut events, Some(left)) {
+                tracing::debug!(%error, "the poll failed while stopping");
+            }
+            for event in events.iter().filter(|event| event.is_writable()) {
+                if let Ok(index) = u32::try_from(event.token().0) {
                     self.flush(now, ConnectionId(index));
                 }
             }
-            std::thread::sleep(Duration::from_millis(10));
         }
-    }
-}
-
-/// The IPv4 address behind an IPv4-mapped IPv6 one, so that loopback is recognised on a dual-stack listener.
-fn unmapped(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
+        for (id, reason) in leaving {
+            self.close(now, id, reason);
+        }
+        self.broker.take_records(&mut self.records);
     }
 }

@@ -1,13 +1,31 @@
 //! The shell: listeners, the core loop, the recorder, wiring and shutdown.
 //!
-//! Threads: the core (broker and plain sockets), the recorder (history files), the keeper (watches the directory for
-//! changes made by another process), the pages. They speak in values over queues; nothing is shared but counters.
+//! Threads: the core (broker and established connections), the doorman (connections on their way in and out), the
+//! recorder (history files), the keepers (watch directory and certificates for changes), the pages. They speak in values
+//! over queues; nothing is shared but counters and the certificates in force.
+
+mod entrances;
+mod listener;
+mod tls;
 
 mod core_loop;
+mod doorman;
+mod transport;
+
+mod certificate_keeper;
 mod directory_keeper;
 mod pages;
+mod session_keeper;
 mod start;
 
-pub use core_loop::{Command, CoreHandle};
+mod open_files;
+mod service_manager;
+
+pub use core_loop::{Arrival, Command, CoreHandle};
+pub use entrances::{InheritedSockets, OpenListener};
+pub use listener::{ListenerSettings, ProxySettings};
+pub use open_files::raise_limit;
 pub use pages::PagesSettings;
+pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
+pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

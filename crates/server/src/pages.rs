@@ -5,19 +5,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use broker::Origin;
 use directory_store::Store;
 use history::Health;
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
-use crate::core_loop::CoreHandle;
+use crate::core_loop::{Arrival, Command, CoreHandle};
+use crate::listener::unmapped;
 use crate::start::{Settings, StartError};
+use crate::tls::{SharedTls, TlsSettings};
+use crate::transport::Transport;
 
 /// What the pages are started with.
 #[derive(Debug, Clone)]
 pub struct PagesSettings {
     /// Where they listen; port 0 picks one.
     pub listen: SocketAddr,
+    /// TLS for them; `None` for none.
+    pub tls: Option<TlsSettings>,
     /// Name of the mesh.
     pub mesh_name: String,
     /// Their address from outside.
@@ -58,6 +64,7 @@ impl Pages {
     pub fn start(
         settings: &Settings,
         listener: TcpListener,
+        tls: Option<SharedTls>,
         core: CoreHandle,
         health: Option<Arc<Health>>,
         live: Live,
@@ -76,7 +83,10 @@ impl Pages {
                 started_ms: unix_ms(),
                 mode,
             },
-            snapshot: Arc::new(move || core.snapshot()),
+            snapshot: Arc::new({
+                let core = core.clone();
+                move || core.snapshot()
+            }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
@@ -87,10 +97,12 @@ impl Pages {
             live: live.0,
             keyring: settings.keyring.clone(),
             public_channels: pages.public_channels,
+            mqtt: Some(to_core(core, settings.listeners.len())),
         };
+        let tls = tls.map(|tls| -> web::TlsFn { Arc::new(move || tls.config()) });
         let (ending, ends) = watch::channel(false);
         let run = move || {
-            if let Err(error) = web::serve(listener, state, ends) {
+            if let Err(error) = web::serve(listener, tls, state, ends) {
                 tracing::error!(%error, "the pages ended with an error");
             }
         };
@@ -109,6 +121,25 @@ impl Drop for Pages {
             let _ = thread.join();
         }
     }
+}
+
+/// What upgrades at `/mqtt` enters the core through the listener after those that were asked for.
+fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
+    let listener = u8::try_from(number).expect("listeners were counted when they were opened");
+    Arc::new(move |connection| {
+        let web::MqttConnection { stream, tls, ahead, address } = connection;
+        let stream = mio::net::TcpStream::from_std(stream);
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was not set");
+        }
+        let mut transport = Transport::Tcp(stream);
+        if let Some(session) = tls {
+            transport = transport.with_tls(session);
+        }
+        let origin = Origin { address: unmapped(address), listener, certificate_name: None };
+        let arrival = Arrival { transport: transport.into_websocket(ahead), origin };
+        core.send(Command::Enter(Box::new(arrival)));
+    })
 }
 
 fn unix_ms() -> i64 {

@@ -1,29 +1,39 @@
 //! Starting and stopping everything, in order.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use broker::{Broker, Limits, Now, Options};
+use broker::{Broker, Limits, ListenerRules, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
-use session_store::{Keeper, News, SessionStore};
+use session_store::Keeper;
 
+use crate::certificate_keeper::CertificateKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
+use crate::doorman::{Doorman, DoormanHandle, Errand};
+use crate::entrances::{Entrances, InheritedSockets, OpenListener};
+use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
+use crate::session_keeper;
+use crate::tls::TlsError;
 
 /// What a server is started with.
 pub struct Settings {
     /// Folder of all state; made when it does not exist. Not used by the plain-broker profile.
     pub data: PathBuf,
-    /// Where MQTT listens; port 0 picks one.
-    pub mqtt_listen: SocketAddr,
+    /// The ways in for MQTT, at least one and at most 250; the pages' `/mqtt` is a further one.
+    pub listeners: Vec<ListenerSettings>,
+    /// Sockets that the service manager has opened.
+    pub inherited: InheritedSockets,
+    /// Time that clients get at a stop to take what is on its way to them.
+    pub stop_grace: Duration,
     /// Plain-broker profile.
     pub lab: bool,
     /// The broker's limits.
@@ -47,6 +57,12 @@ pub struct Settings {
 pub enum StartError {
     /// The port cannot be listened on.
     Listen(SocketAddr, std::io::Error),
+    /// More listeners than there are numbers for.
+    TooManyListeners,
+    /// The service manager opened a socket for a listener that does not exist.
+    UnknownSocket(String),
+    /// A certificate cannot be used.
+    Tls(TlsError),
     /// The directory cannot be opened.
     Directory(StoreError),
     /// The history cannot be opened.
@@ -66,6 +82,13 @@ impl fmt::Display for StartError {
                  another port with --mqtt-listen or --web-listen"
             ),
             Self::Listen(address, error) => write!(f, "{address} cannot be listened on: {error}"),
+            Self::TooManyListeners => f.write_str("there may be 250 listeners at most"),
+            Self::UnknownSocket(name) => write!(
+                f,
+                "the service manager opened a socket named `{name}`, but no listener has this name; set \
+                 `FileDescriptorName=` of the socket unit to `mqtt`, `web` or the name of a `[[listener]]`"
+            ),
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::Sessions(error) => write!(f, "{error}"),
@@ -78,30 +101,41 @@ impl std::error::Error for StartError {}
 
 /// A running server. `stop` ends it in order; dropping it does the same.
 pub struct Running {
-    /// Where MQTT listens.
-    pub mqtt_address: SocketAddr,
+    /// The ways in for MQTT, in the order asked for.
+    pub listeners: Vec<OpenListener>,
     /// Where the pages listen.
     pub web_address: Option<SocketAddr>,
     /// For asking and telling the core.
     pub core: CoreHandle,
     core_thread: Option<JoinHandle<std::io::Result<()>>>,
+    doorman: DoormanHandle,
+    doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
+    certificates: Option<CertificateKeeper>,
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
 }
 
-/// Starts recorder, core, keeper and pages.
+/// Starts recorder, core, doorman, keepers and pages.
 ///
 /// # Errors
 /// When something cannot be opened; nothing is left running then.
-pub fn start(settings: Settings) -> Result<Running, StartError> {
-    let listener = listen(settings.mqtt_listen)?;
-    let mqtt_address = listener.local_addr().map_err(StartError::System)?;
+pub fn start(mut settings: Settings) -> Result<Running, StartError> {
+    let mut entrances = Entrances::open(&settings.listeners, std::mem::take(&mut settings.inherited))?;
     if settings.lab {
-        return start_lab(&settings, listener, mqtt_address);
+        entrances.check_inherited()?;
+        let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+        let broker = Broker::new(options);
+        let (running, _) = run(&settings, entrances, broker, Box::new(|_: Record| {}), Box::new(drop))?;
+        return Ok(running);
     }
-    let web_listener = settings.pages.as_ref().map(|p| listen(p.listen)).transpose()?;
+    let web = settings.pages.as_ref().map(|pages| {
+        let tls = pages.tls.as_ref().map(|tls| entrances.tls(tls)).transpose()?;
+        Ok((entrances.socket("web", pages.listen)?, tls))
+    });
+    let web = web.transpose()?;
+    entrances.check_inherited()?;
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
@@ -115,31 +149,55 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let mut broker = Broker::new(options);
-    let (sessions, changes) = start_keeper(&settings, &mut broker, bell.clone())?;
-    let (core, handle) = CoreLoop::new(listener, broker, sink, changes).map_err(StartError::System)?;
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
+    let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
-    let mut running = Running {
-        mqtt_address,
-        web_address: None,
-        core: handle.clone(),
-        core_thread: Some(spawn(core)?),
-        recorder,
-        sessions,
-        keeper: None,
-        pages: None,
-    };
+    running.recorder = recorder;
+    running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
-    if let Some(listener) = web_listener {
+    if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        running.pages = Some(Pages::start(&settings, listener, handle, health, live)?);
+        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live)?);
     }
     Ok(running)
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|e| StartError::Listen(address, e))
+/// Starts core, doorman and certificate keeper.
+fn run(
+    settings: &Settings,
+    entrances: Entrances,
+    broker: Broker,
+    records: RecordSink,
+    changes: ChangeSink,
+) -> Result<(Running, CoreHandle), StartError> {
+    let certificates = entrances.certificates();
+    let Entrances { open, plain, doors, .. } = entrances;
+    let (mut core, handle) =
+        CoreLoop::new(plain, broker.with_listeners(settings.rules()), records, changes, settings.stop_grace)
+            .map_err(StartError::System)?;
+    let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
+    core.set_doorman(doorman_handle.clone());
+    let mut running = Running {
+        listeners: open,
+        web_address: None,
+        core: handle.clone(),
+        core_thread: Some(spawn("core", move || core.run())?),
+        doorman: doorman_handle,
+        doorman_thread: None,
+        certificates: None,
+        recorder: None,
+        sessions: None,
+        keeper: None,
+        pages: None,
+    };
+    running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    if !certificates.is_empty() {
+        let keeper = CertificateKeeper::start(certificates);
+        running.certificates = Some(keeper.map_err(StartError::System)?);
+    }
+    Ok((running, handle))
 }
 
 /// The recorder: what it has stored, the core may acknowledge and the pages may show.
@@ -162,42 +220,6 @@ fn start_recorder(
     Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
 }
 
-/// What survived the last run goes into the broker, and what changes from here on to the keeper's thread.
-fn start_keeper(
-    settings: &Settings,
-    broker: &mut Broker,
-    bell: DurableBell,
-) -> Result<(Option<Keeper>, ChangeSink), StartError> {
-    if !settings.persistence {
-        return Ok((None, Box::new(drop)));
-    }
-    let began = Instant::now();
-    let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The core's clock begins at 0.
-    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
-    let megabytes = store.bytes() / 1_000_000;
-    if megabytes > 20 {
-        tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");
-    }
-    let kept = store.load(now).map_err(StartError::Sessions)?;
-    let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
-    broker.restore(now, kept);
-    broker.catch_up(now);
-    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(sessions, retained, took_ms, "sessions and retained messages are back");
-    let told = move |news: News<'_>| match news {
-        News::Kept(change) => bell.tell(Command::Kept(change)),
-        News::Stalled(error) => {
-            tracing::error!(%error, "sessions and retained messages cannot be kept; acknowledgements wait");
-        }
-        News::Recovered => tracing::info!("sessions and retained messages are kept again"),
-    };
-    let keeper = Keeper::start(store, told).map_err(StartError::System)?;
-    let changes = Box::new(keeper.sender());
-    Ok((Some(keeper), changes))
-}
-
 /// Where the core's records go. Never blocks.
 fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSink {
     let Some(recorder) = recorder else { return Box::new(move |record| live.show(record)) };
@@ -211,27 +233,6 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
         if let (false, Some(seq)) = (give(record), reception) {
             bell.tell(Command::Lost(seq));
         }
-    })
-}
-
-fn start_lab(
-    settings: &Settings,
-    listener: TcpListener,
-    mqtt_address: SocketAddr,
-) -> Result<Running, StartError> {
-    let options = options(settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
-    let nothing = Box::new(|_: Record| {});
-    let (core, handle) =
-        CoreLoop::new(listener, Broker::new(options), nothing, Box::new(drop)).map_err(StartError::System)?;
-    Ok(Running {
-        mqtt_address,
-        web_address: None,
-        core: handle,
-        core_thread: Some(spawn(core)?),
-        recorder: None,
-        sessions: None,
-        keeper: None,
-        pages: None,
     })
 }
 
@@ -256,14 +257,25 @@ fn options(
     })
 }
 
-fn spawn(core: CoreLoop) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
-    std::thread::Builder::new().name("core".to_owned()).spawn(move || core.run()).map_err(StartError::System)
+impl Settings {
+    /// What each listener allows, by number; the last is the pages'.
+    fn rules(&self) -> Vec<ListenerRules> {
+        let pages = ListenerRules { allows_guests: false, ..ListenerRules::of(&self.limits, "web") };
+        self.listeners.iter().map(|listener| listener.rules.clone()).chain([pages]).collect()
+    }
+}
+
+fn spawn(
+    name: &str,
+    run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::System)
 }
 
 /// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
 /// they are given nothing before that.
 #[derive(Clone, Default)]
-struct DurableBell(Arc<OnceLock<CoreHandle>>);
+pub(crate) struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
 impl DurableBell {
     fn connect(&self, core: CoreHandle) {
@@ -271,7 +283,7 @@ impl DurableBell {
         let _ = self.0.set(core);
     }
 
-    fn tell(&self, command: Command) {
+    pub fn tell(&self, command: Command) {
         if let Some(core) = self.0.get() {
             core.send(command);
         }
@@ -287,18 +299,28 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Nobody comes in any more, by any way; then those who are in are told.
+        self.doorman.send(Errand::CloseDoors);
         self.pages = None;
         self.keeper = None;
+        self.certificates = None;
         self.core.send(Command::Stop);
-        if let Some(thread) = self.core_thread.take() {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the core ended with an error"),
-                Err(_) => tracing::error!("the core panicked; its report stands above"),
-            }
-        }
+        finish("core", self.core_thread.take());
+        self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
+        finish("doorman", self.doorman_thread.take());
         // After the core, so that its last records and changes are stored.
         self.recorder = None;
         self.sessions = None;
+    }
+}
+
+/// Time that clients get to read what they were told last, once everything has been written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+fn finish(name: &str, thread: Option<JoinHandle<std::io::Result<()>>>) {
+    match thread.map(JoinHandle::join) {
+        None | Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => tracing::error!(%error, "the {name} ended with an error"),
+        Some(Err(_)) => tracing::error!("the {name} panicked; its report stands above"),
     }
 }

@@ -41,7 +41,7 @@ fn main() -> std::io::Result<()> {
     println!("pages on http://{at}/, sign in with http://{at}/setup#{code}");
     let (_ending, shutdown) = tokio::sync::watch::channel(false);
     let (state, live) = (town.state(), town.live.clone());
-    let pages = std::thread::spawn(move || web::serve(listener, state, shutdown));
+    let pages = std::thread::spawn(move || web::serve(listener, None, state, shutdown));
     let mut id = 900_000;
     while !pages.is_finished() {
         std::thread::sleep(std::time::Duration::from_secs(2));

@@ -13,6 +13,7 @@ mod listen;
 mod live;
 mod log_row;
 mod moment;
+mod mqtt_upgrade;
 mod names;
 mod pages;
 mod payload;
@@ -30,8 +31,11 @@ use std::sync::Arc;
 
 use record::Record;
 use tokio::sync::{broadcast, watch};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::site::Site;
+
+pub use mqtt_upgrade::MqttConnection;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
@@ -41,6 +45,11 @@ pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 pub type PolicyFn = Arc<dyn Fn() -> Arc<policy::settings::Settings> + Send + Sync>;
 /// Asks for the time, Unix ms.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Takes a connection that became MQTT over WebSocket. Must not block.
+pub type MqttFn = Arc<dyn Fn(MqttConnection) + Send + Sync>;
+/// Gives the TLS settings in force, certificate included.
+pub type TlsFn = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
 
 /// Everything the pages need.
 pub struct WebState {
@@ -64,6 +73,8 @@ pub struct WebState {
     pub keyring: mesh::keyring::Keyring,
     /// Names of channels whose traffic the operator has declared public although their key is not.
     pub public_channels: Vec<Box<str>>,
+    /// Where connections of `/mqtt` go; `None` when it is not served.
+    pub mqtt: Option<MqttFn>,
 }
 
 /// What does not change while the program runs.
@@ -121,19 +132,24 @@ impl HistoryHealth {
     }
 }
 
-/// Serves the pages on the calling thread until `shutdown` is `true` or its sender is gone; then open requests are
+/// Serves the pages, over TLS if there is any, on the calling thread until `shutdown` is `true` or its sender is gone; then open requests are
 /// finished, live streams ended, and this returns.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener, state: WebState, shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+pub fn serve(
+    listener: TcpListener,
+    tls: Option<TlsFn>,
+    state: WebState,
+    shutdown: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let site = Arc::new(Site::new(state, shutdown.clone()));
         let learning = tokio::spawn(learn(site.clone(), site.live.subscribe()));
-        listen::serve(listener, routes::router(site), shutdown).await;
+        listen::serve(listener, tls, routes::router(site), shutdown).await;
         learning.abort();
         Ok(())
     })

@@ -56,6 +56,8 @@ pub struct Site {
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
+    /// Where connections of `/mqtt` go.
+    pub mqtt: Option<crate::MqttFn>,
 }
 
 impl Site {
@@ -77,6 +79,7 @@ impl Site {
             is_ending,
             clock: state.clock,
             public_channels: state.public_channels.into(),
+            mqtt: state.mqtt,
             info: state.info,
         }
     }

@@ -213,7 +213,7 @@ fn serving_ends_when_told_although_live_pages_are_open() {
     let address = listener.local_addr().unwrap();
     let (ending, ends) = tokio::sync::watch::channel(false);
     let state = town.state();
-    let serving = std::thread::spawn(move || web::serve(listener, state, ends));
+    let serving = std::thread::spawn(move || web::serve(listener, None, state, ends));
     let mut browser = std::net::TcpStream::connect(address).unwrap();
     browser.write_all(b"GET /live HTTP/1.1\r\nHost: mesh.local\r\n\r\n").unwrap();
     let mut head = [0; 12];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use broker::{ClientSnapshot, MALFORMED_REASONS, Snapshot};
+use broker::{ClientSnapshot, DOOR_REASONS, MALFORMED_REASONS, Snapshot};
 use maud::{Markup, html};
 use policy::rule::{RULES, RuleId, RuleState, Stage};
 use policy::settings::Settings;
@@ -309,6 +309,18 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
             div { dt { "Refused, disk behind" } dd { (number(counters.unkept)) } }
             div { dt { "Sign-ins refused" } dd { (number(counters.authentication_failed)) } }
             div { dt { "Connections refused" } dd { (number(counters.connections_refused)) } }
+            @for (reason, n) in DOOR_REASONS.iter().zip(counters.doors).filter(|(_, n)| *n > 0) {
+                div { dt { "At the door: " (reason) } dd { (number(n)) } }
+            }
+            @for listener in &snapshot.listeners {
+                div { dt { "Connected through " (listener.name) } dd { (number(listener.connections as u64)) } }
+                @if listener.refused > 0 {
+                    div { dt { "Refused by " (listener.name) } dd { (number(listener.refused)) } }
+                }
+            }
+            @for (limit, n) in counters.reached.iter().filter(|(_, n)| *n > 0) {
+                div { dt { "Limit: " (limit) } dd { (number(n)) } }
+            }
             div { dt { "Timed out" } dd { (number(counters.timed_out)) } }
             @for (reason, n) in malformed { div { dt { "Closed: " (reason) } dd { (number(n)) } } }
             div { dt { "Records stored" } dd { (number(health.stored)) } }

@@ -373,6 +373,7 @@ impl Town {
             live: self.live.clone(),
             keyring,
             public_channels: self.public_channels.clone(),
+            mqtt: None,
         }
     }
 
