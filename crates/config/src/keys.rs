@@ -142,7 +142,20 @@ section! { Tls, TLS_LINES, "tls", "The certificate that this server shows, to al
     key: Option<PathBuf> = Absent("/etc/letsencrypt/live/mesh.example.org/privkey.pem"), Kind::File,
         "Its private key (PEM).";
     names: Vec<String> = List(&[]), Kind::HostNames,
-        "Names and addresses that a self-made certificate is good for, besides this machine's own.";
+        "Names and addresses that a self-made certificate is good for, besides this machine's own; with `acme`, the \
+         names to have a certificate for.";
+    acme: Acme = Text("off"), Kind::Choice(Acme::WORDS),
+        "Whether a certificate is obtained and renewed by ACME, and how names are shown to be ours: over HTTP, which \
+         the authority must reach as port 80, or in a TLS handshake, which it must reach as port 443. By choosing \
+         one you agree to the authority's terms of service.";
+    acme_directory: String = Text("https://acme-v02.api.letsencrypt.org/directory"), Kind::WebAddress,
+        "The authority.";
+    acme_directory_ca: Option<PathBuf> = Absent("authority.pem"), Kind::File,
+        "Certificate (PEM) that signs the authority's own, when the system does not trust it.";
+    acme_contact: Option<String> = Absent("mailto:operator@example.org"), Kind::Text { bytes_max: 200 },
+        "Where the authority writes to when something is wrong.";
+    acme_http_listen: SocketAddr = Text("[::]:80"), Kind::Listen,
+        "Where `http-01` listens, only while the authority asks.";
 }
 
 section! { Web, WEB_LINES, "web", "The pages.";
@@ -226,6 +239,18 @@ words! {
         V2 = "v2",
         /// Either.
         Any = "any",
+    }
+}
+
+words! {
+    /// How an ACME authority is shown that names are ours.
+    Acme {
+        /// There is no authority.
+        Off = "off",
+        /// Over HTTP.
+        Http01 = "http-01",
+        /// In a TLS handshake.
+        TlsAlpn01 = "tls-alpn-01",
     }
 }
 

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use broker::{Broker, Limits, ListenerRules, Now, Options};
+use broker::{Broker, Limits, ListenerRules, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
-use session_store::{Keeper, News, SessionStore};
+use session_store::Keeper;
 
+use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
@@ -21,6 +22,7 @@ use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
+use crate::session_keeper;
 use crate::tls::TlsError;
 
 /// What a server is started with.
@@ -110,6 +112,7 @@ pub struct Running {
     doorman: DoormanHandle,
     doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
     certificates: Option<CertificateKeeper>,
+    acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
@@ -148,7 +151,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let mut broker = Broker::new(options).with_listeners(settings.rules());
-    let (sessions, changes) = start_keeper(&settings, &mut broker, bell.clone())?;
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
     let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
@@ -185,12 +188,23 @@ fn run(
         doorman: doorman_handle,
         doorman_thread: None,
         certificates: None,
+        acme: Vec::new(),
         recorder: None,
         sessions: None,
         keeper: None,
         pages: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
+    // it, and the others read it when it is there. Only the one that asks nothing of clients can show proofs.
+    let mut obtained: Vec<&AcmeSettings> = Vec::new();
+    for tls in certificates.iter().filter(|tls| tls.asks_nothing()).chain(&certificates) {
+        if let Some(acme) = tls.acme().filter(|acme| !obtained.contains(acme)) {
+            obtained.push(acme);
+            let keeper = AcmeKeeper::start(acme.clone(), tls.clone());
+            running.acme.push(keeper.map_err(StartError::System)?);
+        }
+    }
     if !certificates.is_empty() {
         let keeper = CertificateKeeper::start(certificates);
         running.certificates = Some(keeper.map_err(StartError::System)?);
@@ -216,42 +230,6 @@ fn start_recorder(
         batch.into_iter().for_each(|record| live.show(record));
     };
     Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
-}
-
-/// What survived the last run goes into the broker, and what changes from here on to the keeper's thread.
-fn start_keeper(
-    settings: &Settings,
-    broker: &mut Broker,
-    bell: DurableBell,
-) -> Result<(Option<Keeper>, ChangeSink), StartError> {
-    if !settings.persistence {
-        return Ok((None, Box::new(drop)));
-    }
-    let began = Instant::now();
-    let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The core's clock begins at 0.
-    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
-    let megabytes = store.bytes() / 1_000_000;
-    if megabytes > 20 {
-        tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");
-    }
-    let kept = store.load(now).map_err(StartError::Sessions)?;
-    let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
-    broker.restore(now, kept);
-    broker.catch_up(now);
-    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(sessions, retained, took_ms, "sessions and retained messages are back");
-    let told = move |news: News<'_>| match news {
-        News::Kept(change) => bell.tell(Command::Kept(change)),
-        News::Stalled(error) => {
-            tracing::error!(%error, "sessions and retained messages cannot be kept; acknowledgements wait");
-        }
-        News::Recovered => tracing::info!("sessions and retained messages are kept again"),
-    };
-    let keeper = Keeper::start(store, told).map_err(StartError::System)?;
-    let changes = Box::new(keeper.sender());
-    Ok((Some(keeper), changes))
 }
 
 /// Where the core's records go. Never blocks.
@@ -309,7 +287,7 @@ fn spawn(
 /// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
 /// they are given nothing before that.
 #[derive(Clone, Default)]
-struct DurableBell(Arc<OnceLock<CoreHandle>>);
+pub(crate) struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
 impl DurableBell {
     fn connect(&self, core: CoreHandle) {
@@ -317,7 +295,7 @@ impl DurableBell {
         let _ = self.0.set(core);
     }
 
-    fn tell(&self, command: Command) {
+    pub fn tell(&self, command: Command) {
         if let Some(core) = self.0.get() {
             core.send(command);
         }
@@ -338,6 +316,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.certificates = None;
+        self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
