@@ -17,6 +17,7 @@ mod transport;
 mod certificate_keeper;
 mod directory_keeper;
 mod pages;
+mod session_keeper;
 mod start;
 
 mod open_files;

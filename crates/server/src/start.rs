@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use broker::{Broker, Limits, ListenerRules, Now, Options};
+use broker::{Broker, Limits, ListenerRules, Options};
 use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
-use session_store::{Keeper, News, SessionStore};
+use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
@@ -22,6 +22,7 @@ use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
+use crate::session_keeper;
 use crate::tls::TlsError;
 
 /// What a server is started with.
@@ -150,7 +151,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let mut broker = Broker::new(options).with_listeners(settings.rules());
-    let (sessions, changes) = start_keeper(&settings, &mut broker, bell.clone())?;
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
     let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
@@ -231,42 +232,6 @@ fn start_recorder(
     Recorder::start(&settings.data.join("history"), options, durable).map(Some).map_err(StartError::History)
 }
 
-/// What survived the last run goes into the broker, and what changes from here on to the keeper's thread.
-fn start_keeper(
-    settings: &Settings,
-    broker: &mut Broker,
-    bell: DurableBell,
-) -> Result<(Option<Keeper>, ChangeSink), StartError> {
-    if !settings.persistence {
-        return Ok((None, Box::new(drop)));
-    }
-    let began = Instant::now();
-    let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The core's clock begins at 0.
-    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
-    let megabytes = store.bytes() / 1_000_000;
-    if megabytes > 20 {
-        tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");
-    }
-    let kept = store.load(now).map_err(StartError::Sessions)?;
-    let (sessions, retained) = (kept.sessions.len(), kept.retained.len());
-    broker.restore(now, kept);
-    broker.catch_up(now);
-    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(sessions, retained, took_ms, "sessions and retained messages are back");
-    let told = move |news: News<'_>| match news {
-        News::Kept(change) => bell.tell(Command::Kept(change)),
-        News::Stalled(error) => {
-            tracing::error!(%error, "sessions and retained messages cannot be kept; acknowledgements wait");
-        }
-        News::Recovered => tracing::info!("sessions and retained messages are kept again"),
-    };
-    let keeper = Keeper::start(store, told).map_err(StartError::System)?;
-    let changes = Box::new(keeper.sender());
-    Ok((Some(keeper), changes))
-}
-
 /// Where the core's records go. Never blocks.
 fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSink {
     let Some(recorder) = recorder else { return Box::new(move |record| live.show(record)) };
@@ -322,7 +287,7 @@ fn spawn(
 /// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
 /// they are given nothing before that.
 #[derive(Clone, Default)]
-struct DurableBell(Arc<OnceLock<CoreHandle>>);
+pub(crate) struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
 impl DurableBell {
     fn connect(&self, core: CoreHandle) {
@@ -330,7 +295,7 @@ impl DurableBell {
         let _ = self.0.set(core);
     }
 
-    fn tell(&self, command: Command) {
+    pub fn tell(&self, command: Command) {
         if let Some(core) = self.0.get() {
             core.send(command);
         }

@@ -8,8 +8,8 @@ use rusqlite::ErrorCode;
 /// A failure of the store.
 #[derive(Debug)]
 pub enum Error {
-    /// The folder cannot be used.
-    Folder(PathBuf, std::io::Error),
+    /// The folder or the file cannot be used.
+    File(PathBuf, std::io::Error),
     /// SQLite says no.
     Sqlite(PathBuf, rusqlite::Error),
     /// The file holds what this program does not write.
@@ -51,7 +51,7 @@ impl fmt::Display for Error {
         const DAMAGED: &str =
             "move it away to start without kept sessions and retained messages, or restore a backup";
         match self {
-            Self::Folder(folder, error) => write!(f, "`{}` cannot be used: {error}", folder.display()),
+            Self::File(file, error) => write!(f, "`{}` cannot be used: {error}", file.display()),
             Self::Sqlite(file, error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => write!(
                     f,

@@ -94,6 +94,7 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 /// Opens the file for writing, making it if need be. Synchronous writes with a write-ahead log: what is committed
 /// survives `kill -9` and a power cut. A file that is not ours, or is newer, stays untouched.
 pub fn open(file: &Path) -> Result<Connection, Error> {
+    keep_private(file).map_err(|error| Error::File(file.to_path_buf(), error))?;
     let failed = Error::sqlite(file);
     let connection = Connection::open(file).map_err(&failed)?;
     connection.busy_timeout(BUSY_PATIENCE).map_err(&failed)?;
@@ -115,6 +116,16 @@ pub fn open(file: &Path) -> Result<Connection, Error> {
     };
     set_up().map_err(&failed)?;
     Ok(connection)
+}
+
+/// Messages are nobody else's business: the file is for its owner only, and SQLite makes its journal like it.
+fn keep_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 /// A further connection that only reads.

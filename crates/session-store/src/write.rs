@@ -35,7 +35,7 @@ impl SessionStore {
     /// # Errors
     /// When the file cannot be made, is damaged, another program's, or newer than this program.
     pub fn open(data: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(data).map_err(|error| Error::Folder(data.to_path_buf(), error))?;
+        std::fs::create_dir_all(data).map_err(|error| Error::File(data.to_path_buf(), error))?;
         let file = data.join(FILE);
         let connection = schema::open(&file)?;
         let messages = Messages::read(&connection).map_err(Error::sqlite(&file))?;

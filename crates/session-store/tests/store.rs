@@ -229,6 +229,18 @@ proptest! {
     }
 }
 
+#[test]
+fn the_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SessionStore::open(folder.path()).unwrap();
+    store.commit(&[batch(vec![first_session()], 1)]).unwrap();
+    for name in ["sessions.db", "sessions.db-wal"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
 fn first_session() -> Change {
     let head = Head {
         client_id: "anna".into(),

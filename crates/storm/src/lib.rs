@@ -14,6 +14,7 @@ mod people;
 mod promise;
 mod report;
 mod scene;
+mod store;
 mod turn;
 mod watch;
 mod wire;

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::ledger::{Bounds, Broken, Kept, Ledger, broken, number_of};
 use crate::report::{Failure, Journal, Report};
 use crate::scene::{self, Scene};
+use crate::store::Store;
 use crate::watch::Watch;
 use crate::wire::{Hello, Wire};
 use crate::{Plan, Promise};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub scene: Scene,
     pub broker: Broker,
     pub watch: Watch,
+    pub store: Store,
     pub now: Now,
     pub clients: Vec<Client>,
     pub wires: Vec<Wire>,
@@ -48,6 +50,8 @@ impl World {
         let scene = Scene::draw(&mut rng);
         let mut broker = scene.broker(plan.seed, plan.fault);
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_000_000_000 };
+        // Every other storm has a store, which must change nothing for the clients.
+        let store = Store::new(plan.seed.is_multiple_of(2), &mut broker, now);
         let watch = Watch::new(&mut broker, now, &scene);
         let limits = &scene.limits;
         let bounds = Bounds {
@@ -80,6 +84,7 @@ impl World {
             scene,
             broker,
             watch,
+            store,
             now,
         }
     }
