@@ -1,193 +1,20 @@
 //! Every limit at the limit: exactly there is accepted, one more is refused or shed, and counted by name.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
+mod signed_in;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use broker::{Broker, ConnectionId, Limits, Now, Options, Reached};
-use directory::{Command, Directory, Token, TokenKey};
-use mesh::airtime::ModemPreset;
-use mesh::keyring::Keyring;
+use broker::{ConnectionId, Limits, Reached};
+use directory::Command;
 use mqtt::connect::{Connect, ConnectWill};
-use mqtt::property::{Properties, Value, id};
+use mqtt::property::Properties;
 use mqtt::publish::{Ack, AckKind, PublishOut};
 use mqtt::server_packet::{self, PINGREQ, ServerPacket};
-use mqtt::subscribe::{Options as Subscription, encode_subscribe};
 use mqtt::{ReasonCode, Version, frame};
 
-const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
-const THIS_MACHINE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-struct World {
-    broker: Broker,
-    now: Now,
-    directory: Directory,
-}
-
-fn token(number: u8) -> Token {
-    Token::from_random([number; directory::TOKEN_RANDOM_BYTES])
-}
-
-fn key() -> TokenKey {
-    TokenKey::new([0; 32])
-}
-
-impl World {
-    /// A broker with three services, `a`, `b` and `c`, that may publish anything below `t`.
-    fn new(limits: Limits) -> Self {
-        let mut directory = Directory::default();
-        for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
-            let command = Command::AddService {
-                name: name.into(),
-                prefix: "t".into(),
-                owner: None,
-                note: String::new(),
-                token: token(number as u8),
-            };
-            directory = directory.apply(command, &key(), 0).unwrap().directory;
-        }
-        let broker = Broker::new(Options {
-            lab: false,
-            limits,
-            policy: policy::settings::Settings::default(),
-            keyring: Keyring::default(),
-            preset: ModemPreset::LongFast,
-            directory: Arc::new(directory.clone()),
-            token_key: key(),
-            last_seq: 0,
-            acknowledge_when_durable: false,
-            seed: 1,
-        });
-        Self { broker, now: Now { mono_ms: 1_000_000, unix_ms: 1_795_000_000_000 }, directory }
-    }
-
-    fn wait(&mut self, ms: u64) {
-        self.now.mono_ms += ms;
-        self.now.unix_ms += ms as i64;
-        self.broker.tick(self.now);
-    }
-
-    fn reached(&self, reached: Reached) -> u64 {
-        self.broker.snapshot(self.now).counters.reached.of(reached)
-    }
-
-    fn open(&mut self, address: IpAddr) -> Option<ConnectionId> {
-        self.broker.open(self.now, address)
-    }
-
-    fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
-        self.broker.receive(self.now, id, bytes);
-    }
-
-    /// What the client reads, as the first byte and the length of each packet.
-    fn read(&mut self, id: ConnectionId) -> Vec<Vec<u8>> {
-        let Some(outbox) = self.broker.outbox(id) else { return Vec::new() };
-        let bytes = outbox.unsent().to_vec();
-        outbox.advance(bytes.len());
-        let mut packets = Vec::new();
-        let mut rest = &bytes[..];
-        while let Some(frame) = frame::split(rest, u32::MAX).unwrap() {
-            packets.push(rest[..frame.len].to_vec());
-            rest = &rest[frame.len..];
-        }
-        packets
-    }
-
-    /// Closes what the broker wants closed; says which.
-    fn carry_out(&mut self) -> Vec<(ConnectionId, &'static str)> {
-        let mut closed = Vec::new();
-        while let Some((id, reason)) = self.broker.next_closing() {
-            self.broker.closed(self.now, id, reason);
-            closed.push((id, reason));
-        }
-        closed
-    }
-
-    fn hello(&mut self, address: IpAddr, client: &Client) -> (ConnectionId, Vec<u8>) {
-        let id = self.open(address).unwrap();
-        self.send(id, &client.connect());
-        let packets = self.read(id);
-        let connack = packets.into_iter().next().unwrap_or_default();
-        (id, connack)
-    }
-
-    /// A client that is let in.
-    fn join(&mut self, client: &Client) -> ConnectionId {
-        let (id, connack) = self.hello(HOME, client);
-        assert_eq!((connack[0], connack[3]), (0x20, 0), "{connack:?}");
-        id
-    }
-
-    fn lose(&mut self, id: ConnectionId) {
-        self.broker.closed(self.now, id, "lost");
-    }
-
-    fn subscribe(&mut self, id: ConnectionId, filter: &str, qos: u8) -> u8 {
-        let mut out = Vec::new();
-        let options = Subscription { qos, ..Subscription::default() };
-        encode_subscribe(&mut out, Version::V5, 7, &[(filter, options)], &[]);
-        self.send(id, &out);
-        let packets = self.read(id);
-        let suback = packets.iter().find(|p| p[0] == 0x90).unwrap();
-        *suback.last().unwrap()
-    }
-
-    fn publish(&mut self, id: ConnectionId, topic: &str, qos: u8, retain: bool, bytes: usize) {
-        let payload = vec![7; bytes];
-        let publish = PublishOut {
-            qos,
-            retain,
-            topic,
-            packet_id: u16::from(qos > 0),
-            payload: &payload,
-            ..PublishOut::default()
-        };
-        let mut out = Vec::new();
-        publish.encode(&mut out, Version::V5);
-        self.send(id, &out);
-    }
-}
-
-struct Client {
-    name: &'static str,
-    client_id: String,
-    password: Token,
-    expiry_s: u32,
-}
-
-/// A client of one of the services, whose session lasts a day.
-fn client(name: &'static str, client_id: impl Into<String>) -> Client {
-    let number = name.as_bytes()[0] - b'a';
-    Client { name, client_id: client_id.into(), password: token(number), expiry_s: 86_400 }
-}
-
-impl Client {
-    fn guessing(mut self) -> Self {
-        self.password = token(99);
-        self
-    }
-
-    fn connect(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let connect = Connect {
-            version: Version::V5,
-            clean_start: false,
-            keep_alive_s: 0,
-            client_id: &self.client_id,
-            will: None,
-            username: Some(self.name),
-            password: Some(self.password.reveal().as_bytes()),
-            properties: Properties::default(),
-        };
-        connect.encode(&mut out, &[(id::SESSION_EXPIRY, Value::FourBytes(self.expiry_s))], &[]);
-        out
-    }
-}
-
-fn code(connack: &[u8]) -> u8 {
-    connack[3]
-}
+use signed_in::{ELSEWHERE, HOME, THIS_MACHINE, World, client, code, key, token};
 
 #[test]
 fn connections_in_total() {
@@ -268,6 +95,18 @@ fn time_to_connect() {
     assert_eq!(world.carry_out(), []);
     world.wait(1_000);
     assert_eq!(world.carry_out(), [(id, "no CONNECT in time")]);
+    assert_eq!(world.broker.snapshot(world.now).counters.timed_out, 1);
+}
+
+#[test]
+fn half_open_connections_end_with_their_keep_alive() {
+    let mut world = World::new(Limits { keep_alive_max_s: 60, ..Limits::default() });
+    // Keep Alive 0 is none for the client; the broker holds it to the longest there is.
+    let id = world.join(&client("a", "1"));
+    world.wait(90_000);
+    assert_eq!(world.carry_out(), []);
+    world.wait(1_000);
+    assert_eq!(world.carry_out(), [(id, "keep-alive time passed")]);
     assert_eq!(world.broker.snapshot(world.now).counters.timed_out, 1);
 }
 

@@ -14,6 +14,7 @@ use history::{Recorder, RecorderOptions};
 use record::Record;
 use session_store::Keeper;
 
+use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
@@ -111,6 +112,7 @@ pub struct Running {
     doorman: DoormanHandle,
     doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
     certificates: Option<CertificateKeeper>,
+    acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
@@ -126,8 +128,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     if settings.lab {
         entrances.check_inherited()?;
         let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
-        let broker = Broker::new(options);
-        let (running, _) = run(&settings, entrances, broker, Box::new(|_: Record| {}), Box::new(drop))?;
+        let broker = Broker::new(options).with_listeners(settings.rules());
+        let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
         return Ok(running);
     }
     let web = settings.pages.as_ref().map(|pages| {
@@ -148,7 +150,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
-    let mut broker = Broker::new(options);
+    let mut broker = Broker::new(options).with_listeners(settings.rules());
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
     let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
@@ -175,8 +177,7 @@ fn run(
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
     let (mut core, handle) =
-        CoreLoop::new(plain, broker.with_listeners(settings.rules()), records, changes, settings.stop_grace)
-            .map_err(StartError::System)?;
+        CoreLoop::new(plain, broker, records, changes, settings.stop_grace).map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -187,12 +188,23 @@ fn run(
         doorman: doorman_handle,
         doorman_thread: None,
         certificates: None,
+        acme: Vec::new(),
         recorder: None,
         sessions: None,
         keeper: None,
         pages: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
+    // it, and the others read it when it is there. Only the one that asks nothing of clients can show proofs.
+    let mut obtained: Vec<&AcmeSettings> = Vec::new();
+    for tls in certificates.iter().filter(|tls| tls.asks_nothing()).chain(&certificates) {
+        if let Some(acme) = tls.acme().filter(|acme| !obtained.contains(acme)) {
+            obtained.push(acme);
+            let keeper = AcmeKeeper::start(acme.clone(), tls.clone());
+            running.acme.push(keeper.map_err(StartError::System)?);
+        }
+    }
     if !certificates.is_empty() {
         let keeper = CertificateKeeper::start(certificates);
         running.certificates = Some(keeper.map_err(StartError::System)?);
@@ -304,6 +316,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.certificates = None;
+        self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));

@@ -92,7 +92,7 @@ impl Transport {
     pub fn tls_session(&mut self) -> Option<&mut ServerConnection> {
         match self {
             Self::Tcp(_) => None,
-            Self::Layered(layered) => layered.tls.as_deref_mut(),
+            Self::Layered(layered) => layered.tls_session(),
         }
     }
 
@@ -178,6 +178,10 @@ pub(crate) struct Layered {
 impl Layered {
     const fn over(stream: TcpStream) -> Self {
         Self { stream, tls: None, websocket: None, ahead: Vec::new(), wrapped: Vec::new(), left: 0 }
+    }
+
+    pub fn tls_session(&mut self) -> Option<&mut ServerConnection> {
+        self.tls.as_deref_mut()
     }
 
     pub const fn has_tls(&self) -> bool {
