@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub password_turns: Vec<u32>,
     pub directory: directory::Directory,
     pub last_seq: u64,
+    /// What has been kept of the broker, for its restart.
+    pub store: broker::Kept,
     /// Chances left before the planted fault strikes; `None` when it has, or there is none.
     pub fault_in: Option<u32>,
     pub held_back: Option<(usize, Vec<u8>)>,
@@ -46,8 +48,11 @@ impl World {
     pub fn new(plan: Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed);
         let scene = Scene::draw(&mut rng);
-        let mut broker = scene.broker(plan.seed, plan.fault);
+        let mut broker = scene.broker(plan.seed, plan.fault, scene.directory.clone(), 0);
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_000_000_000 };
+        if scene.keeps {
+            broker.restore(now, broker::Kept::default());
+        }
         let watch = Watch::new(&mut broker, now, &scene);
         let limits = &scene.limits;
         let bounds = Bounds {
@@ -74,6 +79,7 @@ impl World {
             password_turns: vec![0; scene.n_clients + 1],
             directory: (*scene.directory).clone(),
             last_seq: 0,
+            store: broker::Kept::default(),
             held_back: None,
             plan,
             rng,
@@ -113,6 +119,7 @@ impl World {
                 89..93 => self.let_the_history_answer()?,
                 93..96 => self.carry_out_closings()?,
                 96..98 => self.break_a_wire()?,
+                98 if self.scene.keeps && self.rng.u8(..3) == 0 => self.restart()?,
                 98 => self.freeze_or_thaw(),
                 _ => self.change_the_directory()?,
             }
