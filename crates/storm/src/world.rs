@@ -14,7 +14,6 @@ use crate::fault::Fault;
 use crate::ledger::{Bounds, Broken, Kept, Ledger, broken, number_of};
 use crate::report::{Failure, Journal, Report};
 use crate::scene::{self, Scene};
-use crate::store::Store;
 use crate::watch::Watch;
 use crate::wire::{Hello, Wire};
 use crate::{Plan, Promise};
@@ -26,7 +25,6 @@ pub(crate) struct World {
     pub scene: Scene,
     pub broker: Broker,
     pub watch: Watch,
-    pub store: Store,
     pub now: Now,
     pub clients: Vec<Client>,
     pub wires: Vec<Wire>,
@@ -39,6 +37,10 @@ pub(crate) struct World {
     pub password_turns: Vec<u32>,
     pub directory: directory::Directory,
     pub last_seq: u64,
+    /// What has been kept of the broker, for its restart.
+    pub store: broker::Kept,
+    /// Turns that the store has seen.
+    pub turns_kept: u32,
     /// Chances left before the planted fault strikes; `None` when it has, or there is none.
     pub fault_in: Option<u32>,
     pub held_back: Option<(usize, Vec<u8>)>,
@@ -48,10 +50,11 @@ impl World {
     pub fn new(plan: Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed);
         let scene = Scene::draw(&mut rng);
-        let mut broker = scene.broker(plan.seed, plan.fault);
+        let mut broker = scene.broker(plan.seed, plan.fault, scene.directory.clone(), 0);
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_000_000_000 };
-        // Every other storm has a store, which must change nothing for the clients.
-        let store = Store::new(plan.seed.is_multiple_of(2), &mut broker, now);
+        if scene.keeps {
+            broker.restore(now, broker::Kept::default());
+        }
         let watch = Watch::new(&mut broker, now, &scene);
         let limits = &scene.limits;
         let bounds = Bounds {
@@ -78,13 +81,14 @@ impl World {
             password_turns: vec![0; scene.n_clients + 1],
             directory: (*scene.directory).clone(),
             last_seq: 0,
+            store: broker::Kept::default(),
+            turns_kept: 0,
             held_back: None,
             plan,
             rng,
             scene,
             broker,
             watch,
-            store,
             now,
         }
     }
@@ -118,6 +122,7 @@ impl World {
                 89..93 => self.let_the_history_answer()?,
                 93..96 => self.carry_out_closings()?,
                 96..98 => self.break_a_wire()?,
+                98 if self.scene.keeps && self.rng.u8(..3) == 0 => self.restart()?,
                 98 => self.freeze_or_thaw(),
                 _ => self.change_the_directory()?,
             }
