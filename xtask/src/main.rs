@@ -1,7 +1,8 @@
 //! Chores of this repository: `cargo xtask tidy` checks the shape of the tree, `cargo xtask setup` installs what the
 //! tests need, `cargo xtask test` runs everything that CI runs, `cargo xtask storm` runs simulated storms for as long as
-//! you like.
+//! you like, `cargo xtask conformance` runs suites that were not written here.
 
+mod conformance;
 mod setup;
 mod storm;
 mod test;
@@ -17,9 +18,10 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(&root),
         "setup" => setup::run(&root),
         "test" => test::run(&root),
+        "conformance" => conformance::run(&root),
         "storm" => storm::run(&root),
         _ => {
-            eprintln!("usage: cargo xtask tidy | setup | test | storm");
+            eprintln!("usage: cargo xtask tidy | setup | test | storm | conformance");
             ExitCode::from(2)
         }
     }

@@ -9,6 +9,7 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "chromium",
     "chromium-driver",
     "python3",
+    "pebble",
     "python3-venv",
     "fonts-dejavu-core",
 ];

@@ -110,6 +110,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
             ..RecorderOptions::default()
         }),
+        persistence: config.mqtt.persistence && !arguments.lab,
         pages: Some(PagesSettings {
             listen: arguments.web_listen.unwrap_or(config.web.listen),
             tls: config.web.tls.then(|| settings::tls(&config, data)),

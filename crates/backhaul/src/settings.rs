@@ -4,14 +4,16 @@ use std::path::Path;
 
 use broker::ListenerRules;
 use config::Config;
-use config::keys::{Disposition, Listener, ListenerKind, ProxyProtocol};
+use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
 use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use policy::decision::Verdict;
 use policy::rule::{RULES, RuleState};
-use server::{CertificateSource, ClientCertificates, ListenerSettings, ProxySettings, TlsSettings};
+use server::{
+    AcmeSettings, CertificateSource, ClientCertificates, ListenerSettings, Proof, ProxySettings, TlsSettings,
+};
 
 /// The broker's limits.
 pub fn limits(config: &Config) -> broker::Limits {
@@ -42,6 +44,7 @@ pub fn limits(config: &Config) -> broker::Limits {
         partial_bytes_max: mqtt.partial_bytes_max as usize,
         memory_bytes_max: mqtt.memory_bytes_max as usize,
         sign_in_free_tries: mqtt.sign_in_free_tries,
+        unkept_changes_max: mqtt.unkept_max as usize,
         sys_interval_s: mqtt.sys_interval_s,
         ..broker::Limits::default()
     }
@@ -114,11 +117,33 @@ fn listener_tls(config: &Config, listener: &Listener, data: &Path) -> TlsSetting
 /// TLS with the certificate of `[tls]`, and no questions to clients.
 pub fn tls(config: &Config, data: &Path) -> TlsSettings {
     let files = config.tls.certificate.clone().zip(config.tls.key.clone());
-    let certificate = match files {
-        Some((certificate, key)) => CertificateSource::Files { certificate, key },
-        None => CertificateSource::SelfMade { folder: data.join("tls"), names: config.tls.names.clone() },
+    let folder = data.join("tls");
+    let certificate = match (files, acme(config, &folder)) {
+        (Some((certificate, key)), _) => CertificateSource::Files { certificate, key },
+        (None, Some(acme)) => CertificateSource::Acme { acme, folder },
+        (None, None) => CertificateSource::SelfMade { folder, names: config.tls.names.clone() },
     };
     TlsSettings { certificate, clients: ClientCertificates::Off }
+}
+
+fn acme(config: &Config, folder: &Path) -> Option<AcmeSettings> {
+    let tls = &config.tls;
+    let proof = match tls.acme {
+        Acme::Off => return None,
+        Acme::Http01 => Proof::Http01(tls.acme_http_listen),
+        Acme::TlsAlpn01 => Proof::TlsAlpn01,
+    };
+    // A folder for each authority: accounts and certificates of a trial are not taken for the real ones.
+    let host = tls.acme_directory.split("://").last().and_then(|rest| rest.split('/').next());
+    let host = host.unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
+    Some(AcmeSettings {
+        directory: tls.acme_directory.clone(),
+        directory_ca: tls.acme_directory_ca.clone(),
+        contact: tls.acme_contact.clone(),
+        names: tls.names.clone(),
+        proof,
+        folder: folder.join(format!("acme-{host}")),
+    })
 }
 
 /// The limits of the plain-broker profile: conformance suites and load generators keep more in flight than a mesh does.

@@ -131,6 +131,7 @@ impl Broker {
             .filter_map(|(index, _)| u32::try_from(index).ok().map(SessionId))
             .collect();
         for id in revoked {
+            self.keep_no_longer(id);
             let connection = self.session(id).and_then(|s| {
                 s.expiry_ms = 0;
                 s.will = None;

@@ -298,6 +298,15 @@ impl Broker {
         }
     }
 
+    /// The store forgets a session before it ends.
+    pub(crate) fn keep_no_longer(&mut self, id: SessionId) {
+        let Some(session) = self.session(id) else { return };
+        let key = session.key;
+        if std::mem::replace(&mut session.keeping, Keeping::Nothing) != Keeping::Nothing {
+            self.journal.note(Change::SessionEnded(key));
+        }
+    }
+
     /// Keeps a message as the retained one of its topic, unless the store is too far behind.
     pub(crate) fn retain(&mut self, message: &Arc<Message>) {
         if !self.has_memory_to_retain(message) {

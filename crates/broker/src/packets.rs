@@ -19,6 +19,8 @@ use crate::{Broker, ConnectionId, Now};
 
 /// First byte of a CONNECT. [MQTT-3.1.0-1]
 const CONNECT_HEADER: u8 = 0x10;
+/// A client that keeps to the rules cannot wait for more answers: each has a Packet Identifier of its own.
+const ANSWERS_HELD_MAX: usize = 65_535;
 /// First bytes of AUTH and DISCONNECT, which alone may come between a CONNECT that names an Authentication Method and
 /// CONNACK. [MQTT-3.1.2-30]
 const SIGN_IN_HEADERS: [u8; 2] = [0xf0, 0xe0];
@@ -51,7 +53,7 @@ impl Broker {
                     let version = connection.version;
                     match client_packet::decode(&frame, version) {
                         Ok(packet) => self.on_packet(now, id, packet, frame.body),
-                        Err(error) if is_connect_v5(&frame) => self.on_bad_connect_v5(now, id, error),
+                        Err(error) if reads_connack_v5(&frame) => self.on_bad_connect_v5(now, id, error),
                         Err(error) => self.on_bad_packet(now, id, error),
                     }
                 }
@@ -101,6 +103,13 @@ impl Broker {
         if publish.retain && !self.may_retain(version) {
             let error = DecodeError::with(ReasonCode::RetainNotSupported, "RETAIN, which CONNACK declined");
             return self.on_bad_packet(now, id, error); // [MQTT-3.2.2-14]
+        }
+        if publish.qos > 0 && self.session(sender).is_some_and(|s| s.held.len() >= ANSWERS_HELD_MAX) {
+            let error = DecodeError::with(
+                ReasonCode::ReceiveMaximumExceeded,
+                "more messages without an answer than there are Packet Identifiers",
+            );
+            return self.on_bad_packet(now, id, error);
         }
         let changes_before = self.journal.last();
         if publish.qos == 2 {
@@ -188,7 +197,7 @@ impl Broker {
         self.close(id, "left");
     }
 
-    /// A CONNECT of 5.0 that breaks a rule can be answered with what is wrong. [MQTT-3.1.4-1]
+    /// A CONNECT of 5.0 or later that breaks a rule can be answered with what is wrong. [MQTT-3.1.2-2] [MQTT-3.1.4-1]
     fn on_bad_connect_v5(&mut self, now: Now, id: ConnectionId, error: DecodeError) {
         match self.connection(id).filter(|c| c.session.is_none()) {
             Some(connection) => connection.version = Version::V5,
@@ -205,7 +214,7 @@ impl Broker {
         self.count_bad_packet(error);
         let Some(connection) = self.connection(id) else { return };
         if connection.session.is_none() && error.reason == ReasonCode::UnsupportedProtocolVersion {
-            // Clients of all versions read the second byte. [MQTT-3.1.2-2]
+            // [MQTT-3.1.2-2] of 3.1.1
             connection.version = Version::V311;
             return self.refuse_connect(now, id, error.reason, error.what);
         }
@@ -241,9 +250,11 @@ impl Broker {
     }
 }
 
-/// Whether a frame begins as a CONNECT of 5.0 does: type, Protocol Name and Protocol Version.
-fn is_connect_v5(frame: &frame::Frame<'_>) -> bool {
-    frame.header == CONNECT_HEADER && frame.body.starts_with(b"\x00\x04MQTT\x05")
+/// Whether a frame begins as a CONNECT of 5.0 or later does, so that its sender reads a CONNACK of 5.0. The upper half of
+/// the numbers is older versions' with a bridge's mark.
+fn reads_connack_v5(frame: &frame::Frame<'_>) -> bool {
+    let version = frame.body.strip_prefix(b"\x00\x04MQTT").and_then(|rest| rest.first());
+    frame.header == CONNECT_HEADER && version.is_some_and(|version| (5..0x80).contains(version))
 }
 
 /// The properties that travel with a message, as bytes of a property section; most have none, which costs nothing.

@@ -100,10 +100,11 @@ impl Retained {
 
     /// Takes over what was kept, as if each had been retained again.
     pub fn restore(&mut self, messages: BTreeMap<Arc<str>, Arc<Message>>) {
-        let expiring =
-            messages.values().filter_map(|m| m.expires_at_ms.map(|at_ms| (at_ms, m.topic.clone())));
-        self.expiring = expiring.collect();
-        self.bytes = messages.values().map(|m| bytes_of(m)).sum();
+        (self.bytes, self.expiring) = (0, BTreeSet::new());
+        for message in messages.values() {
+            self.bytes += bytes_of(message);
+            self.expiring.extend(message.expires_at_ms.map(|at_ms| (at_ms, message.topic.clone())));
+        }
         self.messages = messages;
     }
 

@@ -114,8 +114,9 @@ pub enum Keeping {
 /// Packet Identifiers; 0 is none. [MQTT-2.2.1-3]
 const PACKET_IDS: u64 = 65_535;
 
-/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is queued: a client that
-/// got a QoS 2 message before a crash and gets it again after it must be able to tell. [MQTT-4.3.3-2]
+/// The Packet Identifier of the message with that order number, which is at least 1. It is fixed when the message is
+/// queued: a client that got a QoS 2 message before a crash and gets it again after it must be able to tell.
+/// [MQTT-4.3.3-2]
 pub const fn packet_id_of(order: u64) -> u16 {
     (order.saturating_sub(1) % PACKET_IDS) as u16 + 1
 }

@@ -107,12 +107,14 @@ const NUMBERS: [Number; 21] = [
 ];
 
 /// Topics below `$SYS/backhaul`: refusals and losses by name.
-const REFUSALS: [Number; 6] = [
+const REFUSALS: [Number; 8] = [
     ("connections/refused", |b| b.counters.connections_refused),
     ("connections/timed-out", |b| b.counters.timed_out),
     ("sign-ins/refused", |b| b.counters.authentication_failed),
     ("subscriptions/refused", |b| b.counters.subscriptions_refused),
     ("messages/unacknowledged", |b| b.counters.unacknowledged),
+    ("store/refused", |b| b.counters.unkept),
+    ("store/waiting", |b| b.journal.behind()),
     ("retained/refused", |b| b.retained.refused_total),
 ];
 

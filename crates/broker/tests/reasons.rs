@@ -74,9 +74,15 @@ fn a_connect_that_breaks_a_rule_is_told_which() {
     let why = connack(&mut hall, peer, |code, told| (code, told.text(id::REASON_STRING).map(str::to_owned)));
     assert_eq!(why, (0x82, Some("a property is 0 that must not be".to_owned())));
     assert!(hall.is_closed(peer));
-    let old = hall.open(Version::V311);
+    let old = hall.open(Version::V5);
     bytes = connect("old", Version::V311, &[]);
     bytes[8] = 9; // Protocol Version
+    hall.send(old, &bytes);
+    let (later, answer) = (old, hall.received(old).remove(0));
+    assert_eq!((answer[0], answer[3]), (0x20, 0x84), "[MQTT-3.1.2-2] for what comes after 5.0");
+    assert!(hall.is_closed(later));
+    let old = hall.open(Version::V311);
+    bytes[8] = 0x84; // 3.1.1 with a bridge's mark
     hall.send(old, &bytes);
     assert_eq!(hall.received(old), [vec![0x20, 2, 0, 1]]);
 }

@@ -88,6 +88,12 @@ section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one c
          messages. What goes first when it is too much is told in docs/limits.md.";
     seen_packets_max: u32 = Whole(200_000), Kind::Whole { min: 1_000, max: 10_000_000 },
         "Mesh packets remembered to recognise further copies.";
+    persistence: bool = Flag(true), Kind::Flag,
+        "Whether sessions of absent clients, the messages that wait for them, Wills and retained messages survive a \
+         restart. Without it they live in memory only.";
+    unkept_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
+        "Changes to those that may wait for a slow disk. Beyond that messages for absent clients are refused, and so \
+         are subscriptions and sessions that are to be kept.";
     sys_interval_s: u16 = Whole(10), Kind::Whole { min: 0, max: 3_600 },
         "How often the broker tells of itself on `$SYS/#`, in seconds; 0 for never.";
 }
@@ -136,7 +142,20 @@ section! { Tls, TLS_LINES, "tls", "The certificate that this server shows, to al
     key: Option<PathBuf> = Absent("/etc/letsencrypt/live/mesh.example.org/privkey.pem"), Kind::File,
         "Its private key (PEM).";
     names: Vec<String> = List(&[]), Kind::HostNames,
-        "Names and addresses that a self-made certificate is good for, besides this machine's own.";
+        "Names and addresses that a self-made certificate is good for, besides this machine's own; with `acme`, the \
+         names to have a certificate for.";
+    acme: Acme = Text("off"), Kind::Choice(Acme::WORDS),
+        "Whether a certificate is obtained and renewed by ACME, and how names are shown to be ours: over HTTP, which \
+         the authority must reach as port 80, or in a TLS handshake, which it must reach as port 443. By choosing \
+         one you agree to the authority's terms of service.";
+    acme_directory: String = Text("https://acme-v02.api.letsencrypt.org/directory"), Kind::WebAddress,
+        "The authority.";
+    acme_directory_ca: Option<PathBuf> = Absent("authority.pem"), Kind::File,
+        "Certificate (PEM) that signs the authority's own, when the system does not trust it.";
+    acme_contact: Option<String> = Absent("mailto:operator@example.org"), Kind::Text { bytes_max: 200 },
+        "Where the authority writes to when something is wrong.";
+    acme_http_listen: SocketAddr = Text("[::]:80"), Kind::Listen,
+        "Where `http-01` listens, only while the authority asks.";
 }
 
 section! { Web, WEB_LINES, "web", "The pages.";
@@ -220,6 +239,18 @@ words! {
         V2 = "v2",
         /// Either.
         Any = "any",
+    }
+}
+
+words! {
+    /// How an ACME authority is shown that names are ours.
+    Acme {
+        /// There is no authority.
+        Off = "off",
+        /// Over HTTP.
+        Http01 = "http-01",
+        /// In a TLS handshake.
+        TlsAlpn01 = "tls-alpn-01",
     }
 }
 

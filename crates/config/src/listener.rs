@@ -7,7 +7,9 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::diagnostics::Problems;
-use crate::keys::{ClientCertificates, LISTENER_LINES, Listener, ListenerKind, ProxyProtocol, TLS_LINES};
+use crate::keys::{
+    Acme, ClientCertificates, LISTENER_LINES, Listener, ListenerKind, ProxyProtocol, TLS_LINES,
+};
 use crate::kind::describe;
 use crate::load::{Config, place_of, report_unknown, section_values};
 
@@ -133,6 +135,16 @@ pub(crate) fn check(document: &DeTable<'_>, config: &Config, problems: &mut Prob
         let at = place_of(document, TLS_LINES.name, has).unwrap_or(0..0);
         problems.add(at, format!("`tls.{has}` needs `{lacks}`, but it is missing"));
     }
+    if config.tls.acme != Acme::Off {
+        let at = place_of(document, TLS_LINES.name, "acme").unwrap_or(0..0);
+        if config.tls.names.is_empty() {
+            problems.add(at.clone(), "`tls.acme` needs `tls.names`, but there are none".to_owned());
+        }
+        if config.tls.certificate.is_some() {
+            let why = "`tls.acme` and `tls.certificate` exclude each other, but both are there";
+            problems.add(at, why.to_owned());
+        }
+    }
     for listener in &config.listeners {
         let Some(wanted) = listener.max_packet_size else { continue };
         if wanted > config.mqtt.max_packet_size {
@@ -197,7 +209,10 @@ impl Config {
     pub(crate) fn anchor(&mut self, folder: &Path) {
         let of_listeners =
             self.listeners.iter_mut().flat_map(|l| [&mut l.certificate, &mut l.key, &mut l.client_ca]);
-        for path in of_listeners.chain([&mut self.tls.certificate, &mut self.tls.key]).flatten() {
+        for path in of_listeners
+            .chain([&mut self.tls.certificate, &mut self.tls.key, &mut self.tls.acme_directory_ca])
+            .flatten()
+        {
             *path = folder.join(&*path);
         }
     }

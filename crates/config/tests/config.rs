@@ -37,6 +37,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("mqtt.topic_levels_max", &["8", "1024"], &["7", "1025"]),
     ("mqtt.topic_alias_maximum", &["0", "65535"], &["-1", "65536"]),
     ("mqtt.subscriptions_max", &["1", "100000"], &["0", "100001"]),
+    ("mqtt.persistence", &["true", "false"], &["1", "'true'"]),
+    ("mqtt.unkept_max", &["100", "10000000"], &["99", "10000001"]),
     ("mqtt.retained_max", &["0", "10000000"], &["-1", "10000001"]),
     ("mqtt.retained_bytes_max", &["0", "1099511627776"], &["-1", "1099511627777"]),
     ("mqtt.sessions_max", &["1", "10000000"], &["0", "10000001"]),
@@ -59,6 +61,11 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["[]", "['mesh.example.org', '*.example.org', '10.0.0.1', '::1']"],
         &["'a'", "['']", "['-a']", "['a b']", "[5]"],
     ),
+    ("tls.acme", &["'off'", "'http-01'", "'tls-alpn-01'"], &["'dns-01'", "true"]),
+    ("tls.acme_directory", &["'https://acme.example.org/directory'"], &["'acme.example.org'"]),
+    ("tls.acme_directory_ca", &["'ca.pem'"], &["''"]),
+    ("tls.acme_contact", &["'mailto:a@example.org'"], &["''", "5"]),
+    ("tls.acme_http_listen", &["'0.0.0.0:5002'"], &["80"]),
     ("web.tls", &["true", "false"], &["'yes'", "1"]),
     ("web.listen", &["'127.0.0.1:0'"], &["8080", "':8080'"]),
     (
@@ -104,6 +111,7 @@ fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
             // The queue must hold a packet, so the two keys move together.
             let beside = match *key {
                 "mqtt.max_packet_size" => "mqtt.queue_bytes_max = 1_073_741_824",
+                "tls.acme" => "tls.names = ['mesh.example.org']",
                 "tls.certificate" => "tls.key = 'k'",
                 "tls.key" => "tls.certificate = 'c'",
                 "mqtt.queue_bytes_max" => "mqtt.max_packet_size = 1024",
@@ -318,6 +326,15 @@ test.toml:18:19: `listener.max_packet_size` must be at most `mqtt.max_packet_siz
 test.toml:22:14: `listener.proxy_from` must be a list of IP addresses and networks, such as [\"10.0.0.5\", \
 \"fd00::/8\"], but is a list of 1
 test.toml:23:29: `listener.certificate_is_credential` needs `client_certificates`, but it is \"off\"",
+    );
+}
+
+#[test]
+fn acme_needs_names_and_no_files() {
+    check(
+        "[tls]\nacme = 'http-01'\ncertificate = 'c'\nkey = 'k'",
+        "test.toml:2:8: `tls.acme` needs `tls.names`, but there are none\n\
+         test.toml:2:8: `tls.acme` and `tls.certificate` exclude each other, but both are there",
     );
 }
 

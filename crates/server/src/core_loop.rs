@@ -24,6 +24,8 @@ pub enum Command {
     SetDirectory(Arc<directory::Directory>),
     /// Receptions up to this number are on disk; their acknowledgements may go out.
     Durable(u64),
+    /// Changes of what must survive a restart are on disk up to this number; what promised them may go out.
+    Kept(u64),
     /// The reception could not be kept; its acknowledgement must not promise that it was.
     Lost(u64),
     /// Say what is going on.
@@ -70,6 +72,9 @@ impl CoreHandle {
 /// Where records go: the recorder's queue. Must not block.
 pub type RecordSink = Box<dyn FnMut(Record) + Send>;
 
+/// Where changes of what must survive a restart go: the keeper's queue. Must not block.
+pub type ChangeSink = Box<dyn FnMut(broker::Batch) + Send>;
+
 /// The loop's own state.
 pub struct CoreLoop {
     poll: Poll,
@@ -80,6 +85,7 @@ pub struct CoreLoop {
     /// Sees out those whom the broker closes; `None` until the doorman is there.
     doorman: Option<DoormanHandle>,
     records: RecordSink,
+    changes: ChangeSink,
     started: Instant,
     buffers: ReadBuffers,
     /// Connections that stopped at the fairness limit with bytes still to read.
@@ -118,6 +124,7 @@ impl CoreLoop {
         mut listeners: Vec<PlainListener>,
         broker: Broker,
         records: RecordSink,
+        changes: ChangeSink,
         stop_grace: Duration,
     ) -> std::io::Result<(Self, CoreHandle)> {
         let poll = Poll::new()?;
@@ -138,6 +145,7 @@ impl CoreLoop {
             commands,
             doorman: None,
             records,
+            changes,
             started: Instant::now(),
             buffers: ReadBuffers::default(),
             unread: Vec::new(),
@@ -296,14 +304,22 @@ impl CoreLoop {
 
     /// Passes on what the broker decided: records, bytes, and connections to close.
     fn carry_out(&mut self, now: Now) {
-        self.broker.take_records(&mut self.records);
+        self.pass_on(now);
         while let Some(id) = self.broker.next_dirty() {
             self.flush(now, id);
         }
         while let Some((id, reason)) = self.broker.next_closing() {
             self.see_out(now, id, reason);
         }
+        self.pass_on(now);
+    }
+
+    /// What happened goes to the recorder, what changed to the keeper.
+    fn pass_on(&mut self, now: Now) {
         self.broker.take_records(&mut self.records);
+        if let Some(batch) = self.broker.take_changes(now) {
+            (self.changes)(batch);
+        }
     }
 
     fn flush(&mut self, now: Now, id: ConnectionId) {
@@ -355,6 +371,7 @@ impl CoreLoop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
+                Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
                 // Whoever asked may have stopped waiting.
                 Ok(Command::Ping(reply)) => drop(reply.send(())),

@@ -20,7 +20,7 @@ use slab::Slab;
 
 use crate::core_loop::{Arrival, Command, CoreHandle};
 use crate::listener::{ListenerSettings, ProxySettings, unmapped};
-use crate::tls::{SharedTls, common_name};
+use crate::tls::{SharedTls, common_name, was_proof};
 use crate::transport::{ReadBuffers, ReadEnd, Transport};
 
 /// A listener whose connections begin with something else than MQTT.
@@ -558,6 +558,7 @@ fn shake_hands(transport: &mut Transport, door: &Door) -> Step {
         }
     }
     match layered.shake_hands() {
+        Ok(true) if layered.tls_session().is_some_and(|tls| was_proof(tls)) => Step::Close(None),
         Ok(true) => Step::Next(door.after_handshake()),
         Ok(false) => Step::Close(None),
         Err(error) => or_wait(&error, Some(Refusal::Tls)),

@@ -4,8 +4,10 @@
 //! recorder (history files), the keepers (watch directory and certificates for changes), the pages. They speak in values
 //! over queues; nothing is shared but counters and the certificates in force.
 
+mod acme;
 mod entrances;
 mod listener;
+mod private_file;
 mod tls;
 
 mod core_loop;
@@ -15,11 +17,13 @@ mod transport;
 mod certificate_keeper;
 mod directory_keeper;
 mod pages;
+mod session_keeper;
 mod start;
 
 mod open_files;
 mod service_manager;
 
+pub use acme::{AcmeSettings, Proof};
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};

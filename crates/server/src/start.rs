@@ -12,14 +12,17 @@ use directory::{Directory, TokenKey};
 use directory_store::{Store, StoreError};
 use history::{Recorder, RecorderOptions};
 use record::Record;
+use session_store::Keeper;
 
+use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
-use crate::core_loop::{Command, CoreHandle, CoreLoop, RecordSink};
+use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
+use crate::session_keeper;
 use crate::tls::TlsError;
 
 /// What a server is started with.
@@ -44,6 +47,8 @@ pub struct Settings {
     pub preset: mesh::airtime::ModemPreset,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
+    /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
+    pub persistence: bool,
     /// The pages; `None` for none.
     pub pages: Option<PagesSettings>,
 }
@@ -63,6 +68,8 @@ pub enum StartError {
     Directory(StoreError),
     /// The history cannot be opened.
     History(history::Error),
+    /// The kept sessions cannot be opened.
+    Sessions(session_store::Error),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -85,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Tls(error) => write!(f, "{error}"),
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
+            Self::Sessions(error) => write!(f, "{error}"),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -104,7 +112,9 @@ pub struct Running {
     doorman: DoormanHandle,
     doorman_thread: Option<JoinHandle<std::io::Result<()>>>,
     certificates: Option<CertificateKeeper>,
+    acme: Vec<AcmeKeeper>,
     recorder: Option<Recorder>,
+    sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
 }
@@ -118,7 +128,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     if settings.lab {
         entrances.check_inherited()?;
         let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
-        let (running, _) = run(&settings, entrances, options, Box::new(|_: Record| {}))?;
+        let broker = Broker::new(options).with_listeners(settings.rules());
+        let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
         return Ok(running);
     }
     let web = settings.pages.as_ref().map(|pages| {
@@ -139,10 +150,13 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
-    let (mut running, handle) = run(&settings, entrances, options, sink)?;
+    let mut broker = Broker::new(options).with_listeners(settings.rules());
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
+    let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
     running.recorder = recorder;
+    running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
     if let Some((listener, tls)) = web {
@@ -156,18 +170,14 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
 fn run(
     settings: &Settings,
     entrances: Entrances,
-    options: Options,
-    sink: RecordSink,
+    broker: Broker,
+    records: RecordSink,
+    changes: ChangeSink,
 ) -> Result<(Running, CoreHandle), StartError> {
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
-    let (mut core, handle) = CoreLoop::new(
-        plain,
-        Broker::new(options).with_listeners(settings.rules()),
-        sink,
-        settings.stop_grace,
-    )
-    .map_err(StartError::System)?;
+    let (mut core, handle) =
+        CoreLoop::new(plain, broker, records, changes, settings.stop_grace).map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -178,11 +188,23 @@ fn run(
         doorman: doorman_handle,
         doorman_thread: None,
         certificates: None,
+        acme: Vec::new(),
         recorder: None,
+        sessions: None,
         keeper: None,
         pages: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
+    // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
+    // it, and the others read it when it is there. Only the one that asks nothing of clients can show proofs.
+    let mut obtained: Vec<&AcmeSettings> = Vec::new();
+    for tls in certificates.iter().filter(|tls| tls.asks_nothing()).chain(&certificates) {
+        if let Some(acme) = tls.acme().filter(|acme| !obtained.contains(acme)) {
+            obtained.push(acme);
+            let keeper = AcmeKeeper::start(acme.clone(), tls.clone());
+            running.acme.push(keeper.map_err(StartError::System)?);
+        }
+    }
     if !certificates.is_empty() {
         let keeper = CertificateKeeper::start(certificates);
         running.certificates = Some(keeper.map_err(StartError::System)?);
@@ -262,10 +284,10 @@ fn spawn(
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::System)
 }
 
-/// Tells the core what is durable. The recorder starts before the core exists, so the line is connected later; nothing
-/// can become durable before that.
+/// Tells the core what is durable. Recorder and keeper start before the core exists, so the line is connected later;
+/// they are given nothing before that.
 #[derive(Clone, Default)]
-struct DurableBell(Arc<OnceLock<CoreHandle>>);
+pub(crate) struct DurableBell(Arc<OnceLock<CoreHandle>>);
 
 impl DurableBell {
     fn connect(&self, core: CoreHandle) {
@@ -273,7 +295,7 @@ impl DurableBell {
         let _ = self.0.set(core);
     }
 
-    fn tell(&self, command: Command) {
+    pub fn tell(&self, command: Command) {
         if let Some(core) = self.0.get() {
             core.send(command);
         }
@@ -294,12 +316,14 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.certificates = None;
+        self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
         finish("doorman", self.doorman_thread.take());
-        // After the core, so that its last records are stored.
+        // After the core, so that its last records and changes are stored.
         self.recorder = None;
+        self.sessions = None;
     }
 }
 

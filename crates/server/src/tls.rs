@@ -1,17 +1,20 @@
 //! Certificates: read from files, made at the first start, read again when they change. Knows no connections.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+use crate::acme::AcmeSettings;
+use crate::private_file;
 
 /// Where a server's certificate comes from, and what it asks of clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,13 @@ pub enum CertificateSource {
         folder: PathBuf,
         /// Further names and addresses.
         names: Vec<String>,
+    },
+    /// One from an authority; a self-made one in this folder stands in until it is there.
+    Acme {
+        /// How it is obtained.
+        acme: AcmeSettings,
+        /// The folder.
+        folder: PathBuf,
     },
 }
 
@@ -83,8 +93,12 @@ pub(crate) struct SharedTls(Arc<Shared>);
 struct Shared {
     settings: TlsSettings,
     config: RwLock<Arc<ServerConfig>>,
+    /// Certificates that show an ACME authority that their names are ours, while it asks.
+    proofs: RwLock<Proofs>,
     seen: RwLock<Vec<Fingerprint>>,
 }
+
+type Proofs = BTreeMap<String, Arc<CertifiedKey>>;
 
 /// What tells whether a file changed without reading it.
 type Fingerprint = Option<(std::time::SystemTime, u64)>;
@@ -92,12 +106,14 @@ type Fingerprint = Option<(std::time::SystemTime, u64)>;
 impl SharedTls {
     /// Reads, or makes, the certificate.
     pub fn new(settings: TlsSettings) -> Result<Self, TlsError> {
-        if let CertificateSource::SelfMade { folder, names } = &settings.certificate {
-            make_once(folder, names)?;
+        match &settings.certificate {
+            CertificateSource::Files { .. } => {}
+            CertificateSource::SelfMade { folder, names } => make_once(folder, names)?,
+            CertificateSource::Acme { acme, folder } => make_once(folder, &acme.names)?,
         }
         let seen = RwLock::new(fingerprints(&settings));
-        let config = RwLock::new(load(&settings)?);
-        Ok(Self(Arc::new(Shared { settings, config, seen })))
+        let config = RwLock::new(load(&settings, &Proofs::new())?);
+        Ok(Self(Arc::new(Shared { settings, config, proofs: RwLock::default(), seen })))
     }
 
     /// A server's side of a handshake.
@@ -115,15 +131,45 @@ impl SharedTls {
         }
         *seen = found;
         drop(seen);
-        let (certificate, _) = self.0.settings.certificate.files();
-        match load(&self.0.settings) {
-            Ok(config) => {
-                *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        match self.renew() {
+            Ok(()) => {
+                let (certificate, _) = self.0.settings.certificate.files();
                 tracing::info!(file = %certificate.display(), "the certificate was read again");
             }
             Err(error) => {
                 tracing::error!(%error, "the changed certificate is not used, the old one stays in force");
             }
+        }
+    }
+
+    /// Shows these certificates to an authority that asks by tls-alpn-01. (RFC 8737)
+    pub fn set_proofs(&self, proofs: Proofs) {
+        let mut shown = self.0.proofs.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = shown.is_empty() && proofs.is_empty();
+        *shown = proofs;
+        drop(shown);
+        if !is_same && let Err(error) = self.renew() {
+            tracing::error!(%error, "the authority cannot be shown what it asks for");
+        }
+    }
+
+    fn renew(&self) -> Result<(), TlsError> {
+        let proofs = self.0.proofs.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = load(&self.0.settings, &proofs)?;
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// Whether no client is asked for a certificate; an ACME authority has none.
+    pub fn asks_nothing(&self) -> bool {
+        self.0.settings.clients == ClientCertificates::Off
+    }
+
+    /// How the certificate is obtained, where an authority gives it.
+    pub fn acme(&self) -> Option<&AcmeSettings> {
+        match &self.0.settings.certificate {
+            CertificateSource::Acme { acme, .. } => Some(acme),
+            CertificateSource::Files { .. } | CertificateSource::SelfMade { .. } => None,
         }
     }
 
@@ -138,7 +184,12 @@ impl CertificateSource {
     fn files(&self) -> (PathBuf, PathBuf) {
         match self {
             Self::Files { certificate, key } => (certificate.clone(), key.clone()),
-            Self::SelfMade { folder, .. } => (folder.join(CERTIFICATE_FILE), folder.join(KEY_FILE)),
+            Self::Acme { acme, .. } if acme.certificate_file().exists() => {
+                (acme.certificate_file(), acme.certificate_file())
+            }
+            Self::SelfMade { folder, .. } | Self::Acme { folder, .. } => {
+                (folder.join(CERTIFICATE_FILE), folder.join(KEY_FILE))
+            }
         }
     }
 }
@@ -156,7 +207,7 @@ fn fingerprints(settings: &TlsSettings) -> Vec<Fingerprint> {
     [certificate, key].into_iter().chain(authorities).map(of).collect()
 }
 
-fn load(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
+fn load(settings: &TlsSettings, proofs: &Proofs) -> Result<Arc<ServerConfig>, TlsError> {
     let unusable = |error: &dyn fmt::Display| TlsError::Unusable(error.to_string());
     let (certificate_file, key_file) = settings.certificate.files();
     let chain = certificates(&certificate_file)?;
@@ -184,10 +235,50 @@ fn load(settings: &TlsSettings) -> Result<Arc<ServerConfig>, TlsError> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|e| unusable(&e))?;
+    let usual = Arc::new(CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?);
+    let mut config = if proofs.is_empty() {
+        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(usual)))
+    } else {
+        let mut config = builder.with_cert_resolver(Arc::new(Asked { usual, proofs: proofs.clone() }));
+        // As soon as one protocol is named, clients that offer others are refused; so the others are named too.
+        config.alpn_protocols = [ACME_PROTOCOL, b"mqtt", b"http/1.1"].map(<[u8]>::to_vec).to_vec();
+        config
+    };
     // Gateways that come back after an outage resume, which costs a tenth of a handshake.
     config.ticketer = ring::Ticketer::new().map_err(|e| unusable(&e))?;
     Ok(Arc::new(config))
+}
+
+/// A certificate that is only shown as a proof. Its key is not checked against it, because the check refuses what makes
+/// it a proof: an extension that is critical and known to authorities only.
+pub(crate) fn proof(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    let key = ring::default_provider().key_provider.load_private_key(key)?;
+    Ok(CertifiedKey::new(vec![certificate], key))
+}
+
+/// The protocol that an authority asks in.
+const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
+
+/// Shows proofs to an authority that asks for them, and the usual certificate to everybody else.
+#[derive(Debug)]
+struct Asked {
+    usual: Arc<CertifiedKey>,
+    proofs: Proofs,
+}
+
+impl ResolvesServerCert for Asked {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asks = hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == ACME_PROTOCOL));
+        if asks { self.proofs.get(hello.server_name()?).cloned() } else { Some(self.usual.clone()) }
+    }
+}
+
+/// Whether the peer was an authority that has seen what it asked for, and nothing follows.
+pub(crate) fn was_proof(tls: &ServerConnection) -> bool {
+    tls.alpn_protocol() == Some(ACME_PROTOCOL)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -226,26 +317,18 @@ fn make_once(folder: &Path, names: &[String]) -> Result<(), TlsError> {
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = parameters.self_signed(&key).map_err(unusable)?;
     std::fs::create_dir_all(folder).map_err(|error| TlsError::File(folder.to_owned(), error))?;
+    let write = |path: &Path, text: &str, mode| {
+        private_file::write(path, text.as_bytes(), mode)
+            .map_err(|error| TlsError::File(path.to_owned(), error))
+    };
     // The key first: a start that is cut short leaves no certificate, and the next one makes both.
-    write_for_owner(&key_file, &key.serialize_pem(), 0o600)?;
-    write_for_owner(&certificate_file, &certificate.pem(), 0o644)?;
+    write(&key_file, &key.serialize_pem(), 0o600)?;
+    write(&certificate_file, &certificate.pem(), 0o644)?;
     tracing::info!(
         file = %certificate_file.display(),
         "a certificate was made; clients must be given this file to trust it"
     );
     Ok(())
-}
-
-fn write_for_owner(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
-    let unfinished = path.with_extension("unfinished");
-    let write = || {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, path)
-    };
-    write().map_err(|error| TlsError::File(path.to_owned(), error))
 }
 
 /// This machine's names, loopback, and what the operator adds.

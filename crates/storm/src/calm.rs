@@ -158,6 +158,8 @@ impl World {
         self.broker.tick(self.now);
         self.now.mono_ms += 1_000;
         self.broker.tick(self.now);
+        self.keep()?;
+        self.compare_kept()?;
         let holdings = self.broker.holdings();
         let (retained, retained_bytes) = (holdings.retained, holdings.retained_bytes);
         let nothing = broker::Holdings { retained, retained_bytes, ..broker::Holdings::default() };

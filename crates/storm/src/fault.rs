@@ -85,7 +85,9 @@ impl Fault {
             Self::ForgetPassword => &[Promise::Admission],
             Self::DamagePacket => &[Promise::Lawful],
             Self::LowerQueueLimit => &[Promise::DroppedAtLimitsOnly],
-            Self::ForgetChanges => &[Promise::NothingIsLost, Promise::Session, Promise::Retained],
+            Self::ForgetChanges => {
+                &[Promise::Survives, Promise::NothingIsLost, Promise::Session, Promise::Retained]
+            }
         }
     }
 }

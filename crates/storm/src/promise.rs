@@ -33,6 +33,8 @@ pub enum Promise {
     DroppedAtLimitsOnly,
     /// After everyone has left, the broker holds nothing.
     NothingIsKept,
+    /// What the store was told amounts to what must survive a restart.
+    Survives,
     /// The broker writes whole, lawful control packets.
     Lawful,
 }

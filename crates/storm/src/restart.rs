@@ -3,22 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
 use crate::ledger::Kept;
 use crate::watch::Watch;
 use crate::world::World;
 
 impl World {
-    /// The store keeps what changed, at once.
-    pub fn keep(&mut self) {
-        while let Some(batch) = self.broker.take_changes(self.now) {
-            if !self.strikes(Fault::ForgetChanges) {
-                self.store.apply(&batch);
-            }
-            self.broker.kept(self.now, batch.last);
-        }
-    }
-
     /// Another broker takes over what was kept of this one.
     pub fn restart(&mut self) -> Kept {
         // A turn is kept as a whole, and closing is part of it.
@@ -27,7 +16,7 @@ impl World {
             self.make_durable(self.last_seq);
             self.settle(None, &[])?;
         }
-        self.keep();
+        self.keep()?;
         self.journal.note(format!("{} the broker starts again", self.now.mono_ms));
         self.closing.clear();
         for wire in self.wires.iter_mut().filter(|w| w.has_broker) {
@@ -36,7 +25,7 @@ impl World {
         self.ledger.on_restart();
         let directory = Arc::new(self.directory.clone());
         self.broker = self.scene.broker(self.plan.seed, self.plan.fault, directory, self.last_seq);
-        self.broker.restore(self.now, self.store.clone());
+        self.broker.restore(self.now, self.store.told.clone());
         // The watching client comes before the Wills that are due, or nobody would see them.
         self.watch = Watch::new(&mut self.broker, self.now, &self.scene);
         self.broker.catch_up(self.now);

@@ -48,7 +48,7 @@ impl World {
 
     /// Looks at everything the broker did in one call.
     pub fn settle(&mut self, from: Option<usize>, whole: &[Sent]) -> Kept {
-        self.keep();
+        self.keep()?;
         self.take_records(from, fed_clear(whole));
         self.take_closings();
         let written = self.tap()?;

@@ -7,6 +7,7 @@ mod account;
 mod activity;
 mod archive;
 mod assets;
+mod challenge;
 mod filter;
 mod layout;
 mod listen;
@@ -35,6 +36,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::site::Site;
 
+pub use challenge::{ChallengeAnswers, serve_challenges};
 pub use mqtt_upgrade::MqttConnection;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.

@@ -305,6 +305,8 @@ fn internals(snapshot: &Snapshot, health: &HistoryHealth) -> Markup {
             div { dt { "Messages in" } dd { (number(counters.messages_in)) } }
             div { dt { "Messages out" } dd { (number(counters.messages_out)) } }
             div { dt { "Dropped, slow readers" } dd { (number(counters.dropped)) } }
+            div { dt { "Waiting for the disk" } dd { (number(snapshot.unkept_changes)) } }
+            div { dt { "Refused, disk behind" } dd { (number(counters.unkept)) } }
             div { dt { "Sign-ins refused" } dd { (number(counters.authentication_failed)) } }
             div { dt { "Connections refused" } dd { (number(counters.connections_refused)) } }
             @for (reason, n) in DOOR_REASONS.iter().zip(counters.doors).filter(|(_, n)| *n > 0) {
