@@ -15,6 +15,7 @@ mod promise;
 mod report;
 mod restart;
 mod scene;
+mod store;
 mod turn;
 mod watch;
 mod wire;

@@ -3,38 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::Promise;
-use crate::fault::Fault;
-use crate::ledger::{Kept, broken};
+use crate::ledger::Kept;
 use crate::watch::Watch;
 use crate::world::World;
 
-/// Comparing looks at everything, so it is done once in so many turns.
-const COMPARED_EVERY: u32 = 16;
-
 impl World {
-    /// The store keeps what changed, at once; what it was told amounts to what the broker has.
-    pub fn keep(&mut self) -> Kept {
-        while let Some(batch) = self.broker.take_changes(self.now) {
-            if !self.strikes(Fault::ForgetChanges) {
-                self.store.apply(&batch);
-            }
-            self.broker.kept(self.now, batch.last);
-        }
-        self.turns_kept += 1;
-        if self.turns_kept.is_multiple_of(COMPARED_EVERY) { self.compare_kept() } else { Ok(()) }
-    }
-
-    /// Compares what the store was told with what the broker has.
-    pub fn compare_kept(&self) -> Kept {
-        let kept = self.broker.worth_keeping();
-        if self.scene.keeps && self.store != kept {
-            let what = format!("the store was told {:?}, the broker has {kept:?}", self.store);
-            return Err(broken(Promise::Survives, what));
-        }
-        Ok(())
-    }
-
     /// Another broker takes over what was kept of this one.
     pub fn restart(&mut self) -> Kept {
         // A turn is kept as a whole, and closing is part of it.
@@ -52,7 +25,7 @@ impl World {
         self.ledger.on_restart();
         let directory = Arc::new(self.directory.clone());
         self.broker = self.scene.broker(self.plan.seed, self.plan.fault, directory, self.last_seq);
-        self.broker.restore(self.now, self.store.clone());
+        self.broker.restore(self.now, self.store.told.clone());
         // The watching client comes before the Wills that are due, or nobody would see them.
         self.watch = Watch::new(&mut self.broker, self.now, &self.scene);
         self.broker.catch_up(self.now);

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::ledger::{Bounds, Broken, Kept, Ledger, broken, number_of};
 use crate::report::{Failure, Journal, Report};
 use crate::scene::{self, Scene};
+use crate::store::Store;
 use crate::watch::Watch;
 use crate::wire::{Hello, Wire};
 use crate::{Plan, Promise};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub scene: Scene,
     pub broker: Broker,
     pub watch: Watch,
+    pub store: Store,
     pub now: Now,
     pub clients: Vec<Client>,
     pub wires: Vec<Wire>,
@@ -37,10 +39,6 @@ pub(crate) struct World {
     pub password_turns: Vec<u32>,
     pub directory: directory::Directory,
     pub last_seq: u64,
-    /// What has been kept of the broker, for its restart.
-    pub store: broker::Kept,
-    /// Turns that the store has seen.
-    pub turns_kept: u32,
     /// Chances left before the planted fault strikes; `None` when it has, or there is none.
     pub fault_in: Option<u32>,
     pub held_back: Option<(usize, Vec<u8>)>,
@@ -52,9 +50,7 @@ impl World {
         let scene = Scene::draw(&mut rng);
         let mut broker = scene.broker(plan.seed, plan.fault, scene.directory.clone(), 0);
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_000_000_000 };
-        if scene.keeps {
-            broker.restore(now, broker::Kept::default());
-        }
+        let store = Store::new(scene.keeps, &mut broker, now);
         let watch = Watch::new(&mut broker, now, &scene);
         let limits = &scene.limits;
         let bounds = Bounds {
@@ -81,14 +77,13 @@ impl World {
             password_turns: vec![0; scene.n_clients + 1],
             directory: (*scene.directory).clone(),
             last_seq: 0,
-            store: broker::Kept::default(),
-            turns_kept: 0,
             held_back: None,
             plan,
             rng,
             scene,
             broker,
             watch,
+            store,
             now,
         }
     }
