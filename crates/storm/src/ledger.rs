@@ -619,13 +619,14 @@ impl Ledger {
         if let Some(number) = self.fed.first() {
             return Err(broken(Promise::NothingIsLost, format!("message {number} was not passed on")));
         }
-        let is_all_durable = self.receptions.keys().max().is_none_or(|newest| *newest <= self.durable);
         for (session_of, session) in &self.sessions {
             let Some(wire) = session.wire.filter(|wire| is_writable(*wire)) else { continue };
-            let late = session.answers.iter().find(|due| match due.after {
-                Some(seq) => seq <= self.durable,
-                // It may stand behind one that waits. [MQTT-4.6.0-2]
-                None => is_all_durable || !due.answer.keeps_its_turn(),
+            // What is due at once may stand behind an answer to the same client that waits for the history.
+            let mut stands_behind = false;
+            let late = session.answers.iter().find(|due| {
+                let waits = due.after.is_some_and(|seq| seq > self.durable);
+                stands_behind |= waits;
+                !(waits || stands_behind && due.answer.keeps_its_turn())
             });
             if let Some(due) = late {
                 let what = format!("client {session_of} on wire {wire} waits for {:?}", due.answer);
