@@ -4,6 +4,7 @@
 
 mod conformance;
 mod setup;
+mod statements;
 mod storm;
 mod test;
 mod tidy;

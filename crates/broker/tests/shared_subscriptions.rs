@@ -4,10 +4,10 @@
 mod peers;
 
 use broker::Limits;
-use mqtt::Version;
 use mqtt::property::{Value, id};
-use mqtt::publish::AckKind;
+use mqtt::publish::{Ack, AckKind};
 use mqtt::subscribe::{Options as Wanted, encode_subscribe};
+use mqtt::{ReasonCode, Version};
 use peers::{Hall, Peer};
 
 const FILTER: &str = "$share/workers/jobs/+";
@@ -156,4 +156,23 @@ fn a_member_whose_packets_must_be_small_counts_as_served() {
     hall.publish(writer, "jobs/x", &"long".repeat(20), 1);
     hall.publish(writer, "jobs/x", "short", 1);
     assert_eq!(hall.payloads(small), ["short"]);
+}
+
+#[test]
+fn a_message_that_a_member_refused_goes_to_nobody_else() {
+    for (qos, kind) in [(1, AckKind::Puback), (2, AckKind::Pubrec)] {
+        let mut hall = Hall::new(Limits::default());
+        let group = members(&mut hall, &["a", "b"], qos);
+        let writer = hall.connect_kept("writer");
+        hall.publish(writer, "jobs/x", "0", qos);
+        let packet_id = hall.got(group[0])[0].packet_id;
+        let mut out = Vec::new();
+        Ack { kind, packet_id, reason: ReasonCode::QuotaExceeded }.encode(&mut out, Version::V5);
+        hall.send(group[0], &out);
+        hall.lose(group[0]);
+        hall.wait(1_000_000);
+        assert!(hall.payloads(group[1]).is_empty(), "QoS {qos}");
+        let back = hall.connect_kept("a");
+        assert!(hall.got(back).is_empty(), "nor to itself again");
+    }
 }

@@ -170,7 +170,17 @@ impl Hall {
         self.closed.contains(&peer.id)
     }
 
+    /// What the shell does after every turn.
     pub fn drain(&mut self) {
+        self.write();
+        while let Some((id, reason)) = self.broker.next_closing() {
+            self.closed.push(id);
+            self.broker.closed(self.now, id, reason);
+        }
+        self.write();
+    }
+
+    fn write(&mut self) {
         while let Some(id) = self.broker.next_dirty() {
             let Some(outbox) = self.broker.outbox(id) else { continue };
             let bytes = outbox.unsent().to_vec();
@@ -179,10 +189,6 @@ impl Hall {
                 Some((_, written)) => written.extend(bytes),
                 None => self.written.push((id, bytes)),
             }
-        }
-        while let Some((id, reason)) = self.broker.next_closing() {
-            self.closed.push(id);
-            self.broker.closed(self.now, id, reason);
         }
     }
 }
@@ -219,4 +225,11 @@ fn got(packet: &[u8], version: Version) -> Got {
         packet_id,
         alias: properties.number(id::TOPIC_ALIAS),
     }
+}
+
+/// A DISCONNECT as the broker writes it.
+pub fn disconnect(code: u8, why: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    server_packet::encode_disconnect(&mut out, ReasonCode::from_code(code).unwrap(), Some(why));
+    out
 }
