@@ -153,8 +153,11 @@ fn is_possible(kept: &Kept, change: &Change) -> bool {
         | Change::Unsubscribed(key, _)
         | Change::Queued(key, _)
         | Change::Finished(key, _)
-        | Change::Incoming(key, _)
         | Change::IncomingDone(key, _) => session(key).is_some(),
+        // A Packet Identifier that is in use is that of a repeated message, which changes nothing.
+        Change::Incoming(key, packet_id) => {
+            session(key).is_some_and(|s| !s.incoming_qos2.contains(packet_id))
+        }
     }
 }
 
