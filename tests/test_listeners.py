@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -430,6 +431,27 @@ def test_whoever_sends_and_hangs_up_at_once_is_gone_at_once(ways):
         way.backhaul.process.send_signal(signal.SIGCONT)
         assert watcher.next().payload == b"%d" % number
     watcher.close()
+
+
+def test_without_file_descriptors_those_who_are_in_are_served(ways):
+    way = ways(listener("secure", "tls"), "--lab")
+    pid = way.backhaul.process.pid
+    with connect(way.backhaul.mqtt_port) as first:
+        first.sendall(CONNECT)
+        assert read_exactly(first, 4) == CONNACK
+        few = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 6
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+        crowd = [connect(port) for port in [way.backhaul.mqtt_port, way.port("secure")] for _ in range(20)]
+        way.backhaul.wait_for_line("(could not be accepted)")
+        first.sendall(PINGREQ)
+        assert read_exactly(first, 2) == PINGRESP
+        for one in crowd:
+            one.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        assert paho_client(way.port("secure"), ca=way.certificate).reason == "Success"
+        assert paho_client(way.backhaul.mqtt_port).reason == "Success"
+        # Not asked again and again, which would keep a processor busy and fill the log.
+        assert way.text().count("could not be accepted") < 30
 
 
 # --- the end

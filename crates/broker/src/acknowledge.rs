@@ -113,7 +113,8 @@ impl Broker {
         let Some(serial) = self.connections.get(connection.index()).map(|c| c.serial) else { return };
         let Says { kind, packet_id, reason, why } = says;
         let held = Held { seq, change, connection, serial, kind, packet_id, reason: Some(reason), why };
-        let is_first = self.sessions.get(to.index()).is_some_and(|s| s.held.is_empty());
+        let waits = |h: &Held| h.serial == serial;
+        let is_first = self.sessions.get(to.index()).is_some_and(|s| !s.held.iter().any(waits));
         if is_first && self.is_true(&held) {
             return self.send_answer(&held);
         }
@@ -133,15 +134,22 @@ impl Broker {
         held.seq <= self.durable_seq && self.journal.has_kept(held.change)
     }
 
-    /// Sends what has become true, in order.
+    /// Sends what has become true, in order. What was to be said on an earlier connection stands in nobody's way; of that,
+    /// PUBREC stays in case the client sends its PUBLISH again.
     fn send_answers(&mut self, to: SessionId) {
-        loop {
-            let Some(first) = self.sessions.get(to.index()).and_then(|s| s.held.front()) else { return };
-            if !self.is_true(first) {
+        let mut index = 0;
+        while let Some(session) = self.sessions.get(to.index())
+            && let Some(held) = session.held.get(index)
+        {
+            let connection = session.connection.and_then(|id| self.connections.get(id.index()));
+            let is_stale = connection.is_none_or(|c| c.serial != held.serial);
+            if self.is_true(held) {
+                let held = self.session(to).and_then(|s| s.held.remove(index));
+                held.iter().for_each(|held| self.send_answer(held));
+            } else if is_stale {
+                index += 1;
+            } else {
                 return;
-            }
-            if let Some(held) = self.session(to).and_then(|s| s.held.pop_front()) {
-                self.send_answer(&held);
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Where a Network Connection comes from, and what each way in allows.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use policy::throttle::network;
 
 /// Where a Network Connection comes from. The address is the client's: behind a proxy, the one that the proxy tells.
 #[derive(Debug, Clone)]
@@ -101,7 +103,7 @@ impl Entrances {
     pub fn enter(&mut self, origin: &Origin) -> bool {
         let rules = self.rules(origin.listener);
         let (connections_max, per_address_max) = (rules.connections_max, rules.connections_per_address_max);
-        let key = (origin.listener, neighbourhood(origin.address));
+        let key = (origin.listener, network(origin.address));
         let Some(count) = self.counts.get_mut(usize::from(origin.listener)) else { return false };
         let neighbours = self.by_address.get(&key).copied().unwrap_or(0);
         if count.connections >= connections_max || per_address_max.is_some_and(|max| neighbours >= max) {
@@ -121,7 +123,7 @@ impl Entrances {
         if let Some(count) = self.counts.get_mut(usize::from(listener)) {
             count.connections = count.connections.saturating_sub(1);
         }
-        let key = (listener, neighbourhood(address));
+        let key = (listener, network(address));
         if let Some(neighbours) = self.by_address.get_mut(&key) {
             *neighbours -= 1;
             if *neighbours == 0 {
@@ -139,14 +141,5 @@ impl Entrances {
             refused: count.refused,
         })
         .collect()
-    }
-}
-
-/// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, within which a host picks addresses as
-/// it likes.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
     }
 }

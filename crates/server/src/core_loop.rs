@@ -90,6 +90,9 @@ pub struct CoreLoop {
     buffers: ReadBuffers,
     /// Connections that stopped at the fairness limit with bytes still to read.
     unread: Vec<ConnectionId>,
+    /// Listeners at which the system refused a connection, and when they are asked again.
+    refused: Vec<usize>,
+    accept_again_ms: u64,
     stop_grace: Duration,
 }
 
@@ -111,6 +114,8 @@ const READS_PER_TURN_MAX: usize = 4;
 const LAST_READS_MAX: usize = 1024;
 /// New connections taken per turn and listener, so that a storm does not starve those who are in.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// Pause of a listener after the system refused a connection, in ms. The broker's own tick wakes the loop often enough.
+const REFUSED_PAUSE_MS: u64 = 1_000;
 /// A connection that is closed takes along what it has not taken yet, up to this much. More is a client that does not
 /// read, and would not read this either.
 const SEEN_OUT_BYTES_MAX: usize = 64 * 1024;
@@ -149,6 +154,8 @@ impl CoreLoop {
             started: Instant::now(),
             buffers: ReadBuffers::default(),
             unread: Vec::new(),
+            refused: Vec::new(),
+            accept_again_ms: 0,
             stop_grace,
         };
         Ok((core, CoreHandle { commands: sender, waker }))
@@ -165,6 +172,7 @@ impl CoreLoop {
     /// When the operating system's poll fails, which nothing can be done about.
     pub fn run(mut self) -> std::io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        let (mut ready, mut callers) = (Vec::new(), Vec::new());
         loop {
             let timeout = self.until_next_deadline();
             match self.poll.poll(&mut events, timeout) {
@@ -173,8 +181,8 @@ impl CoreLoop {
                 Err(error) => return Err(error),
             }
             let now = self.now();
-            let mut callers: Vec<usize> = Vec::new();
-            let mut ready = std::mem::take(&mut self.unread);
+            ready.append(&mut self.unread);
+            let left_over = ready.len();
             for event in &events {
                 match event.token() {
                     WAKER => {}
@@ -187,7 +195,8 @@ impl CoreLoop {
                         if event.is_writable() {
                             self.flush(now, id);
                         }
-                        if event.is_readable() && !ready.contains(&id) {
+                        // A socket has one event in a turn.
+                        if event.is_readable() && !ready[..left_over].contains(&id) {
                             ready.push(id);
                         }
                     }
@@ -207,7 +216,10 @@ impl CoreLoop {
             self.carry_out(now);
             // Accepting comes last: a slot freed above may be taken again without an event of its
             // previous owner being left in this turn.
-            callers.into_iter().for_each(|listener| self.accept(now, listener));
+            if now.mono_ms >= self.accept_again_ms {
+                callers.append(&mut self.refused);
+            }
+            callers.drain(..).for_each(|listener| self.accept(now, listener));
         }
     }
 
@@ -241,10 +253,12 @@ impl CoreLoop {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    // Out of file descriptors, or the peer left already: those who are in must not suffer.
+                    // Out of file descriptors, mostly: those who are in must not suffer from asking again and again.
                     tracing::warn!(%error, "a connection could not be accepted");
                     self.broker.note_accept_failed();
-                    break;
+                    self.refused.push(index);
+                    self.accept_again_ms = now.mono_ms + REFUSED_PAUSE_MS;
+                    return;
                 }
             }
         }

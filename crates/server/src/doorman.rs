@@ -16,6 +16,7 @@ use doorway::proxy_header;
 use doorway::upgrade::{self, Answer};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use policy::throttle::network;
 use slab::Slab;
 
 use crate::core_loop::{Arrival, Command, CoreHandle};
@@ -110,6 +111,8 @@ pub(crate) struct Doorman {
     /// How many are on their way in, in all and by address.
     arriving: usize,
     by_address: BTreeMap<IpAddr, usize>,
+    /// Until when nobody is accepted, because the system refused.
+    paused_until: Option<Instant>,
     core: CoreHandle,
     errands: Receiver<Errand>,
     refusals: Arc<Refusals>,
@@ -178,6 +181,8 @@ const LEAVING_MAX: usize = 16 * 1024;
 const LEAVING_PATIENCE: Duration = Duration::from_secs(2);
 /// How often deadlines are looked at.
 const ROUND: Duration = Duration::from_millis(200);
+/// Pause after the system refused a connection.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 const WAKER: Token = Token(usize::MAX);
 /// Tokens of the doors count down from here.
@@ -199,6 +204,7 @@ impl Doorman {
             people: Slab::new(),
             arriving: 0,
             by_address: BTreeMap::new(),
+            paused_until: None,
             core,
             errands,
             refusals,
@@ -213,7 +219,8 @@ impl Doorman {
         let mut next_round = Instant::now() + ROUND;
         let mut stop_at = None;
         loop {
-            let timeout = if self.people.is_empty() && stop_at.is_none() { None } else { Some(ROUND) };
+            let is_idle = self.people.is_empty() && stop_at.is_none() && self.paused_until.is_none();
+            let timeout = if is_idle { None } else { Some(ROUND) };
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -235,6 +242,7 @@ impl Doorman {
             // Accepting comes last: a place freed above may be taken again without an event of its previous owner
             // being left in this turn. Every door is asked, because one may have been left waiting when all places
             // were taken.
+            self.paused_until = self.paused_until.filter(|until| now < *until);
             (0..self.doors.len()).for_each(|door| self.accept(now, door));
             if stop_at.is_some_and(|at| now >= at || self.people.is_empty()) {
                 return Ok(());
@@ -244,15 +252,17 @@ impl Doorman {
 
     fn accept(&mut self, now: Instant, index: usize) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            if self.arriving >= ARRIVING_MAX {
+            if self.arriving >= ARRIVING_MAX || self.paused_until.is_some() {
                 return;
             }
             match self.doors[index].listener.accept() {
                 Ok((stream, peer)) => self.welcome(now, index, stream, peer),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
+                    // Out of file descriptors, mostly; every door is asked again after the pause.
                     tracing::warn!(%error, "a connection could not be accepted");
-                    break;
+                    self.paused_until = Some(now + REFUSED_PAUSE);
+                    return;
                 }
             }
         }
@@ -434,18 +444,18 @@ impl Doorman {
         let Way::In(arriving) = way else { return };
         self.arriving -= 1;
         if let Some(address) = arriving.address
-            && let Some(count) = self.by_address.get_mut(&address)
+            && let Some(count) = self.by_address.get_mut(&network(address))
         {
             *count -= 1;
             if *count == 0 {
-                self.by_address.remove(&address);
+                self.by_address.remove(&network(address));
             }
         }
     }
 
     /// Counts an address, unless it has as many on their way in as it may.
     fn note_arriving(&mut self, address: IpAddr) -> bool {
-        let count = self.by_address.entry(address).or_default();
+        let count = self.by_address.entry(network(address)).or_default();
         let is_allowed = *count < ARRIVING_PER_ADDRESS_MAX;
         *count += usize::from(is_allowed);
         is_allowed

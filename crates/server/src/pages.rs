@@ -80,6 +80,7 @@ impl Pages {
             info: web::Info {
                 mesh_name: pages.mesh_name,
                 public_url: pages.public_url,
+                is_tls: tls.is_some(),
                 started_ms: unix_ms(),
                 mode,
             },

@@ -378,3 +378,133 @@ fn read_once(stream: &mut TcpStream, wire: &mut [u8]) -> Result<usize, ReadEnd> 
 const BY_CLIENT: &str = "closed by the client";
 const LOST: &str = "connection lost";
 const BAD_TLS: &str = "broken TLS record";
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener as StdListener, TcpStream as StdStream};
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+    use tungstenite::protocol::Role;
+
+    use super::*;
+    use crate::tls::{CertificateSource, ClientCertificates, SharedTls, TlsSettings};
+
+    /// Our end, which does not block, and the peer's, which does.
+    fn pair() -> (TcpStream, StdStream) {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(ours), peer)
+    }
+
+    /// A TLS connection after its handshake, and its client.
+    fn tls_pair() -> (Transport, StreamOwned<ClientConnection, StdStream>) {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = CertificateSource::SelfMade { folder: folder.path().to_owned(), names: Vec::new() };
+        let shared = SharedTls::new(TlsSettings { certificate, clients: ClientCertificates::Off }).unwrap();
+        let mut roots = RootCertStore::empty();
+        let pem = std::fs::read(folder.path().join("certificate.pem")).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let (ours, peer) = pair();
+        let shaking = std::thread::spawn(move || {
+            let mut stream = StreamOwned::new(client, peer);
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+            stream
+        });
+        let mut layered = Layered::over(ours);
+        layered.begin_tls(shared.begin().unwrap());
+        while let Err(error) = layered.shake_hands() {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            std::thread::yield_now();
+        }
+        (Transport::Layered(Box::new(layered)), shaking.join().unwrap())
+    }
+
+    /// Writes until the socket is full, then on while the peer reads; returns everything that the peer got.
+    fn fill_and_drain(mut ours: Transport, read: impl FnOnce(usize) -> Vec<u8> + Send + 'static) {
+        let sent: Vec<u8> = (0..40_000_000_u32).map(|n| (n ^ (n >> 8)) as u8).collect();
+        let mut written = 0;
+        while let Ok(count) = ours.write(&sent[written..]) {
+            written += count;
+        }
+        assert!(written < sent.len(), "the peer does not read, so the socket fills");
+        if let Transport::Layered(layered) = &ours {
+            assert!(layered.wrapped.len() <= CHUNK_BYTES + 10, "{}", layered.wrapped.len());
+        }
+        // Nothing more is taken as long as one chunk waits.
+        for _ in 0..100 {
+            assert_eq!(ours.write(&sent[written..]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        let expected = sent.clone();
+        let reading = std::thread::spawn(move || assert!(read(expected.len()) == expected));
+        while written < sent.len() || ours.flush().is_err() {
+            match ours.write(&sent[written..]) {
+                Ok(count) => written += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            std::thread::yield_now();
+        }
+        reading.join().unwrap();
+    }
+
+    #[test]
+    fn a_websocket_client_that_does_not_read_costs_one_chunk() {
+        let (ours, peer) = pair();
+        fill_and_drain(Transport::Tcp(ours).into_websocket(Vec::new()), |wanted| {
+            let mut client = tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None);
+            let mut got = Vec::new();
+            while got.len() < wanted {
+                got.extend_from_slice(&client.read().unwrap().into_data());
+            }
+            got
+        });
+    }
+
+    #[test]
+    fn a_tls_client_that_does_not_read_costs_one_chunk() {
+        let (ours, mut peer) = tls_pair();
+        fill_and_drain(ours, move |wanted| {
+            let mut got = vec![0; wanted];
+            peer.read_exact(&mut got).unwrap();
+            got
+        });
+    }
+
+    #[test]
+    fn every_layer_reads_and_says_goodbye() {
+        let (mut ours, peer) = tls_pair();
+        ours = ours.into_websocket(Vec::new());
+        let client = std::thread::spawn(move || {
+            let mut client = tungstenite::WebSocket::from_raw_socket(peer, Role::Client, None);
+            client.send(tungstenite::Message::binary(vec![7; 100_000])).unwrap();
+            let close = client.read().unwrap();
+            assert!(close.is_close(), "{close:?}");
+            // After close_notify the stream ends in order; without it this would be an error.
+            let (stream, mut rest) = (client.get_mut(), Vec::new());
+            stream.read_to_end(&mut rest).unwrap();
+        });
+        let (mut buffers, mut got) = (ReadBuffers::default(), Vec::new());
+        while got.len() < 100_000 {
+            let end = ours.read(&mut buffers, |bytes| got.extend_from_slice(bytes));
+            assert!(!matches!(end, ReadEnd::Closed(_)), "{end:?}");
+            std::thread::yield_now();
+        }
+        assert!(got == vec![7; 100_000]);
+        ours.say_goodbye();
+        while ours.flush().is_err() {}
+        ours.shut_down_writing();
+        client.join().unwrap();
+    }
+}

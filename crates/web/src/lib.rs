@@ -86,6 +86,8 @@ pub struct Info {
     pub mesh_name: String,
     /// Address of these pages from outside; with `https://` cookies are marked secure.
     pub public_url: Option<String>,
+    /// Whether they are served over TLS themselves, which marks cookies secure too.
+    pub is_tls: bool,
     /// When the program started, Unix ms.
     pub started_ms: i64,
     /// How it runs.

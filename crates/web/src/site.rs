@@ -63,7 +63,8 @@ pub struct Site {
 impl Site {
     /// Puts the parts together.
     pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
-        let is_https = state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
+        let is_https =
+            state.info.is_tls || state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
         Self {
             ask_snapshot: state.snapshot,
             snapshot: tokio::sync::Mutex::default(),

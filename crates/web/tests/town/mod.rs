@@ -361,6 +361,7 @@ impl Town {
             info: Info {
                 mesh_name: "Kansas City mesh".to_owned(),
                 public_url: self.public_url.clone(),
+                is_tls: false,
                 started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
             },
