@@ -39,11 +39,13 @@ pub enum Fault {
     DamagePacket,
     /// The broker keeps fewer messages for a client than it was told to.
     LowerQueueLimit,
+    /// The store says that it has a turn's changes and has not.
+    ForgetChanges,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DropDelivery,
         Self::DuplicateDelivery,
         Self::ReorderDelivery,
@@ -61,6 +63,7 @@ impl Fault {
         Self::ForgetPassword,
         Self::DamagePacket,
         Self::LowerQueueLimit,
+        Self::ForgetChanges,
     ];
 
     /// The promises that it breaks; one of them must be reported.
@@ -82,6 +85,9 @@ impl Fault {
             Self::ForgetPassword => &[Promise::Admission],
             Self::DamagePacket => &[Promise::Lawful],
             Self::LowerQueueLimit => &[Promise::DroppedAtLimitsOnly],
+            Self::ForgetChanges => {
+                &[Promise::Survives, Promise::NothingIsLost, Promise::Session, Promise::Retained]
+            }
         }
     }
 }

@@ -302,6 +302,8 @@ impl Ledger {
         let now_ms = self.now_ms;
         let Some(session) = self.sessions.get_mut(&session_of) else { return };
         session.wire = None;
+        let unspoken = session.answers.iter().filter_map(|due| due.after).max();
+        session.unspoken = session.unspoken.max(unspoken.unwrap_or(0));
         session.answers.clear();
         session.at_once.clear();
         let expiry_ms = session.expiry_ms;
@@ -372,6 +374,17 @@ impl Ledger {
             session.answers.push(DueAnswer { answer: Answer::Pubrel { packet_id }, after: None });
         }
         Ok(())
+    }
+
+    /// The broker starts again: every connection is gone, and what waited may be taken for sent.
+    pub fn on_restart(&mut self) {
+        let connected: Vec<usize> =
+            self.sessions.iter().filter(|(_, s)| s.wire.is_some()).map(|(of, _)| *of).collect();
+        connected.into_iter().for_each(|session_of| self.on_detached(session_of, false, false));
+        for session in self.sessions.values_mut() {
+            session.dropped = 0;
+            session.owed.iter_mut().for_each(|owed| owed.may_be_repeated = true);
+        }
     }
 
     /// The credential of a session's owner was taken away: the session ends and its Will is not published.
@@ -539,7 +552,8 @@ impl Ledger {
                 }
             };
         }
-        if publish.dup {
+        // A restart may make the broker forget that a message was sent; it is repeated without DUP then.
+        if publish.dup || session.is_repeated_unknowingly(wire, publish, &is_it) {
             return session.on_repetition(wire, publish, &is_it, &name);
         }
         let is_due = |o: &Owed| {
@@ -621,12 +635,12 @@ impl Ledger {
         }
         for (session_of, session) in &self.sessions {
             let Some(wire) = session.wire.filter(|wire| is_writable(*wire)) else { continue };
-            // What is due at once may stand behind an answer to the same client that waits for the history.
-            let mut stands_behind = false;
+            // It may stand behind one that waits. [MQTT-4.6.0-2]
+            let mut is_behind = session.unspoken > self.durable;
             let late = session.answers.iter().find(|due| {
-                let waits = due.after.is_some_and(|seq| seq > self.durable);
-                stands_behind |= waits;
-                !(waits || stands_behind && due.answer.keeps_its_turn())
+                let is_true = due.after.is_none_or(|seq| seq <= self.durable);
+                is_behind |= !is_true;
+                is_true && !(is_behind && due.answer.keeps_its_turn())
             });
             if let Some(due) = late {
                 let what = format!("client {session_of} on wire {wire} waits for {:?}", due.answer);

@@ -13,6 +13,7 @@ mod owed;
 mod people;
 mod promise;
 mod report;
+mod restart;
 mod scene;
 mod store;
 mod turn;

@@ -39,6 +39,8 @@ pub(crate) struct Owed {
     pub is_optional: bool,
     /// Whether it was made in this step at a limit.
     pub is_at_limit: bool,
+    /// Whether a restart made the broker forget that it was not sent.
+    pub may_be_repeated: bool,
 }
 
 /// A QoS 0 copy that is due at once.
@@ -94,6 +96,8 @@ pub(crate) struct Session {
     pub at_once: Vec<AtOnce>,
     pub incoming: BTreeMap<u16, Option<u64>>,
     pub answers: Vec<DueAnswer>,
+    /// The last reception that an answer on an earlier connection waited for; others may stand behind it.
+    pub unspoken: u64,
     pub dropped: u64,
     /// QoS 2 messages owed and delivered, by number.
     pub once: BTreeMap<u64, (u32, u32)>,
@@ -135,6 +139,7 @@ impl Session {
             at_once: Vec::new(),
             incoming: BTreeMap::new(),
             answers: Vec::new(),
+            unspoken: 0,
             dropped: 0,
             once: BTreeMap::new(),
             is_revoked: false,
@@ -177,6 +182,7 @@ impl Session {
             expires_at_ms,
             is_optional: false,
             is_at_limit,
+            may_be_repeated: false,
         });
     }
 
@@ -249,6 +255,17 @@ impl Session {
         }
     }
 
+    /// Whether this is a message that was sent before a restart, under the same Packet Identifier.
+    pub fn is_repeated_unknowingly(
+        &self,
+        wire: usize,
+        publish: &Publish<'_>,
+        is_it: &dyn Fn(u64) -> bool,
+    ) -> bool {
+        let is_same = |o: &Owed| o.packet_id == publish.packet_id && o.qos == publish.qos && is_it(o.number);
+        self.owed.iter().any(|o| o.may_be_repeated && o.awaits_repeat(wire) && is_same(o))
+    }
+
     pub fn on_repetition(
         &mut self,
         wire: usize,
@@ -256,18 +273,19 @@ impl Session {
         is_it: &dyn Fn(u64) -> bool,
         name: &dyn Fn() -> String,
     ) -> Kept {
-        let found = self.owed.iter_mut().find(|o| {
-            o.stage == Stage::Sent
-                && o.packet_id == publish.packet_id
-                && is_it(o.number)
-                && o.qos == publish.qos
-        });
+        let is_same = |o: &Owed| is_it(o.number) && o.qos == publish.qos;
+        let sent = |o: &Owed| o.stage == Stage::Sent && o.packet_id == publish.packet_id && is_same(o);
+        let taken_for_sent = |o: &Owed| o.stage == Stage::Waiting && o.may_be_repeated && is_same(o);
+        let index = self.owed.iter().position(sent).or_else(|| self.owed.iter().position(taken_for_sent));
+        let found = index.and_then(|index| self.owed.get_mut(index));
         let Some(owed) = found else {
             let is_waiting = self.owed.iter().any(|o| o.stage == Stage::Waiting && is_it(o.number));
             let promise = if is_waiting { Promise::NothingIsLost } else { Promise::NothingUnasked };
             return Err(broken(promise, format!("{} is repeated but was not sent", name())));
         };
-        if owed.sent_on == wire {
+        if owed.stage == Stage::Waiting {
+            (owed.stage, owed.packet_id) = (Stage::Sent, publish.packet_id);
+        } else if owed.sent_on == wire {
             // [MQTT-4.4.0-1]: only after a reconnect.
             return Err(broken(Promise::NothingUnasked, format!("{} is repeated on one connection", name())));
         }

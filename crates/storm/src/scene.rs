@@ -44,6 +44,8 @@ pub(crate) struct Scene {
     pub directory: Arc<Directory>,
     /// Messages are larger than the smallest packet size that clients take.
     pub is_roomy: bool,
+    /// Whether what must survive is kept, and the broker is restarted now and then.
+    pub keeps: bool,
 }
 
 /// Name of a client's credential.
@@ -71,6 +73,7 @@ impl Scene {
         let is_lab = rng.bool();
         let n_clients = rng.usize(3..9);
         let is_roomy = rng.u8(..3) > 0;
+        let keeps = rng.u8(..3) == 0;
         let one_of = |rng: &mut Rng, choices: &[usize]| choices[rng.usize(..choices.len())];
         let limits = Limits {
             receive_maximum: u16::try_from(one_of(rng, &[1, 3, 10, 100])).unwrap_or(1),
@@ -106,11 +109,17 @@ impl Scene {
                 directory = directory.apply(command, &key, 0).expect("a lawful command").directory;
             }
         }
-        Self { is_lab, limits, n_clients, token_key, directory: Arc::new(directory), is_roomy }
+        Self { is_lab, limits, n_clients, token_key, directory: Arc::new(directory), is_roomy, keeps }
     }
 
     /// The broker of this scene.
-    pub fn broker(&self, seed: u64, fault: Option<Fault>) -> Broker {
+    pub fn broker(
+        &self,
+        seed: u64,
+        fault: Option<Fault>,
+        directory: Arc<Directory>,
+        last_seq: u64,
+    ) -> Broker {
         let mut limits = self.limits.clone();
         if fault == Some(Fault::LowerQueueLimit) {
             limits.queue_messages_max = 3;
@@ -121,9 +130,9 @@ impl Scene {
             policy: Settings::default(),
             keyring: Keyring::default(),
             preset: ModemPreset::LongFast,
-            directory: self.directory.clone(),
+            directory,
             token_key: TokenKey::new(self.token_key),
-            last_seq: 0,
+            last_seq,
             acknowledge_when_durable: !self.is_lab && fault != Some(Fault::AcknowledgeEarly),
             seed,
         })

@@ -4,6 +4,7 @@
 use broker::Broker;
 
 use crate::Promise;
+use crate::fault::Fault;
 use crate::ledger::{Kept, broken};
 use crate::world::World;
 
@@ -11,7 +12,7 @@ use crate::world::World;
 #[derive(Default)]
 pub(crate) struct Store {
     is_on: bool,
-    told: broker::Kept,
+    pub told: broker::Kept,
     turns: u32,
 }
 
@@ -35,7 +36,9 @@ impl World {
             return Ok(());
         }
         while let Some(batch) = self.broker.take_changes(self.now) {
-            self.store.told.apply(&batch);
+            if !self.strikes(Fault::ForgetChanges) {
+                self.store.told.apply(&batch);
+            }
             self.broker.kept(self.now, batch.last);
         }
         self.store.turns += 1;

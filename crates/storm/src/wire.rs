@@ -215,6 +215,18 @@ impl Wire {
         self.down.drain(..count).collect()
     }
 
+    /// The broker's end is gone, with everything that had not reached the socket.
+    pub fn end(&mut self) {
+        (self.has_broker, self.is_closing, self.session) = (false, false, None);
+        self.staged.clear();
+        self.staged_bytes = 0;
+        self.lose_upstream();
+        if self.has_client && !self.down.is_empty() {
+            // The client may have read the beginning of a packet; its rest will not come.
+            self.is_finished = true;
+        }
+    }
+
     /// What the client has not read is lost.
     pub fn lose_downstream(&mut self) {
         self.down.clear();

@@ -48,10 +48,9 @@ impl World {
     pub fn new(plan: Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed);
         let scene = Scene::draw(&mut rng);
-        let mut broker = scene.broker(plan.seed, plan.fault);
+        let mut broker = scene.broker(plan.seed, plan.fault, scene.directory.clone(), 0);
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_000_000_000 };
-        // Every other storm has a store, which must change nothing for the clients.
-        let store = Store::new(plan.seed.is_multiple_of(2), &mut broker, now);
+        let store = Store::new(scene.keeps, &mut broker, now);
         let watch = Watch::new(&mut broker, now, &scene);
         let limits = &scene.limits;
         let bounds = Bounds {
@@ -118,6 +117,7 @@ impl World {
                 89..93 => self.let_the_history_answer()?,
                 93..96 => self.carry_out_closings()?,
                 96..98 => self.break_a_wire()?,
+                98 if self.scene.keeps && self.rng.u8(..3) == 0 => self.restart()?,
                 98 => self.freeze_or_thaw(),
                 _ => self.change_the_directory()?,
             }
