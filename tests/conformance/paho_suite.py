@@ -7,6 +7,7 @@ then its name. What the tests print goes to standard error.
 import contextlib
 import importlib
 import logging
+import signal
 import sys
 import unittest
 import warnings
@@ -15,7 +16,19 @@ TOPICS = ("TopicA", "TopicA/B", "Topic/C", "TopicA/C", "/TopicA")
 WILDCARDS = ("TopicA/+", "+/C", "#", "/#", "/+", "+/+", "TopicA/#")
 
 
+# Some tests wait for ever for what a broker does not do.
+SECONDS_MAX = 90
+
+
 class Lines(unittest.TestResult):
+    def startTest(self, test):
+        super().startTest(test)
+        signal.alarm(SECONDS_MAX)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
+
     def say(self, how, test):
         print(how, test.id().split(".")[-1], file=sys.__stdout__, flush=True)
 
@@ -38,7 +51,12 @@ class Lines(unittest.TestResult):
         self.say("skip", test)
 
 
+def too_long(signal_number, frame):
+    raise TimeoutError(f"the test takes longer than {SECONDS_MAX} s")
+
+
 def main():
+    signal.signal(signal.SIGALRM, too_long)
     name, port = sys.argv[1], int(sys.argv[2])
     sys.path.insert(0, ".")
     warnings.simplefilter("ignore")

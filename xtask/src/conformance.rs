@@ -99,7 +99,7 @@ fn conformance(root: &Path, wishes: &Wishes) -> Result<bool, String> {
         let stood = broker.is_running();
         broker.stop();
         if !stood {
-            return Err(format!("the broker ended during {suite}"));
+            return Err(format!("the broker ended during {suite}; see target/conformance/broker.log"));
         }
         let count = |how: How| results.values().filter(|h| **h == how).count();
         rows.push(format!(
@@ -183,7 +183,9 @@ impl Broker {
             command.args(["serve", "--lab", "--mqtt-listen", &format!("127.0.0.1:{port}")]);
             command
         };
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let log = root.join("target/conformance/broker.log");
+        let log = std::fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let process = command.stdout(Stdio::null()).stderr(log).spawn();
         let process = process.map_err(|e| format!("{:?}: {e}", command.get_program()))?;
         let broker = Self { process, port };
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -56,7 +56,9 @@ pub fn run(command: Command) -> Outcome {
 fn run_add(arguments: Add) -> Outcome {
     let config = arguments.installation.config()?;
     // Checked before anything is stored: a password must not be lost to a wrong option.
-    let address = broker_address(arguments.address.as_deref(), settings::mqtt_port(&config))?;
+    let way_in = settings::way_in_for_gateways(&config);
+    let (_, is_tls) = way_in;
+    let address = broker_address(arguments.address.as_deref(), way_in)?;
     let mut store = arguments.installation.open_or_make(&config)?;
     let owner = owner(Some(arguments.owner), arguments.about.contact);
     let (applied, token) = add(&mut store, |token| DirectoryCommand::AddGateway {
@@ -66,7 +68,8 @@ fn run_add(arguments: Add) -> Outcome {
         token,
     })?;
     let username = applied.username.as_str();
-    let setup = NodeSetup { address: &address, root: &config.mesh.root, username, password: &token };
+    let root = &config.mesh.root;
+    let setup = NodeSetup { address: &address, is_tls, root, username, password: &token };
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let printed = json!({

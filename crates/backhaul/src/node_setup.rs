@@ -8,12 +8,16 @@ use directory::Token;
 const ADDRESS_BYTES_MAX: usize = 63;
 
 /// Port that firmware uses when the address names none.
-const DEFAULT_PORT: u16 = 1883;
+const fn default_port(is_tls: bool) -> u16 {
+    if is_tls { 8883 } else { 1883 }
+}
 
 /// Everything that a node must be told.
 pub struct NodeSetup<'a> {
     /// `host` or `host:port`.
     pub address: &'a str,
+    /// Whether TLS is spoken there.
+    pub is_tls: bool,
     /// The topic root.
     pub root: &'a str,
     /// The gateway's username.
@@ -33,8 +37,10 @@ impl NodeSetup<'_> {
             ("mqtt.encryption_enabled", "true"),
             ("mqtt.enabled", "true"),
         ];
+        // Builds without TLS refuse the setting, whatever its value.
+        let tls = self.is_tls.then_some(("mqtt.tls_enabled", "true"));
         let mut set = String::from("meshtastic");
-        for (name, value) in settings {
+        for (name, value) in settings.into_iter().chain(tls) {
             // Writing to a `String` cannot fail.
             let _ = write!(set, " --set {name} {}", shell_word(value));
         }
@@ -49,12 +55,12 @@ impl NodeSetup<'_> {
 }
 
 /// Checks an address that was given, or makes one of this machine's name.
-pub fn broker_address(given: Option<&str>, port: u16) -> Result<String, String> {
+pub fn broker_address(given: Option<&str>, (port, is_tls): (u16, bool)) -> Result<String, String> {
     let address = match given {
         Some(address) => address.to_owned(),
         None => {
             let host = machine_name().ok_or("cannot find this machine's name: give --address HOST")?;
-            if port == DEFAULT_PORT || port == 0 { host } else { format!("{host}:{port}") }
+            if port == default_port(is_tls) || port == 0 { host } else { format!("{host}:{port}") }
         }
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
@@ -102,11 +108,11 @@ mod tests {
     #[test]
     fn addresses_are_hosts_that_fit_the_firmware() {
         for good in ["mesh.example.org", "10.0.0.1:1884", "[2001:db8::1]:1883"] {
-            assert_eq!(broker_address(Some(good), 1883).as_deref(), Ok(good));
+            assert_eq!(broker_address(Some(good), (1883, false)).as_deref(), Ok(good));
         }
         for bad in ["", "mqtt://x", "a b", "--set", "x'y"] {
-            assert!(broker_address(Some(bad), 1883).is_err(), "{bad}");
+            assert!(broker_address(Some(bad), (1883, false)).is_err(), "{bad}");
         }
-        assert!(broker_address(Some(&"a".repeat(64)), 1883).is_err());
+        assert!(broker_address(Some(&"a".repeat(64)), (1883, false)).is_err());
     }
 }

@@ -50,10 +50,19 @@ pub fn limits(config: &Config) -> broker::Limits {
     }
 }
 
-/// Where gateways connect by TCP, as far as the configuration tells.
-pub fn mqtt_port(config: &Config) -> u16 {
-    let plain = config.listeners.iter().find(|l| l.kind == ListenerKind::Tcp).map(|l| l.address);
-    config.mqtt.listen.or(plain).map_or(1883, |address| address.port())
+/// Where gateways connect: port, and whether they speak TLS there. Plain TCP if it is open to other machines, because
+/// every firmware can do that; else TLS.
+pub fn way_in_for_gateways(config: &Config) -> (u16, bool) {
+    let simple = config.mqtt.listen.map(|address| (address, false));
+    let further = config.listeners.iter().filter(|l| l.proxy_protocol == ProxyProtocol::Off);
+    let further = further.filter_map(|listener| match listener.kind {
+        ListenerKind::Tcp => Some((listener.address, false)),
+        ListenerKind::Tls => Some((listener.address, true)),
+        ListenerKind::Ws | ListenerKind::Wss => None,
+    });
+    let all = || simple.into_iter().chain(further.clone());
+    let from_outside = all().filter(|(address, _)| !address.ip().is_loopback()).min_by_key(|(_, tls)| *tls);
+    from_outside.or_else(|| all().next()).map_or((1883, false), |(address, tls)| (address.port(), tls))
 }
 
 /// The ways in for MQTT: `mqtt.listen` first, then the list.

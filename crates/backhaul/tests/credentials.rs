@@ -83,6 +83,26 @@ fn an_address_made_from_this_machine_says_so_and_keeps_the_port() {
 }
 
 #[test]
+fn a_node_is_told_to_speak_tls_where_other_machines_can_only_do_that() {
+    let secure = "[[listener]]\nname = 's'\naddress = '[::]:8884'\nkind = 'tls'\n";
+    for (text, is_tls, port) in [
+        ("[mqtt]\nlisten = '127.0.0.1:1883'\n", true, ":8884"),
+        ("[mqtt]\nlisten = 'none'\n", true, ":8884"),
+        ("[mqtt]\nlisten = '0.0.0.0:1885'\n", false, ":1885"),
+    ] {
+        let dir = folder();
+        let config = dir.path().join("backhaul.toml");
+        std::fs::write(&config, format!("{text}{secure}")).unwrap();
+        let out = stdout(&run(
+            &dir,
+            &["gateway", "add", "!7c5a0a01", "--owner", "Ada", "--config", config.to_str().unwrap()],
+        ));
+        assert_eq!(out.contains("--set mqtt.tls_enabled true"), is_tls, "{out}");
+        assert!(out.contains(&format!("{port}'")), "{out}");
+    }
+}
+
+#[test]
 fn rotate_replaces_the_password_and_prints_the_next() {
     let dir = folder();
     let first = add_gateway(&dir);

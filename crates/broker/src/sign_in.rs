@@ -81,7 +81,7 @@ impl Broker {
                 self.finish_connect(now, id, &sign_in, data);
             }
             (ReasonCode::ContinueAuthentication, Some(sign_in), Some(session)) => {
-                self.finish_again(id, session, &sign_in, data);
+                self.finish_again(now, id, session, &sign_in, data);
             }
             (_, _, None) => self.refuse_connect(now, id, ReasonCode::ProtocolError, OUT_OF_TURN),
             _ => self.on_bad_packet(now, id, DecodeError::protocol(OUT_OF_TURN)),
@@ -113,6 +113,10 @@ impl Broker {
     fn finish_connect(&mut self, now: Now, id: ConnectionId, sign_in: &SignIn, last: &[u8]) {
         let Ok(connect) = Connect::decode(&sign_in.connect) else { return };
         match self.proven(sign_in, last) {
+            Ok((principal, _)) if !self.fits_certificate(id, &principal) => {
+                let refusal = Refusal::OtherName;
+                self.fail_connect(now, id, connect.client_id, refusal.reason(), refusal.sentence());
+            }
             Ok((principal, proof)) => {
                 if let Some(connection) = self.connection(id) {
                     connection.uses_scram = true;
@@ -127,7 +131,14 @@ impl Broker {
         }
     }
 
-    fn finish_again(&mut self, id: ConnectionId, session: SessionId, sign_in: &SignIn, last: &[u8]) {
+    fn finish_again(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        session: SessionId,
+        sign_in: &SignIn,
+        last: &[u8],
+    ) {
         let proven = self.proven(sign_in, last);
         let owner = self.sessions.get(session.index()).map(|s| &s.principal);
         match proven {
@@ -135,13 +146,24 @@ impl Broker {
                 self.send_auth(id, ReasonCode::Success, &proof);
             }
             Ok(_) => self.fail_again(id, "signed in again as somebody else"),
-            Err(refusal) => self.fail_again(id, Refusal::Credential(refusal).sentence()),
+            Err(refusal) => {
+                self.note_wrong_credential(now, id, Some(sign_in.exchange.username()));
+                self.fail_again(id, Refusal::Credential(refusal).sentence());
+            }
         }
     }
 
     fn proven(&self, sign_in: &SignIn, last: &[u8]) -> Result<(Principal, String), AuthRefusal> {
         let (credential, proof) = sign_in.exchange.finish(&self.options.directory, last)?;
         Ok((principal_of(credential), proof))
+    }
+
+    /// Where certificates are credentials, nobody proves one name by certificate and another one by password.
+    fn fits_certificate(&self, id: ConnectionId, principal: &Principal) -> bool {
+        let Some(connection) = self.connections.get(id.index()) else { return false };
+        let is_credential = self.entrances.rules(connection.listener).certificate_is_credential;
+        let name = connection.certificate_name.as_ref().filter(|_| is_credential);
+        name.is_none_or(|name| principal.username() == Some(name))
     }
 
     /// `reason` is for the operator, `why` for the client. [MQTT-4.12.0-4]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use broker::{Limits, Options};
+use broker::{Limits, ListenerRules, Options, Origin};
 use directory::{Command, Directory, Token, TokenKey};
 use hmac::{Hmac, KeyInit, Mac};
 use mqtt::auth::Auth;
@@ -251,4 +251,50 @@ fn auth_without_an_agreed_method_is_a_protocol_error() {
     auth(&mut hall, peer, ReasonCode::ReAuthenticate, b"n,,n=a,r=b");
     assert_eq!(hall.received(peer)[0][2], 0x82, "[MQTT-4.12.0-7]");
     assert!(hall.is_closed(peer));
+}
+
+#[test]
+fn guessing_by_scram_makes_wait_as_guessing_by_password_does() {
+    let (mut hall, ..) = hall();
+    let scram = Scram::new(SERVICE, "wrong");
+    let mut codes = Vec::new();
+    for _ in 0..30 {
+        let peer = begin(&mut hall, METHOD, &scram.first());
+        let packet = hall.received(peer).remove(0);
+        if packet[0] == 0x20 {
+            codes.push(packet[3]);
+            break;
+        }
+        let frame = frame::split(&packet, u32::MAX).unwrap().unwrap();
+        let ServerPacket::Auth(asked) = server_packet::decode(&frame, Version::V5).unwrap() else {
+            unreachable!()
+        };
+        let server_first = String::from_utf8(asked.data.unwrap().to_vec()).unwrap();
+        auth(&mut hall, peer, ReasonCode::ContinueAuthentication, &scram.last(&server_first).0);
+        codes.push(answered(&mut hall, peer).0);
+    }
+    assert_eq!((codes[0], *codes.last().unwrap()), (0x87, 0x9f), "{codes:x?}");
+}
+
+#[test]
+fn a_certificate_and_a_proof_name_the_same_user() {
+    for (certificate, code) in [(SERVICE, 0), (OTHER, 0x87)] {
+        let (mut hall, password, _) = hall();
+        let rules =
+            ListenerRules { certificate_is_credential: true, ..ListenerRules::of(&Limits::default(), "tls") };
+        hall.broker = hall.broker.with_listeners(vec![rules]);
+        let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        let origin = Origin { address, listener: 0, certificate_name: Some(certificate.into()) };
+        let id = hall.broker.open(hall.now, origin).unwrap();
+        let peer = Peer { id, version: Version::V5 };
+        let scram = Scram::new(SERVICE, &password);
+        let wants = [
+            (id::AUTHENTICATION_METHOD, Value::Text(METHOD)),
+            (id::AUTHENTICATION_DATA, Value::Binary(&scram.first())),
+        ];
+        hall.send(peer, &connect("client", Version::V5, &wants));
+        let (_, server_first) = asked(&mut hall, peer);
+        auth(&mut hall, peer, ReasonCode::ContinueAuthentication, &scram.last(&server_first).0);
+        assert_eq!(answered(&mut hall, peer).0, code, "{certificate}");
+    }
 }

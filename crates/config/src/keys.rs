@@ -122,7 +122,8 @@ section! { Listener, LISTENER_LINES, "listener",
         "Seconds for PROXY header, TLS and WebSocket handshake, and again for CONNECT; otherwise \
          `mqtt.connect_timeout_s`.";
     guests: bool = Flag(true), Kind::Flag,
-        "Whether programs on this machine may connect here without a credential until the first one exists.";
+        "Whether programs on this machine may connect here without a credential until the first one exists; never \
+         over WebSocket, which pages of any site can open.";
     certificate: Option<PathBuf> = Absent("fullchain.pem"), Kind::File,
         "Certificate chain (PEM) of this listener, instead of the one of `[tls]`.";
     key: Option<PathBuf> = Absent("privkey.pem"), Kind::File,

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod sink;
 mod target;
+mod tls;
 
 use std::io::Write;
 use std::path::PathBuf;
