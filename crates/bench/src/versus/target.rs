@@ -297,7 +297,7 @@ fn flashmq_settings(address: SocketAddr, data: &Path) -> String {
     format!(
         "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address 127.0.0.1\n  port {}\n}}\n\
          allow_anonymous true\nlog_file {}/log\nlog_level error\nmax_qos_msg_pending_per_client 65535\n\
-         max_qos_bytes_pending_per_client 67108864\n",
+         max_qos_bytes_pending_per_client 67108864\nclient_max_write_buffer_size 67108864\n",
         address.port(),
         data.display()
     )
