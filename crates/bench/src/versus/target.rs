@@ -122,7 +122,13 @@ impl Process {
                 Ok(process)
             }
             Kind::FlashMq(program) => {
-                Self::start_by_file(stage, program, data, "--config-file", flashmq_settings)
+                let tls_address = free_address()?;
+                let mut process =
+                    Self::start_by_file(stage, program, data, "--config-file", |address, data| {
+                        flashmq_settings(stage, address, tls_address, data)
+                    })?;
+                process.tls_address = Some(tls_address);
+                Ok(process)
             }
             Kind::Lab => {
                 let (tls_address, file) = (free_address()?, data.path().join("lab.toml"));
@@ -155,7 +161,7 @@ impl Process {
     ) -> Result<Self, Failure> {
         let address = free_address()?;
         let file = data.path().join("broker.conf");
-        std::fs::write(&file, settings(stage, address, data.path()))?;
+        std::fs::write(&file, settings(address, data.path()))?;
         let child = pinned(stage, program)
             .arg(option)
             .arg(&file)
@@ -296,13 +302,21 @@ fn mosquitto_settings(address: SocketAddr, tls_address: SocketAddr, data: &Path)
 }
 
 /// FlashMQ makes a worker for each core of the machine, not of those it may use.
-fn flashmq_settings(stage: &Stage, address: SocketAddr, data: &Path) -> String {
+fn flashmq_settings(stage: &Stage, address: SocketAddr, tls_address: SocketAddr, data: &Path) -> String {
+    let listen = |address: SocketAddr, more: String| {
+        format!(
+            "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address 127.0.0.1\n  port {}\n{more}}}\n",
+            address.port()
+        )
+    };
+    let (certificate, key) = (data.join(tls::CERTIFICATE), data.join(tls::KEY));
+    let tls = format!("  fullchain {}\n  privkey {}\n", certificate.display(), key.display());
     format!(
-        "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address 127.0.0.1\n  port {}\n}}\n\
-         allow_anonymous true\nlog_file {}/log\nlog_level error\nmax_qos_msg_pending_per_client 65535\n\
+        "{}{}allow_anonymous true\nlog_file {}/log\nlog_level error\nmax_qos_msg_pending_per_client 65535\n\
          max_qos_bytes_pending_per_client 67108864\nclient_max_write_buffer_size 67108864\n\
          thread_count {}\n",
-        address.port(),
+        listen(address, String::new()),
+        listen(tls_address, tls),
         data.display(),
         stage.broker_core_count
     )
