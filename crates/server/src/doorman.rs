@@ -4,7 +4,7 @@
 //! A storm of handshakes keeps this thread busy and delays nobody who is in. Nothing here outlasts its deadline.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,48 +12,17 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use broker::{DOOR_REASONS, Origin};
-use doorway::proxy_header;
-use doorway::upgrade::{self, Answer};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use policy::throttle::network;
 use slab::Slab;
 
+use crate::arriving::{Arriving, Door, Refusal, Stage, Step};
 use crate::core_loop::{Arrival, Command, CoreHandle};
-use crate::listener::{ListenerSettings, ProxySettings, unmapped};
-use crate::tls::{SharedTls, common_name, was_proof};
-use crate::transport::{ReadBuffers, ReadEnd, Transport};
-
-/// A listener whose connections begin with something else than MQTT.
-pub(crate) struct Door {
-    /// Its number in the broker's list.
-    pub number: u8,
-    pub listener: TcpListener,
-    pub proxy: Option<ProxySettings>,
-    pub tls: Option<SharedTls>,
-    pub is_websocket: bool,
-    /// Time for everything that comes before MQTT.
-    pub patience: Duration,
-}
-
-impl Door {
-    /// The door of a listener that is not plain.
-    pub fn new(
-        number: u8,
-        listener: TcpListener,
-        settings: &ListenerSettings,
-        tls: Option<SharedTls>,
-    ) -> Self {
-        Self {
-            number,
-            listener,
-            proxy: settings.proxy.clone(),
-            tls,
-            is_websocket: settings.is_websocket,
-            patience: Duration::from_millis(settings.rules.connect_timeout_ms),
-        }
-    }
-}
+use crate::leaving::Leaving;
+use crate::listener::unmapped;
+use crate::tls::common_name;
+use crate::transport::{ReadBuffers, Transport};
 
 /// What others ask of the doorman.
 pub(crate) enum Errand {
@@ -93,16 +62,6 @@ impl DoormanHandle {
 #[derive(Default)]
 struct Refusals([AtomicU64; DOOR_REASONS.len()]);
 
-/// Positions in `DOOR_REASONS`.
-#[derive(Debug, Clone, Copy)]
-enum Refusal {
-    TooMany = 0,
-    TooSlow = 1,
-    Proxy = 2,
-    Tls = 3,
-    WebSocket = 4,
-}
-
 /// The thread's state.
 pub(crate) struct Doorman {
     poll: Poll,
@@ -129,48 +88,6 @@ struct Person {
 enum Way {
     In(Arriving),
     Out(Leaving),
-}
-
-struct Arriving {
-    door: usize,
-    stage: Stage,
-    peer: SocketAddr,
-    /// The client's address, once it is known and counted.
-    address: Option<IpAddr>,
-    /// A WebSocket request that is not whole, later what followed it.
-    request: Vec<u8>,
-    /// The answer to it.
-    answer: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    ProxyHeader,
-    Handshake,
-    Request,
-    /// The answer is being written; afterwards the client is let in, or sent away.
-    Answer {
-        is_accepted: bool,
-    },
-    Done,
-}
-
-struct Leaving {
-    rest: Vec<u8>,
-    written: usize,
-    has_shut_down: bool,
-}
-
-/// What a step ended with.
-enum Step {
-    /// The socket has nothing more to give or takes nothing more.
-    Wait,
-    /// To the next stage.
-    Next(Stage),
-    /// The same for a client whose address was told and is to be counted.
-    Counted(IpAddr, Stage),
-    /// Close at once; refusals are counted.
-    Close(Option<Refusal>),
 }
 
 /// Connections on their way in at a time. When there are as many, further ones wait in the system's queue.
@@ -378,10 +295,7 @@ impl Doorman {
         if self.people.len() - self.arriving >= LEAVING_MAX {
             return;
         }
-        let mut leaving = Leaving { rest, written: 0, has_shut_down: false };
-        if leaving.rest.is_empty() {
-            transport.say_goodbye();
-        }
+        let mut leaving = Leaving::new(&mut transport, rest);
         if !leaving.go_on(&mut transport, &mut self.buffers) {
             let deadline = now + LEAVING_PATIENCE;
             self.admit(Person { transport, deadline, way: Way::Out(leaving) });
@@ -475,156 +389,3 @@ impl ByAddress {
         }
     }
 }
-
-impl Door {
-    const fn after_proxy_header(&self) -> Stage {
-        if self.tls.is_some() { Stage::Handshake } else { self.after_handshake() }
-    }
-
-    const fn after_handshake(&self) -> Stage {
-        if self.is_websocket { Stage::Request } else { Stage::Done }
-    }
-}
-
-impl Arriving {
-    fn go_on(&mut self, transport: &mut Transport, door: &Door, buffers: &mut ReadBuffers) -> Step {
-        match self.stage {
-            Stage::ProxyHeader => self.read_proxy_header(transport.stream(), door),
-            Stage::Handshake => shake_hands(transport, door),
-            Stage::Request => self.read_request(transport, buffers),
-            Stage::Answer { is_accepted } => self.write_answer(transport, is_accepted),
-            Stage::Done => Step::Next(Stage::Done),
-        }
-    }
-
-    /// Looks at the bytes and takes exactly the header, so that whatever follows finds a fresh connection.
-    fn read_proxy_header(&mut self, stream: &mut TcpStream, door: &Door) -> Step {
-        let Some(proxy) = &door.proxy else { return Step::Next(door.after_proxy_header()) };
-        let mut bytes = [0; proxy_header::BYTES_MAX];
-        let known = match stream.peek(&mut bytes) {
-            Ok(0) => return Step::Close(None),
-            Ok(known) => known,
-            Err(error) => return or_wait(&error, None),
-        };
-        let header = match proxy_header::parse(&bytes[..known], proxy.versions) {
-            Ok(Some(header)) => header,
-            Ok(None) => return Step::Wait,
-            Err(error) => {
-                tracing::info!(%error, proxy = %self.peer.ip(), "a PROXY header was refused");
-                return Step::Close(Some(Refusal::Proxy));
-            }
-        };
-        if stream.read_exact(&mut bytes[..header.len]).is_err() {
-            return Step::Close(Some(Refusal::Proxy));
-        }
-        let next = door.after_proxy_header();
-        header.source.map_or(Step::Next(next), |source| Step::Counted(source, next))
-    }
-
-    fn read_request(&mut self, transport: &mut Transport, buffers: &mut ReadBuffers) -> Step {
-        loop {
-            let before = self.request.len();
-            let end = transport.read(buffers, |bytes| self.request.extend_from_slice(bytes));
-            if self.request.len() > before {
-                match upgrade::answer(&self.request) {
-                    Answer::Wait => {}
-                    Answer::Accept { response, request_bytes } => {
-                        self.request.drain(..request_bytes);
-                        self.answer = response;
-                        return Step::Next(Stage::Answer { is_accepted: true });
-                    }
-                    Answer::Refuse { response, why } => {
-                        tracing::debug!(why, "a WebSocket request was refused");
-                        self.answer = response;
-                        return Step::Next(Stage::Answer { is_accepted: false });
-                    }
-                }
-            }
-            match end {
-                ReadEnd::Drained => return Step::Wait,
-                ReadEnd::More => {}
-                ReadEnd::Closed(_) => return Step::Close(None),
-            }
-        }
-    }
-
-    fn write_answer(&mut self, transport: &mut Transport, is_accepted: bool) -> Step {
-        while !self.answer.is_empty() {
-            match transport.write(&self.answer) {
-                Ok(count) => drop(self.answer.drain(..count)),
-                Err(error) => return or_wait(&error, None),
-            }
-        }
-        match transport.flush() {
-            Ok(()) if is_accepted => Step::Next(Stage::Done),
-            Ok(()) => Step::Close(Some(Refusal::WebSocket)),
-            Err(error) => or_wait(&error, None),
-        }
-    }
-}
-
-fn shake_hands(transport: &mut Transport, door: &Door) -> Step {
-    let (Transport::Layered(layered), Some(tls)) = (transport, &door.tls) else {
-        return Step::Next(door.after_handshake());
-    };
-    if !layered.has_tls() {
-        // The certificate is the one that is in force at this moment.
-        match tls.begin() {
-            Ok(session) => layered.begin_tls(session),
-            Err(error) => {
-                tracing::error!(%error, "TLS could not be begun");
-                return Step::Close(Some(Refusal::Tls));
-            }
-        }
-    }
-    match layered.shake_hands() {
-        Ok(true) if layered.tls_session().is_some_and(|tls| was_proof(tls)) => Step::Close(None),
-        Ok(true) => Step::Next(door.after_handshake()),
-        Ok(false) => Step::Close(None),
-        Err(error) => or_wait(&error, Some(Refusal::Tls)),
-    }
-}
-
-fn or_wait(error: &std::io::Error, refusal: Option<Refusal>) -> Step {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::Interrupted => Step::Wait,
-        _ => Step::Close(refusal),
-    }
-}
-
-impl Leaving {
-    /// Returns whether the connection may be closed: everything was told, and the peer has closed its side.
-    fn go_on(&mut self, transport: &mut Transport, buffers: &mut ReadBuffers) -> bool {
-        while self.written < self.rest.len() {
-            match transport.write(&self.rest[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(_) => return true,
-            }
-            if self.written == self.rest.len() {
-                transport.say_goodbye();
-            }
-        }
-        if !self.has_shut_down {
-            match transport.flush() {
-                Ok(()) => transport.shut_down_writing(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(_) => return true,
-            }
-            self.has_shut_down = true;
-        }
-        // What the peer still sends is read and thrown away.
-        for _ in 0..DRAINS_PER_TURN_MAX {
-            match transport.drain(buffers) {
-                ReadEnd::Drained => return false,
-                ReadEnd::More => {}
-                ReadEnd::Closed(_) => return true,
-            }
-        }
-        // It sends without end; it has had its chance.
-        true
-    }
-}
-
-/// Reads per turn from somebody who is on the way out.
-const DRAINS_PER_TURN_MAX: usize = 16;

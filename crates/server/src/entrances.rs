@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use crate::arriving::Door;
 use crate::core_loop::PlainListener;
-use crate::doorman::Door;
 use crate::listener::{ListenerSettings, bind};
 use crate::start::StartError;
 use crate::tls::{SharedTls, TlsSettings};

@@ -10,8 +10,10 @@ mod listener;
 mod private_file;
 mod tls;
 
+mod arriving;
 mod core_loop;
 mod doorman;
+mod leaving;
 mod transport;
 
 mod certificate_keeper;

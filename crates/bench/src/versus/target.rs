@@ -69,6 +69,8 @@ pub struct Stage {
     pub backhaul: PathBuf,
     /// Cores of the brokers, as `taskset` reads them.
     pub broker_cores: String,
+    /// How many those are.
+    pub broker_core_count: usize,
 }
 
 /// Mosquitto of Debian and of those who built it.
@@ -153,7 +155,7 @@ impl Process {
     ) -> Result<Self, Failure> {
         let address = free_address()?;
         let file = data.path().join("broker.conf");
-        std::fs::write(&file, settings(address, data.path()))?;
+        std::fs::write(&file, settings(stage, address, data.path()))?;
         let child = pinned(stage, program)
             .arg(option)
             .arg(&file)
@@ -293,13 +295,16 @@ fn mosquitto_settings(address: SocketAddr, tls_address: SocketAddr, data: &Path)
     )
 }
 
-fn flashmq_settings(address: SocketAddr, data: &Path) -> String {
+/// FlashMQ makes a worker for each core of the machine, not of those it may use.
+fn flashmq_settings(stage: &Stage, address: SocketAddr, data: &Path) -> String {
     format!(
         "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address 127.0.0.1\n  port {}\n}}\n\
          allow_anonymous true\nlog_file {}/log\nlog_level error\nmax_qos_msg_pending_per_client 65535\n\
-         max_qos_bytes_pending_per_client 67108864\n",
+         max_qos_bytes_pending_per_client 67108864\nclient_max_write_buffer_size 67108864\n\
+         thread_count {}\n",
         address.port(),
-        data.display()
+        data.display(),
+        stage.broker_core_count
     )
 }
 
