@@ -26,6 +26,7 @@ fn limits() -> Limits {
         retained_bytes_max: 600,
         partial_bytes_max: 900,
         memory_bytes_max: 8_000,
+        seen_packets_max: 1_000,
         connects_per_second_max: u32::MAX,
         ..Limits::default()
     }
