@@ -109,6 +109,10 @@ impl Shell {
         let packet_bytes_max = max.packet_bytes_max as usize;
         let outbox_bytes_max = 2 * max.queue_bytes_max + 2 * packet_bytes_max;
         assert!(held.outbox_bytes <= held.connections * outbox_bytes_max, "{held:?}");
+        let bytes = held.queued_bytes + held.outbox_bytes + held.partial_bytes + held.retained_bytes;
+        // A sixty-fourth may come in unseen, and one packet may go to everybody in the same call.
+        let bytes_max = max.memory_bytes_max + max.memory_bytes_max / 64 + PEERS * 2 * packet_bytes_max;
+        assert!(bytes <= bytes_max, "{bytes} of {bytes_max}: {held:?}");
     }
 }
 

@@ -135,8 +135,7 @@ impl Gate {
     }
 
     /// Addresses and credentials that are in.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.by_address.len() + self.by_credential.len()
     }
 }

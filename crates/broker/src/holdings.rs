@@ -9,6 +9,8 @@ pub struct Holdings {
     pub connections: usize,
     /// Sessions of connected and absent clients.
     pub sessions: usize,
+    /// Addresses and credentials that connections are counted under.
+    pub addresses_and_credentials: usize,
     /// Subscriptions.
     pub subscriptions: usize,
     /// QoS 1 and 2 messages in flight and waiting.
@@ -37,6 +39,7 @@ impl Broker {
         Holdings {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
+            addresses_and_credentials: self.gate.len(),
             subscriptions: self.subscriptions.len() + self.shared.len(),
             queued_messages: sessions().map(|s| s.queue.len() + s.inflight.len()).sum(),
             queued_bytes: sessions().map(|s| s.queued_bytes).sum(),

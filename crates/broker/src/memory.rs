@@ -120,7 +120,6 @@ impl Broker {
     }
 
     fn forget_what_waits_for_the_absent(&mut self) {
-        let max = self.options.limits.memory_bytes_max;
         let mut absent: Vec<(i64, SessionId)> = self
             .sessions
             .iter()
@@ -128,12 +127,15 @@ impl Broker {
             .filter_map(|(index, s)| Some((s.since_unix_ms, SessionId(u32::try_from(index).ok()?))))
             .collect();
         absent.sort_unstable();
-        for (_, id) in absent {
-            while self.memory.counted > max
-                && let Some(bytes) = self.forget_oldest(id)
-            {
-                self.memory.counted = self.memory.counted.saturating_sub(bytes + ENTRY_BYTES);
-            }
+        absent.into_iter().for_each(|(_, id)| self.forget_what_waits_for(id));
+    }
+
+    /// Forgets messages that wait for a session, the oldest first, until there is enough memory.
+    fn forget_what_waits_for(&mut self, id: SessionId) {
+        while self.memory.counted > self.options.limits.memory_bytes_max
+            && let Some(bytes) = self.forget_oldest(id)
+        {
+            self.memory.counted = self.memory.counted.saturating_sub(bytes + ENTRY_BYTES);
         }
     }
 
@@ -149,22 +151,35 @@ impl Broker {
         Some(copy.bytes())
     }
 
+    /// What a client is behind by is what it has not read and what it has not acknowledged. Once it is cut off, what waits
+    /// for it goes as what waits for the absent.
     fn give_up_on_slow_readers(&mut self, _now: Now) {
         let max = self.options.limits.memory_bytes_max;
+        let waiting = |session: Option<SessionId>| {
+            session.and_then(|id| self.sessions.get(id.index())).map_or(0, |s| s.queued_bytes)
+        };
         let mut readers: Vec<(usize, ConnectionId)> = self
             .connections
             .iter()
-            .filter(|(_, c)| !c.is_closing && !c.outbox.is_empty())
-            .filter_map(|(index, c)| Some((c.outbox.len(), ConnectionId(u32::try_from(index).ok()?))))
+            .filter(|(_, c)| !c.is_closing)
+            .filter_map(|(index, c)| {
+                let behind = c.outbox.len() + waiting(c.session);
+                Some((behind, ConnectionId(u32::try_from(index).ok()?)))
+            })
+            .filter(|(behind, _)| *behind > 0)
             .collect();
         readers.sort_unstable();
         while self.memory.counted > max
-            && let Some((bytes, id)) = readers.pop()
+            && let Some((_, id)) = readers.pop()
         {
             self.counters.reached.add(Reached::MemoryReader);
             // No DISCONNECT: it would stand behind everything that is not read.
             self.close(id, "reads too slowly, and memory is short");
-            self.memory.counted = self.memory.counted.saturating_sub(bytes);
+            let Some(connection) = self.connections.get(id.index()) else { continue };
+            self.memory.counted = self.memory.counted.saturating_sub(connection.outbox.len());
+            if let Some(session) = connection.session {
+                self.forget_what_waits_for(session);
+            }
         }
     }
 

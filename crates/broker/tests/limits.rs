@@ -341,6 +341,25 @@ fn memory_in_all_then_takes_the_slowest_readers_and_lets_nobody_in() {
 }
 
 #[test]
+fn memory_in_all_is_bounded_where_clients_read_and_never_acknowledge() {
+    let limits = Limits { memory_bytes_max: 200_000, receive_maximum: 2, ..Limits::default() };
+    let mut world = World::new(limits);
+    let writer = world.join(&client("b", "writer"));
+    let silent: Vec<ConnectionId> = (0..4).map(|n| world.join(&client("a", format!("silent {n}")))).collect();
+    silent.iter().for_each(|id| assert_eq!(world.subscribe(*id, "t", 1), 1));
+    for _ in 0..500 {
+        world.publish(writer, "t", 1, false, 1_000);
+        world.read(writer);
+        silent.iter().for_each(|id| drop(world.read(*id)));
+        world.carry_out();
+        let holdings = world.broker.holdings();
+        assert!(holdings.queued_bytes <= 200_000 + 200_000 / 64 + 5_000, "{holdings:?}");
+    }
+    assert!(world.reached(Reached::MemoryReader) > 0 && world.reached(Reached::MemoryQueued) > 0);
+    assert_eq!(world.broker.holdings().sessions, 5, "nobody's session is gone");
+}
+
+#[test]
 fn without_memory_nobody_is_let_in_and_nothing_more_is_retained() {
     let limits = Limits { memory_bytes_max: 1_000, ..Limits::default() };
     let mut world = World::new(limits);

@@ -110,7 +110,7 @@ pub(crate) struct Doorman {
     people: Slab<Person>,
     /// How many are on their way in, in all and by address.
     arriving: usize,
-    by_address: BTreeMap<IpAddr, usize>,
+    by_address: ByAddress,
     /// Until when nobody is accepted, because the system refused.
     paused_until: Option<Instant>,
     core: CoreHandle,
@@ -135,7 +135,7 @@ struct Arriving {
     door: usize,
     stage: Stage,
     peer: SocketAddr,
-    /// The client's address, once it is known.
+    /// The client's address, once it is known and counted.
     address: Option<IpAddr>,
     /// A WebSocket request that is not whole, later what followed it.
     request: Vec<u8>,
@@ -167,6 +167,8 @@ enum Step {
     Wait,
     /// To the next stage.
     Next(Stage),
+    /// The same for a client whose address was told and is to be counted.
+    Counted(IpAddr, Stage),
     /// Close at once; refusals are counted.
     Close(Option<Refusal>),
 }
@@ -203,7 +205,7 @@ impl Doorman {
             doors,
             people: Slab::new(),
             arriving: 0,
-            by_address: BTreeMap::new(),
+            by_address: ByAddress::default(),
             paused_until: None,
             core,
             errands,
@@ -282,7 +284,7 @@ impl Doorman {
             Some(_) => (Stage::ProxyHeader, None),
             None => (door.after_proxy_header(), Some(unmapped(peer.ip()))),
         };
-        if address.is_some_and(|address| !self.note_arriving(address)) {
+        if address.is_some_and(|address| !self.by_address.enter(address)) {
             return self.count(Refusal::TooMany);
         }
         if let Err(error) = stream.set_nodelay(true) {
@@ -324,23 +326,21 @@ impl Doorman {
                 }
             };
             let door = &self.doors[arriving.door];
+            if arriving.stage == Stage::Done {
+                return self.let_in(number);
+            }
             match arriving.go_on(&mut person.transport, door, &mut self.buffers) {
                 Step::Wait => return,
-                Step::Next(Stage::Done) => return self.let_in(number),
                 Step::Next(stage) => {
-                    let tells_address = arriving.stage == Stage::ProxyHeader;
                     arriving.stage = stage;
-                    // Taken out until it is counted.
-                    let told = if tells_address { arriving.address.take() } else { None };
-                    if told.is_some_and(|address| !self.note_arriving(address)) {
+                }
+                Step::Counted(address, stage) => {
+                    if !self.by_address.enter(address) {
                         self.count(Refusal::TooMany);
                         return self.dismiss(number);
                     }
-                    if let (Some(_), Some(Person { way: Way::In(arriving), .. })) =
-                        (told, self.people.get_mut(number))
-                    {
-                        arriving.address = told;
-                    }
+                    arriving.address = Some(address);
+                    arriving.stage = stage;
                 }
                 Step::Close(refusal) => {
                     let is_answered = arriving.stage == (Stage::Answer { is_accepted: false });
@@ -443,26 +443,36 @@ impl Doorman {
     fn forget(&mut self, way: &Way) {
         let Way::In(arriving) = way else { return };
         self.arriving -= 1;
-        if let Some(address) = arriving.address
-            && let Some(count) = self.by_address.get_mut(&network(address))
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&network(address));
-            }
+        if let Some(address) = arriving.address {
+            self.by_address.leave(address);
         }
     }
 
-    /// Counts an address, unless it has as many on their way in as it may.
-    fn note_arriving(&mut self, address: IpAddr) -> bool {
-        let count = self.by_address.entry(network(address)).or_default();
+    fn count(&self, refusal: Refusal) {
+        self.refusals.0[refusal as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How many are on their way in from one address; IPv6 counts by /64.
+#[derive(Default)]
+struct ByAddress(BTreeMap<IpAddr, usize>);
+
+impl ByAddress {
+    /// Counts one more, unless there are as many as may be.
+    fn enter(&mut self, address: IpAddr) -> bool {
+        let count = self.0.entry(network(address)).or_default();
         let is_allowed = *count < ARRIVING_PER_ADDRESS_MAX;
         *count += usize::from(is_allowed);
         is_allowed
     }
 
-    fn count(&self, refusal: Refusal) {
-        self.refusals.0[refusal as usize].fetch_add(1, Ordering::Relaxed);
+    fn leave(&mut self, address: IpAddr) {
+        if let Some(count) = self.0.get_mut(&network(address)) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&network(address));
+            }
+        }
     }
 }
 
@@ -507,8 +517,8 @@ impl Arriving {
         if stream.read_exact(&mut bytes[..header.len]).is_err() {
             return Step::Close(Some(Refusal::Proxy));
         }
-        self.address = header.source;
-        Step::Next(door.after_proxy_header())
+        let next = door.after_proxy_header();
+        header.source.map_or(Step::Next(next), |source| Step::Counted(source, next))
     }
 
     fn read_request(&mut self, transport: &mut Transport, buffers: &mut ReadBuffers) -> Step {

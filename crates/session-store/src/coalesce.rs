@@ -46,8 +46,9 @@ pub fn coalesce(batches: &[Batch]) -> Vec<&Change> {
             }
             Change::Incoming(key, packet_id) => drop(incoming.insert((*key, *packet_id), index)),
             Change::IncomingDone(key, packet_id) => {
+                // This one stays: the Packet Identifier may have been in the store before.
                 if let Some(added) = incoming.remove(&(*key, *packet_id)) {
-                    (is_needed[added], is_needed[index]) = (false, false);
+                    is_needed[added] = false;
                 }
             }
             Change::SessionKept(..)
@@ -62,4 +63,45 @@ pub fn coalesce(batches: &[Batch]) -> Vec<&Change> {
     }
     let needed = all.into_iter().zip(is_needed);
     needed.filter_map(|(change, is_needed)| is_needed.then_some(change)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::Now;
+
+    use super::*;
+
+    const KEY: SessionKey = SessionKey(1);
+
+    fn needed(changes: Vec<Change>) -> Vec<Change> {
+        let now = Now { mono_ms: 0, unix_ms: 0 };
+        let batch = Batch { last: changes.len() as u64, changes, is_awaited: true, now };
+        coalesce(&[batch]).into_iter().cloned().collect()
+    }
+
+    #[test]
+    fn an_identifier_that_is_free_again_is_taken_out_even_if_it_was_there_before() {
+        let changes = vec![Change::Incoming(KEY, 7), Change::IncomingDone(KEY, 7)];
+        assert_eq!(needed(changes), [Change::IncomingDone(KEY, 7)]);
+    }
+
+    #[test]
+    fn nothing_is_written_for_a_session_that_is_over_but_its_end() {
+        let changes = vec![
+            Change::Subscribed(
+                KEY,
+                "a".into(),
+                broker::Subscription {
+                    qos: 1,
+                    no_local: false,
+                    retain_as_published: false,
+                    identifier: None,
+                },
+            ),
+            Change::Incoming(KEY, 7),
+            Change::SessionEnded(KEY),
+            Change::Incoming(KEY, 8),
+        ];
+        assert_eq!(needed(changes), [Change::SessionEnded(KEY), Change::Incoming(KEY, 8)]);
+    }
 }

@@ -79,6 +79,8 @@ fn change() -> impl Strategy<Value = Vec<Change>> {
             identifier,
         },
     );
+    // Empty, small, and larger than fits into a page beside others.
+    let size = || prop_oneof![0usize..40, Just(3_001)];
     let expires = || prop::option::of(5_001u64..9_000_000);
     prop_oneof![
         4 => (key(), head()).prop_map(|(key, head)| vec![Change::SessionKept(key, Box::new(head))]),
@@ -87,7 +89,7 @@ fn change() -> impl Strategy<Value = Vec<Change>> {
         1 => key().prop_map(|key| vec![Change::SessionEnded(key)]),
         2 => (key(), topic(), wanted).prop_map(|(key, filter, wanted)| vec![Change::Subscribed(key, filter.into(), wanted)]),
         1 => (key(), topic()).prop_map(|(key, filter)| vec![Change::Unsubscribed(key, filter.into())]),
-        8 => (topic(), 0usize..2_000, 1u8..3, expires(), prop::collection::vec(1u32..300, 0..3), prop::option::of(0u8..7)).prop_map(
+        8 => (topic(), size(), 1u8..3, expires(), prop::collection::vec(1u32..300, 0..3), prop::option::of(0u8..7)).prop_map(
             |(topic, size, qos, expires_at_ms, identifiers, hop_limit)| {
                 let message = message(topic, size, qos, expires_at_ms);
                 (1..4).map(|key| Change::Queued(SessionKey(key), Queued {
@@ -104,7 +106,7 @@ fn change() -> impl Strategy<Value = Vec<Change>> {
         8 => (key(), 1u64..20).prop_map(|(key, order)| vec![Change::Finished(key, order)]),
         2 => (key(), 1u16..4).prop_map(|(key, packet_id)| vec![Change::Incoming(key, packet_id)]),
         2 => (key(), 1u16..4).prop_map(|(key, packet_id)| vec![Change::IncomingDone(key, packet_id)]),
-        4 => (topic(), 1usize..2_000, 0u8..3, expires())
+        4 => (topic(), size(), 0u8..3, expires())
             .prop_map(|(topic, size, qos, expires)| vec![Change::Retained(message(topic, size, qos, expires))]),
         1 => topic().prop_map(|topic| vec![Change::RetainedGone(topic.into())]),
     ]
@@ -153,8 +155,11 @@ fn is_possible(kept: &Kept, change: &Change) -> bool {
         | Change::Unsubscribed(key, _)
         | Change::Queued(key, _)
         | Change::Finished(key, _)
-        | Change::Incoming(key, _)
         | Change::IncomingDone(key, _) => session(key).is_some(),
+        // A Packet Identifier that is in use is that of a repeated message, which changes nothing.
+        Change::Incoming(key, packet_id) => {
+            session(key).is_some_and(|s| !s.incoming_qos2.contains(packet_id))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod fault;
 mod ledger;
 mod owed;
 mod people;
+mod presence;
 mod promise;
 mod report;
 mod restart;

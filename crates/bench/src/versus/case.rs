@@ -54,6 +54,8 @@ pub struct Traffic {
     pub window: usize,
     /// Publications per second of all publishers together; `None` for as many as the windows allow.
     pub rate: Option<u64>,
+    /// Whether clients speak TLS.
+    pub tls: bool,
 }
 
 /// Who talks to whom.
@@ -91,7 +93,8 @@ pub struct Cast {
     pub copies: usize,
 }
 
-const PLAIN: Traffic = Traffic { shape: Shape::Pairs(100), qos: 0, bytes: 200, window: 4, rate: None };
+const PLAIN: Traffic =
+    Traffic { shape: Shape::Pairs(100), qos: 0, bytes: 200, window: 4, rate: None, tls: false };
 /// Receivers of fan-in and mesh.
 const LISTENERS: usize = 2;
 /// Publishers and subscribers among whom many filters are dealt out.
@@ -113,6 +116,12 @@ pub fn all() -> Vec<Case> {
             let traffic = Traffic { shape, qos, bytes, window, ..PLAIN };
             add(Chapter::Throughput, format!("{name}, QoS {qos}{size}"), Work::Messages(traffic));
         }
+    }
+    for (name, shape, qos, window) in
+        [("fan-in 300 to 2", Shape::FanIn(300), 0, 4), ("100 pairs", Shape::Pairs(100), 1, 1)]
+    {
+        let traffic = Traffic { shape, qos, window, tls: true, ..PLAIN };
+        add(Chapter::Throughput, format!("{name}, QoS {qos}, TLS"), Work::Messages(traffic));
     }
     let wild = Traffic { shape: Shape::Filters(10_000), ..PLAIN };
     add(Chapter::Throughput, "10,000 wildcard filters, QoS 0".into(), Work::Messages(wild));
@@ -170,6 +179,11 @@ impl Case {
         match (kind, self.chapter, self.work) {
             (Kind::Full, Chapter::Mesh, _) => None,
             (Kind::Full, ..) => Some("only envelopes are its work"),
+            (
+                Kind::Sink | Kind::FlashMq(_) | Kind::Running { .. },
+                _,
+                Work::Messages(Traffic { tls: true, .. }),
+            ) => Some("it is not set up for TLS"),
             (Kind::Sink, _, Work::Messages(Traffic { shape: Shape::Filters(_), .. })) => {
                 Some("it knows one filter per client")
             }

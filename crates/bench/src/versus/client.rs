@@ -12,6 +12,9 @@ use mqtt::frame::split;
 use mqtt::property::Properties;
 use mqtt::server_packet::{ServerPacket, decode};
 use mqtt::subscribe::{Options, encode_subscribe};
+use rustls::ClientConnection;
+
+use crate::tls;
 
 /// How long a broker may take to answer CONNECT and SUBSCRIBE.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -19,11 +22,15 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 const PACKET_BYTES_MAX: u32 = 1 << 20;
 /// Topic Filters in one SUBSCRIBE.
 const FILTERS_AT_ONCE: usize = 100;
+/// What is put into TLS at a time.
+const RECORD_BYTES: usize = 16 * 1024;
 
 /// A connection that is signed in.
 pub struct Client {
     /// For the poll.
     pub stream: TcpStream,
+    /// TLS, where it is spoken.
+    tls: Option<Box<ClientConnection>>,
     /// What is to be written.
     pub outbox: Vec<u8>,
     written: usize,
@@ -35,14 +42,24 @@ impl Client {
     /// Connects, and subscribes to the filters.
     pub fn sign_in(
         address: SocketAddr,
+        tls: bool,
         client_id: &str,
         filters: &[String],
         qos: u8,
     ) -> Result<Self, Failure> {
-        let mut stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_WAIT))?;
-        ask(&mut stream, &connect(client_id), |answer| match answer {
+        let mut tcp = std::net::TcpStream::connect(address)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(ANSWER_WAIT))?;
+        let mut tls = if tls { Some(Box::new(tls::begin()?)) } else { None };
+        let mut tunnel;
+        let stream: &mut dyn ReadWrite = match &mut tls {
+            Some(session) => {
+                tunnel = rustls::Stream::new(session.as_mut(), &mut tcp);
+                &mut tunnel
+            }
+            None => &mut tcp,
+        };
+        ask(stream, &connect(client_id), |answer| match answer {
             ServerPacket::Connack(connack) if connack.code == 0 => Ok(()),
             other => Err(format!("CONNECT is answered with {other:?}").into()),
         })?;
@@ -51,14 +68,19 @@ impl Client {
             let filters: Vec<_> = filters.iter().map(|filter| (filter.as_str(), options)).collect();
             let mut out = Vec::new();
             encode_subscribe(&mut out, Version::V311, 1, &filters, &[]);
-            ask(&mut stream, &out, |answer| match answer {
+            ask(stream, &out, |answer| match answer {
                 ServerPacket::Suback(1, codes) if codes.iter().all(|code| *code == qos) => Ok(()),
                 other => Err(format!("SUBSCRIBE is answered with {other:?}").into()),
             })?;
         }
-        stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream);
-        Ok(Self { stream, outbox: Vec::new(), written: 0, partial: Vec::new() })
+        tcp.set_nonblocking(true)?;
+        Ok(Self {
+            stream: TcpStream::from_std(tcp),
+            tls,
+            outbox: Vec::new(),
+            written: 0,
+            partial: Vec::new(),
+        })
     }
 
     /// Reads until nothing is left and gives each packet to `take`, with the outbox for answers.
@@ -68,7 +90,7 @@ impl Client {
         mut take: impl FnMut(ServerPacket<'_>, &mut Vec<u8>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         loop {
-            let count = match self.stream.read(buffer) {
+            let count = match read_once(&mut self.stream, &mut self.tls, buffer) {
                 Ok(0) => return Err("the broker closed a connection".into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -91,7 +113,7 @@ impl Client {
             } else {
                 self.partial.drain(..used);
             }
-            if count < buffer.len() {
+            if count < buffer.len() && self.tls.is_none() {
                 return Ok(()); // Less than asked for: the socket is dry, and the next byte is a new event.
             }
         }
@@ -99,8 +121,14 @@ impl Client {
 
     /// Writes what the socket takes.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        while self.written < self.outbox.len() {
-            match self.stream.write(&self.outbox[self.written..]) {
+        while self.written < self.outbox.len() || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
+            let unsent = &self.outbox[self.written..];
+            let written = match &mut self.tls {
+                None => self.stream.write(unsent),
+                Some(tls) if tls.wants_write() => tls.write_tls(&mut self.stream).map(|_| 0),
+                Some(tls) => tls.writer().write(&unsent[..unsent.len().min(RECORD_BYTES)]),
+            };
+            match written {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -110,6 +138,29 @@ impl Client {
         self.outbox.clear();
         self.written = 0;
         Ok(())
+    }
+}
+
+/// What sign-in needs of a connection.
+trait ReadWrite: Read + Write {}
+impl<S: Read + Write> ReadWrite for S {}
+
+/// Reads once: from the socket, or what TLS makes of it.
+fn read_once(
+    stream: &mut TcpStream,
+    tls: &mut Option<Box<ClientConnection>>,
+    buffer: &mut [u8],
+) -> std::io::Result<usize> {
+    let Some(tls) = tls else { return stream.read(buffer) };
+    loop {
+        match tls.reader().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+        if tls.read_tls(stream)? == 0 {
+            return Ok(0);
+        }
+        tls.process_new_packets().map_err(std::io::Error::other)?;
     }
 }
 
@@ -132,7 +183,7 @@ pub fn connect(client_id: &str) -> Vec<u8> {
 
 /// Sends a packet and judges the next one.
 fn ask(
-    stream: &mut std::net::TcpStream,
+    stream: &mut dyn ReadWrite,
     packet: &[u8],
     judge: impl FnOnce(ServerPacket<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {

@@ -13,7 +13,9 @@ use crate::client::{Client, connect};
 /// Opens so many connections with one subscription each.
 pub fn gather(address: SocketAddr, count: usize) -> Result<Vec<Client>, Failure> {
     (0..count)
-        .map(|index| Client::sign_in(address, &format!("idle-{index:05}"), &[format!("idle/{index}/#")], 0))
+        .map(|index| {
+            Client::sign_in(address, false, &format!("idle-{index:05}"), &[format!("idle/{index}/#")], 0)
+        })
         .collect()
 }
 

@@ -102,7 +102,7 @@ impl Load {
         let publishing = publishers.iter().map(|p| (p.client_id.clone(), &[][..]));
         let subscribing = subscribers.iter().enumerate().map(|(i, f)| (format!("subscriber-{i}"), &f[..]));
         for (client_id, filters) in publishing.chain(subscribing) {
-            let mut client = Client::sign_in(address, &client_id, filters, traffic.qos)?;
+            let mut client = Client::sign_in(address, traffic.tls, &client_id, filters, traffic.qos)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut client.stream, Token(clients.len()), interest)?;
             clients.push(client);

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod sink;
 mod target;
+mod tls;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -146,7 +147,13 @@ impl Arguments {
             let text = format!("`{}` is missing: cargo build --release -p backhaul", backhaul.display());
             return Err(text.into());
         }
-        Ok(Stage { backhaul, broker_cores: self.broker_cores.clone() })
+        let broker_cores = self.broker_cores.clone();
+        let counted = Command::new("taskset").args(["-c", &broker_cores, "nproc"]).output()?;
+        let broker_core_count = String::from_utf8_lossy(&counted.stdout)
+            .trim()
+            .parse()
+            .map_err(|_| format!("`--broker-cores {broker_cores}` names no cores of this machine"))?;
+        Ok(Stage { backhaul, broker_cores, broker_core_count })
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Failure> {

@@ -68,7 +68,12 @@ pub fn run(stage: &Stage, durations: Durations, case: &Case, kind: &Kind) -> Res
 }
 
 fn messages(process: &Process, durations: Durations, traffic: Traffic) -> Result<Run, Failure> {
-    let mut load = Load::connect(traffic, process.address)?;
+    let address = match (traffic.tls, process.tls_address) {
+        (false, _) => process.address,
+        (true, Some(address)) => address,
+        (true, None) => return Err("the broker does not speak TLS".into()),
+    };
+    let mut load = Load::connect(traffic, address)?;
     load.run_for(durations.warm_up)?;
     load.drain()?;
     load.is_timed = traffic.rate.is_some();

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bench::{Failure, machine};
 use tempfile::TempDir;
 
+use crate::tls;
+
 /// Which broker, in which profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -67,6 +69,8 @@ pub struct Stage {
     pub backhaul: PathBuf,
     /// Cores of the brokers, as `taskset` reads them.
     pub broker_cores: String,
+    /// How many those are.
+    pub broker_core_count: usize,
 }
 
 /// Mosquitto of Debian and of those who built it.
@@ -94,6 +98,8 @@ pub struct Process {
     pid: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for TLS, if it does.
+    pub tls_address: Option<SocketAddr>,
     data: TempDir,
     /// Kept open: a program that cannot print ends.
     said: Option<BufReader<ChildStdout>>,
@@ -103,16 +109,29 @@ impl Process {
     /// Starts a broker with a fresh data folder and waits until it listens.
     pub fn start(stage: &Stage, kind: &Kind) -> Result<Self, Failure> {
         let data = tempfile::tempdir()?;
+        tls::write(data.path())?;
         match kind {
             Kind::Mosquitto => {
                 let program =
                     mosquitto().ok_or("mosquitto is missing; install it with `apt install mosquitto`")?;
-                Self::start_by_file(stage, &program, data, "-c", mosquitto_settings)
+                let tls_address = free_address()?;
+                let mut process = Self::start_by_file(stage, &program, data, "-c", |address, data| {
+                    mosquitto_settings(address, tls_address, data)
+                })?;
+                process.tls_address = Some(tls_address);
+                Ok(process)
             }
             Kind::FlashMq(program) => {
                 Self::start_by_file(stage, program, data, "--config-file", flashmq_settings)
             }
-            Kind::Lab => Self::start_backhaul(stage, data, &["--lab"]),
+            Kind::Lab => {
+                let (tls_address, file) = (free_address()?, data.path().join("lab.toml"));
+                std::fs::write(&file, lab_settings(tls_address, data.path()))?;
+                let file = file.display().to_string();
+                let mut process = Self::start_backhaul(stage, data, &["--lab", "--config", &file])?;
+                process.tls_address = Some(tls_address);
+                Ok(process)
+            }
             Kind::Full => Self::start_backhaul(stage, data, &[]),
             Kind::Sink => {
                 let program = std::env::current_exe()?;
@@ -121,7 +140,8 @@ impl Process {
                 Self::start_and_read(command, data, "sink ")
             }
             Kind::Running { address, pid, .. } => {
-                Ok(Self { child: None, pid: pid.to_string(), address: *address, data, said: None })
+                let (address, pid) = (*address, pid.to_string());
+                Ok(Self { child: None, pid, address, tls_address: None, data, said: None })
             }
         }
     }
@@ -131,18 +151,19 @@ impl Process {
         program: &Path,
         data: TempDir,
         option: &str,
-        settings: fn(SocketAddr, &Path) -> String,
+        settings: impl Fn(SocketAddr, &Path) -> String,
     ) -> Result<Self, Failure> {
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let address = free_address()?;
         let file = data.path().join("broker.conf");
-        std::fs::write(&file, settings(address, data.path()))?;
+        std::fs::write(&file, settings(stage, address, data.path()))?;
         let child = pinned(stage, program)
             .arg(option)
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(File::create(data.path().join(LOG))?)
             .spawn()?;
-        let process = Self { pid: child.id().to_string(), child: Some(child), address, data, said: None };
+        let (pid, child) = (child.id().to_string(), Some(child));
+        let process = Self { child, pid, address, tls_address: None, data, said: None };
         let deadline = Instant::now() + START_WAIT;
         while TcpStream::connect(address).is_err() {
             if Instant::now() > deadline {
@@ -169,7 +190,8 @@ impl Process {
         let mut said = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let pid = child.id().to_string();
-        let mut process = Self { child: Some(child), pid, address: nowhere, data, said: None };
+        let child = Some(child);
+        let mut process = Self { child, pid, address: nowhere, tls_address: None, data, said: None };
         let mut line = String::new();
         while said.read_line(&mut line)? > 0 {
             let address = line.trim().strip_prefix(word).and_then(|rest| rest.split_whitespace().next());
@@ -245,23 +267,44 @@ fn pinned(stage: &Stage, program: &Path) -> Command {
     command
 }
 
-/// Without a limit on its queues, since with its own limits mosquitto 2.0.11 drops QoS 1 messages after some thousand,
-/// however few are on the way.
-fn mosquitto_settings(address: SocketAddr, _: &Path) -> String {
+/// A loopback port that nobody has at the moment.
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+fn lab_settings(tls_address: SocketAddr, data: &Path) -> String {
+    let (certificate, key) = (data.join(tls::CERTIFICATE), data.join(tls::KEY));
     format!(
-        "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest none\nset_tcp_nodelay true\n\
-         max_inflight_messages 0\nmax_queued_messages 0\nmax_connections -1\n",
-        address.port()
+        "[[listener]]\nname = 'tls'\naddress = '{tls_address}'\nkind = 'tls'\ncertificate = '{}'\nkey = '{}'\n",
+        certificate.display(),
+        key.display()
     )
 }
 
-fn flashmq_settings(address: SocketAddr, data: &Path) -> String {
+/// Without a limit on its queues, since with its own limits mosquitto 2.0.11 drops QoS 1 messages after some thousand,
+/// however few are on the way.
+fn mosquitto_settings(address: SocketAddr, tls_address: SocketAddr, data: &Path) -> String {
+    format!(
+        "listener {} 127.0.0.1\nmax_connections -1\nlistener {} 127.0.0.1\ncertfile {}\nkeyfile {}\n\
+         max_connections -1\nallow_anonymous true\npersistence false\nlog_dest none\nset_tcp_nodelay true\n\
+         max_inflight_messages 0\nmax_queued_messages 0\n",
+        address.port(),
+        tls_address.port(),
+        data.join(tls::CERTIFICATE).display(),
+        data.join(tls::KEY).display(),
+    )
+}
+
+/// FlashMQ makes a worker for each core of the machine, not of those it may use.
+fn flashmq_settings(stage: &Stage, address: SocketAddr, data: &Path) -> String {
     format!(
         "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address 127.0.0.1\n  port {}\n}}\n\
          allow_anonymous true\nlog_file {}/log\nlog_level error\nmax_qos_msg_pending_per_client 65535\n\
-         max_qos_bytes_pending_per_client 67108864\n",
+         max_qos_bytes_pending_per_client 67108864\nclient_max_write_buffer_size 67108864\n\
+         thread_count {}\n",
         address.port(),
-        data.display()
+        data.display(),
+        stage.broker_core_count
     )
 }
 
