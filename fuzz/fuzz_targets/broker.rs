@@ -124,7 +124,7 @@ fuzz_target!(|input: &[u8]| {
         broker: Broker::new(Options {
             lab,
             limits: limits(),
-            policy: policy::settings::Settings::default(),
+            policy: Default::default(),
             keyring: mesh::keyring::Keyring::default(),
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(directory::Directory::default()),

@@ -102,7 +102,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         stop_grace: Duration::from_secs(u64::from(config.mqtt.stop_grace_s)),
         lab: arguments.lab,
         limits,
-        policy: settings::policy(&config),
+        policy: settings::policy(&config).into(),
         keyring: settings::keyring(&config),
         preset: settings::preset(&config),
         recorder: config.history.enabled.then(|| RecorderOptions {

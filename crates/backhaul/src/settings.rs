@@ -183,12 +183,12 @@ pub fn lab_limits() -> broker::Limits {
 /// The policy.
 pub fn policy(config: &Config) -> policy::settings::Settings {
     let mut settings = policy::settings::Settings::default();
-    settings.hop_limit_max = config.policy.hop_limit_max;
-    settings.consent_no = verdict(config.policy.consent_no);
-    settings.consent_unknown = verdict(config.policy.consent_unknown);
-    settings.opaque = verdict(config.policy.opaque);
+    settings.downlink.hop_limit_max = config.policy.hop_limit_max;
+    settings.consent.no = verdict(config.policy.consent_no);
+    settings.consent.unknown = verdict(config.policy.consent_unknown);
+    settings.consent.opaque = verdict(config.policy.opaque);
     settings.duplicate_window_ms = u64::from(config.policy.duplicate_window_s) * 1000;
-    settings.downlink_packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;
+    settings.downlink.packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;
     for rule in RULES {
         let state = match config.rule(rule.name) {
             Some(config::RuleState::Off) => RuleState::Off,

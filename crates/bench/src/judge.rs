@@ -5,14 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
+use directory::Directory;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
 use policy::decision::Verdict;
-use policy::ledger::SeenPackets;
+use policy::engine::Policy;
+use policy::memory::MemoryLimits;
+use policy::now::Now;
 use policy::principal::Principal;
-use policy::settings::Settings;
-use policy::uplink::{Uplink, decide_uplink};
+use policy::uplink::Publish;
 
 use crate::allocations;
 use bench::Failure;
@@ -45,13 +47,19 @@ const REPETITIONS: usize = 9;
 /// Measures for about `time`.
 pub fn measure(root: &Path, time: Duration) -> Result<Costs, Failure> {
     let (vectors, keyring) = load(root)?;
-    let settings = Settings::default();
-    let seen = SeenPackets::new(600_000, 1000, 7);
+    let mut policy = Policy::new(Default::default(), MemoryLimits::default(), 7);
+    let (directory, now) = (Directory::default(), Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 });
     let mut scratch = Scratch::default();
     let mut judge = |v: &Vector| {
         let facts = observe(&v.topic, &v.payload, &keyring, &mut scratch);
-        let uplink = Uplink { sender: &v.sender, topic: &v.topic, facts: &facts, seen: &seen };
-        black_box(decide_uplink(&settings, &uplink)).0.verdict
+        let publish = Publish {
+            sender: &v.sender,
+            address: None,
+            topic: &v.topic,
+            facts: &facts,
+            directory: &directory,
+        };
+        black_box(policy.judge(now, &publish)).0.verdict
     };
     let passed: Vec<&Vector> =
         vectors.iter().filter(|v| matches!(judge(v), Verdict::Accept | Verdict::Rewrite)).collect();

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use directory::Directory;
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
-use policy::ledger::SeenPackets;
+use policy::engine::Policy;
+use policy::memory::MemoryLimits;
+use policy::now::Now;
 use policy::principal::Principal;
-use policy::settings::Settings;
-use policy::uplink::{Uplink as Judged, decide_uplink};
+use policy::uplink::Publish;
 use record::{Consent, KeyClass, PacketSummary, Reception, Record};
 
 use bench::Failure;
@@ -84,8 +86,7 @@ fn bytes_in(folder: &Path) -> Result<u64, Failure> {
 struct Maker {
     composer: Composer,
     keyring: Keyring,
-    settings: Settings,
-    seen: SeenPackets,
+    policy: Policy,
     /// What a broker shares between the receptions of a gateway.
     #[allow(clippy::type_complexity, reason = "number, client identifier, user name and topic of a gateway")]
     gateways: Vec<(u32, Arc<str>, Arc<str>, Arc<str>)>,
@@ -104,8 +105,7 @@ impl Maker {
         Self {
             composer: Composer::default(),
             keyring,
-            settings: Settings::default(),
-            seen: SeenPackets::new(600_000, 1000, 7),
+            policy: Policy::new(Default::default(), MemoryLimits::default(), 7),
             gateways: gateways.collect(),
             channel: "LongFast".into(),
         }
@@ -129,8 +129,9 @@ impl Maker {
         let mut scratch = Scratch::default();
         let facts = observe(topic, &payload, &self.keyring, &mut scratch);
         let sender = Principal::Gateway { username: username.clone(), gateway: *gateway };
-        let judged = Judged { sender: &sender, topic, facts: &facts, seen: &self.seen };
-        let (decision, _) = decide_uplink(&self.settings, &judged);
+        let (now, directory) = (Now { mono_ms: at_ms as u64, unix_ms: at_ms }, Directory::default());
+        let publish = Publish { sender: &sender, address: None, topic, facts: &facts, directory: &directory };
+        let (decision, _) = self.policy.judge(now, &publish);
         let (flags, frame_bytes, port) = (facts.flags.0, facts.frame_bytes, facts.port.map(|p| p.0));
         Record::Reception(Arc::new(Reception {
             seq: index as u64 + 1,

@@ -43,7 +43,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use directory::Directory;
-use policy::ledger::SeenPackets;
+use policy::engine::Policy;
+use policy::memory::MemoryLimits;
+pub use policy::now::Now;
 use policy::settings::Settings;
 use record::{ConnectionEvent, ConnectionWhat, Record};
 use slab::Slab;
@@ -66,15 +68,6 @@ pub use will::Will;
 use connection::Connection;
 use session::{Session, SessionId};
 
-/// The time, made once per turn by the shell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds on a clock that never goes back.
-    pub mono_ms: u64,
-    /// Unix milliseconds; may step.
-    pub unix_ms: i64,
-}
-
 /// What a broker is made of.
 pub struct Options {
     /// Plain-broker profile: loopback only, anonymous, every topic allowed, no mesh policy, no records.
@@ -82,7 +75,7 @@ pub struct Options {
     /// Its limits.
     pub limits: Limits,
     /// The policy in force.
-    pub policy: Settings,
+    pub policy: Arc<Settings>,
     /// Keys of the channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
     /// Modem preset assumed for channels whose name does not tell, for time on air.
@@ -113,7 +106,7 @@ pub struct Broker {
     shared: shared::SharedGroups,
     retained: retained::Retained,
     sys: sys::Sys,
-    seen: SeenPackets,
+    policy: Policy,
     counters: Counters,
     last_seq: u64,
     connections_made: u64,
@@ -161,7 +154,11 @@ impl Broker {
             shared: Default::default(),
             retained: retained::Retained::bounded(limits.retained_max, limits.retained_bytes_max),
             sys: Default::default(),
-            seen: SeenPackets::new(options.policy.duplicate_window_ms, limits.seen_packets_max, options.seed),
+            policy: Policy::new(
+                options.policy.clone(),
+                MemoryLimits { seen_packets_max: limits.seen_packets_max },
+                options.seed,
+            ),
             counters: Counters::default(),
             last_seq: options.last_seq,
             connections_made: 0,

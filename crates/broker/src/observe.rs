@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesh::observe::Facts;
-use policy::ledger::PacketKey;
+use policy::memory::seen::PacketKey;
 use record::{Consent, KeyClass, PacketSummary};
 
 /// The facts that outlive the publish: what the history keeps and what the release rules need.

@@ -1,15 +1,16 @@
 //! One packet's journey, from a PUBLISH to every outbox. Read top to bottom; the step names are those of
 //! `docs/journey.md`, of the history and of the page that explains a packet.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mesh::observe::Scratch;
 use policy::decision::{Decision, Outcome, Verdict};
-use policy::ledger::PacketKey;
+use policy::memory::seen::PacketKey;
 use policy::principal::Principal;
-use policy::release::{Release, decide_release};
+use policy::release::Passing;
 use policy::rule::RuleSet;
-use policy::uplink::{Permit, Uplink, decide_uplink};
+use policy::uplink::{Permit, Publish};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
@@ -42,11 +43,13 @@ impl Broker {
         changes_before: u64,
     ) {
         // Who speaks must be known: what nobody can be judged for goes nowhere.
-        let Some(principal) = self.sessions.get(sender.index()).map(|s| s.principal.clone()) else { return };
+        let Some(session) = self.sessions.get(sender.index()) else { return };
+        let principal = session.principal.clone();
+        let address = session.connection.and_then(|c| self.connections.get(c.index())).map(|c| c.address);
         self.counters.messages_in += 1;
         let mut scratch = Scratch::default();
         // 2. Observe, 3. judge.
-        let judged = self.judge(now, &principal, &arrived, &mut scratch);
+        let judged = self.judge(now, &principal, address, &arrived, &mut scratch);
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
@@ -61,18 +64,19 @@ impl Broker {
         }
         let routes = self.route(&message.topic, sender);
         // 7. Release, 8. deliver.
+        let passing = self.passing(sender, &message, &judged, &permit);
         let mut copies = Vec::with_capacity(if seq.is_some() { routes.len() } else { 0 });
         let mut receivers = 0;
         for route in routes.iter().filter(|route| route.wants_from(sender)) {
             receivers += 1;
-            let (outcome, observed) = self.decide_copy(sender, route.session, &message, &judged, &permit);
+            let (outcome, observed) = self.decide_copy(now, route.session, passing.as_ref());
             let outcome = self.deliver_by(now, route, &message, outcome);
             if seq.is_some() {
                 self.note_copy(&mut copies, route.session, outcome, observed);
             }
         }
         let noted = seq.is_some().then_some(&mut copies);
-        let groups = self.deliver_to_groups(now, sender, &message, &judged, &permit, noted);
+        let groups = self.deliver_to_groups(now, &message, passing.as_ref(), noted);
         let is_wanted = receivers + groups > 0 || arrived.retain;
         if self.journal.refused > refused_before {
             self.answer_unkept(sender, arrived.qos, arrived.packet_id);
@@ -90,6 +94,7 @@ impl Broker {
         &mut self,
         now: Now,
         sender: &Principal,
+        address: Option<IpAddr>,
         arrived: &Arrived<'_>,
         scratch: &mut Scratch,
     ) -> Judged {
@@ -97,15 +102,16 @@ impl Broker {
             return if arrived.topic.starts_with("$SYS/") { Judged::not_yours() } else { Judged::plain() };
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
-        let uplink = Uplink { sender, topic: arrived.topic, facts: &facts, seen: &self.seen };
-        let (decision, permit) = decide_uplink(&self.options.policy, &uplink);
+        let publish = Publish {
+            sender,
+            address,
+            topic: arrived.topic,
+            facts: &facts,
+            directory: &self.options.directory,
+        };
+        let (decision, permit) = self.policy.judge(now, &publish);
         let is_mesh = facts.topic.is_some();
         let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
-        if let Some(Observed { key: Some(key), gateway: Some(gateway), .. }) = observed
-            && decision.verdict != Verdict::Refuse
-        {
-            self.seen.note_heard(now.mono_ms, key, gateway);
-        }
         Judged { decision, permit, observed }
     }
 
@@ -155,34 +161,46 @@ impl Broker {
         Some(self.last_seq)
     }
 
-    /// 7. Release: policy decides again, for one receiver.
-    pub(crate) fn decide_copy(
+    /// What the release rules need of an accepted packet; `None` for messages that are no mesh traffic.
+    fn passing<'a>(
         &self,
         sender: SessionId,
-        receiver: SessionId,
         message: &Message,
-        judged: &Judged,
-        permit: &Permit,
-    ) -> (Outcome, RuleSet) {
-        let (Some(observed), Some(receiver)) = (&judged.observed, self.sessions.get(receiver.index())) else {
-            return (Outcome::Delivered, RuleSet::default());
-        };
-        let Some(packet) = observed.packet else { return (Outcome::Delivered, RuleSet::default()) };
-        let uplinked_by = observed
-            .gateway
-            .or_else(|| self.sessions.get(sender.index()).and_then(|s| s.principal.gateway()));
-        let release = Release {
+        judged: &'a Judged,
+        permit: &'a Permit,
+    ) -> Option<Passing<'a>> {
+        let observed = judged.observed.as_ref()?;
+        let packet = observed.packet?;
+        let credential = || self.sessions.get(sender.index()).and_then(|s| s.principal.gateway());
+        Some(Passing {
             permit,
-            receiver: &receiver.principal,
-            uplinked_by,
+            uplinked_by: observed.gateway.or_else(credential),
             from: packet.from,
+            to: packet.to,
             key: observed.key,
             hop_limit: packet.hop_limit,
             can_lower: message.hop_limit_at.is_some(),
+            port: observed.port,
+            request_id: packet.request_id,
+            channel: observed.channel.as_deref(),
+            frame_bytes: observed.frame_bytes,
             mqtt_packet_bytes: crate::deliver::packet_bytes(message),
-            seen: &self.seen,
-        };
-        decide_release(&self.options.policy, &release)
+        })
+    }
+
+    /// 7. Release: policy decides again, for one receiver.
+    pub(crate) fn decide_copy(
+        &self,
+        now: Now,
+        receiver: SessionId,
+        passing: Option<&Passing<'_>>,
+    ) -> (Outcome, RuleSet) {
+        match (passing, self.sessions.get(receiver.index())) {
+            (Some(passing), Some(receiver)) => {
+                self.policy.release(now, passing, &receiver.principal, &self.options.directory)
+            }
+            _ => (Outcome::Delivered, RuleSet::default()),
+        }
     }
 
     pub(crate) fn note_copy(
@@ -215,11 +233,7 @@ impl Broker {
         judged: &Judged,
         permit: Permit,
     ) {
-        if permit.allows_radio()
-            && let Some(key) = judged.key()
-        {
-            self.seen.note_released(now.mono_ms, key);
-        }
+        self.policy.note_passed_on(now, judged.key(), &permit);
         if let Some(reception_seq) = seq
             && !copies.is_empty()
         {

@@ -9,10 +9,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use policy::decision::Outcome;
+use policy::release::Passing;
 use record::ReleasedCopy;
 
 use crate::message::Message;
-use crate::publish::Judged;
 use crate::session::{Queued, SessionId, Step};
 use crate::subscription_tree::{Subscription, SubscriptionTree};
 use crate::{Broker, Now};
@@ -139,17 +139,15 @@ impl Broker {
     pub(crate) fn deliver_to_groups(
         &mut self,
         now: Now,
-        sender: SessionId,
         message: &Arc<Message>,
-        judged: &Judged,
-        permit: &policy::uplink::Permit,
+        passing: Option<&Passing<'_>>,
         copies: Option<&mut Vec<ReleasedCopy>>,
     ) -> usize {
         let groups = self.shared.matching(&message.topic);
         let (mut noted, is_recorded) = (Vec::new(), copies.is_some());
         for id in &groups {
             let is_taken = self.offer(now, *id, message, |broker, member| {
-                let (outcome, observed) = broker.decide_copy(sender, member, message, judged, permit);
+                let (outcome, observed) = broker.decide_copy(now, member, passing);
                 if is_recorded {
                     noted.push((member, outcome, observed));
                 }

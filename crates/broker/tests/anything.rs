@@ -30,7 +30,7 @@ fn broker(lab: bool) -> Broker {
             subscriptions_max: 5,
             ..Limits::default()
         },
-        policy: policy::settings::Settings::default(),
+        policy: Default::default(),
         keyring: Keyring::default(),
         preset: ModemPreset::LongFast,
         directory: Arc::new(Directory::default()),

@@ -321,7 +321,7 @@ fn start(kept: Kept) -> Broker {
     let mut broker = Broker::new(Options {
         lab: true,
         limits: Limits { receive_maximum: 6, ..Limits::default() },
-        policy: policy::settings::Settings::default(),
+        policy: Default::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         directory: Arc::new(Directory::default()),

@@ -74,7 +74,7 @@ fn hall() -> (Hall, String, String) {
     let hall = Hall::with(Options {
         lab: false,
         limits: Limits::default(),
-        policy: policy::settings::Settings::default(),
+        policy: Default::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         directory: Arc::new(directory),

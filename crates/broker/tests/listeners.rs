@@ -12,7 +12,7 @@ fn broker(listeners: Vec<ListenerRules>) -> Broker {
     Broker::new(Options {
         lab: false,
         limits: Limits::default(),
-        policy: policy::settings::Settings::default(),
+        policy: Default::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         directory: Arc::default(),

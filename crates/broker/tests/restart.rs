@@ -22,7 +22,7 @@ fn broker(limits: Limits) -> Broker {
     Broker::new(Options {
         lab: true,
         limits,
-        policy: policy::settings::Settings::default(),
+        policy: Default::default(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         directory: Arc::new(Directory::default()),

@@ -4,8 +4,10 @@
 
 pub mod admission;
 pub mod decision;
+pub mod engine;
 pub mod ladder;
-pub mod ledger;
+pub mod memory;
+pub mod now;
 pub mod principal;
 pub mod release;
 pub mod response;

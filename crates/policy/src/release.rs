@@ -3,40 +3,83 @@
 //! Observers and services cost no airtime and get what was accepted as it came. Copies toward gateways end on the
 //! radio, so they pass every rule here.
 
+use directory::Directory;
+
 use crate::decision::Outcome;
-use crate::ledger::{PacketKey, SeenPackets};
+use crate::memory::Memory;
+use crate::memory::seen::PacketKey;
+use crate::now::Now;
 use crate::principal::Principal;
 use crate::rule::{RuleId, RuleSet, RuleState};
 use crate::settings::Settings;
 use crate::uplink::Permit;
 
-/// What the release rules look at.
-pub struct Release<'a> {
+/// What gateways are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownlinkSettings {
+    /// Highest hop limit of a copy toward a gateway, 0–7. 0: the gateway shows it to its phone and sends nothing by
+    /// radio. 1: the gateway transmits once and nobody relays.
+    pub hop_limit_max: u8,
+    /// Largest MQTT packet sent to a gateway, in bytes (firmware's receive buffer: 1024).
+    pub packet_bytes_max: usize,
+}
+
+impl Default for DownlinkSettings {
+    fn default() -> Self {
+        Self { hop_limit_max: 1, packet_bytes_max: 1024 }
+    }
+}
+
+/// A packet that was accepted and is on its way to receivers: what of it the release rules need.
+#[derive(Debug, Clone, Copy)]
+pub struct Passing<'a> {
     /// Proof that the reception was accepted.
     pub permit: &'a Permit,
-    /// Who would get the copy.
-    pub receiver: &'a Principal,
     /// The gateway that uplinked it.
     pub uplinked_by: Option<u32>,
     /// Node number of the packet's sender.
     pub from: u32,
+    /// Node number it is for; `0xffff_ffff` is everyone.
+    pub to: u32,
     /// Identity of the packet; `None` for packets with id 0.
     pub key: Option<PacketKey>,
     /// Hop limit as received, 0–7.
     pub hop_limit: u8,
     /// Whether the hop limit stands in a byte that can be lowered in place.
     pub can_lower: bool,
-    /// Size of the whole MQTT packet toward this receiver.
+    /// Port number, when it could be opened.
+    pub port: Option<u32>,
+    /// The packet this answers; 0 none.
+    pub request_id: u32,
+    /// Channel name, when known.
+    pub channel: Option<&'a str>,
+    /// Bytes on the air, LoRa header included.
+    pub frame_bytes: Option<u16>,
+    /// Size of the whole MQTT packet toward a gateway.
     pub mqtt_packet_bytes: usize,
-    /// Packets seen before.
-    pub seen: &'a SeenPackets,
+}
+
+/// What the release rules look at: a packet, one receiver, the time, and what is remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    /// When.
+    pub now: Now,
+    /// The packet.
+    pub passing: &'a Passing<'a>,
+    /// Who would get the copy.
+    pub receiver: &'a Principal,
+    /// What operators have decided.
+    pub directory: &'a Directory,
+    /// What was learned.
+    pub memory: &'a Memory,
 }
 
 /// Decides on one copy. The set holds rules in state `observe` that would have withheld or changed it.
 pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, RuleSet) {
     let mut observed = RuleSet::default();
+    let passing = release.passing;
     let Some(receiver) = release.receiver.gateway() else { return (Outcome::Delivered, observed) };
-    let is_own_echo = release.uplinked_by == Some(receiver) && release.from == receiver;
+    let is_own_echo = passing.uplinked_by == Some(receiver) && passing.from == receiver;
     if is_own_echo {
         // Its own packet back, unaltered: the firmware takes it as an implicit acknowledgement and never transmits it.
         return (Outcome::Delivered, observed);
@@ -51,24 +94,24 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         }
         RuleState::Off => false,
     };
-    let is_echo = release.uplinked_by == Some(receiver) || release.from == receiver;
-    let was_heard = release.key.is_some_and(|key| release.seen.was_heard_by(key, receiver));
-    let is_too_large = release.mqtt_packet_bytes > settings.downlink_packet_bytes_max;
-    let is_too_far = release.hop_limit > settings.hop_limit_max;
+    let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
+    let was_heard = passing.key.is_some_and(|key| release.memory.seen.was_heard_by(key, receiver));
+    let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
+    let is_too_far = passing.hop_limit > settings.downlink.hop_limit_max;
     for (rule, applies) in [
         (RuleId::Echo, is_echo),
         (RuleId::AlreadyHeard, was_heard),
-        (RuleId::Duplicate, !release.permit.allows_radio()),
+        (RuleId::Duplicate, !passing.permit.allows_radio()),
         (RuleId::DownlinkSize, is_too_large),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
-        (RuleId::HopLimit, is_too_far && !release.can_lower),
+        (RuleId::HopLimit, is_too_far && !passing.can_lower),
     ] {
         if withhold(rule, applies) {
             return (Outcome::Withheld(rule), observed);
         }
     }
     if withhold(RuleId::HopLimit, is_too_far) {
-        return (Outcome::DeliveredWithHopLimit(settings.hop_limit_max), observed);
+        return (Outcome::DeliveredWithHopLimit(settings.downlink.hop_limit_max), observed);
     }
     (Outcome::Delivered, observed)
 }

@@ -1,26 +1,20 @@
 //! What the operator chose: the state of each rule and its parameters. Values only; reading a file is elsewhere.
 
-use crate::decision::Verdict;
+use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
+use crate::uplink::consent::ConsentSettings;
 
 /// The policy in force.
 #[derive(Debug, Clone)]
 pub struct Settings {
     states: [RuleState; 64],
     off: RuleSet,
-    /// Highest hop limit of a copy toward a gateway, 0–7. 0: the gateway shows it to its phone and sends nothing by
-    /// radio. 1: the gateway transmits once and nobody relays.
-    pub hop_limit_max: u8,
-    /// What happens to a packet whose sender declined.
-    pub consent_no: Verdict,
-    /// What happens to a packet that can be read and says neither yes nor no (firmware before 2.5).
-    pub consent_unknown: Verdict,
-    /// What happens to a packet that cannot be read, so that nobody can see what its sender agreed to.
-    pub opaque: Verdict,
+    /// What happens to packets without consent.
+    pub consent: ConsentSettings,
+    /// What gateways are sent.
+    pub downlink: DownlinkSettings,
     /// How long a packet is remembered to recognise further copies, in milliseconds.
     pub duplicate_window_ms: u64,
-    /// Largest MQTT packet sent to a gateway, in bytes (firmware's receive buffer: 1024).
-    pub downlink_packet_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -28,12 +22,9 @@ impl Default for Settings {
         let mut settings = Self {
             states: [RuleState::Off; 64],
             off: RuleSet::default(),
-            hop_limit_max: 1,
-            consent_no: Verdict::RecordOnly,
-            consent_unknown: Verdict::RecordOnly,
-            opaque: Verdict::Accept,
+            consent: ConsentSettings::default(),
+            downlink: DownlinkSettings::default(),
             duplicate_window_ms: 3_600_000,
-            downlink_packet_bytes_max: 1024,
         };
         RULES.iter().for_each(|r| settings.set_state(r.id, r.default));
         settings

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use directory::Directory;
 use mesh::compose::{Closed, Content, Packet, envelope, text};
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
@@ -11,17 +12,25 @@ use mesh::node::NodeNum;
 use mesh::observe::{Scratch, observe};
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
-use policy::ledger::{PacketKey, SeenPackets};
+use policy::memory::seen::PacketKey;
+use policy::memory::{Memory, MemoryLimits};
+use policy::now::Now;
 use policy::principal::Principal;
-use policy::release::{Release, decide_release};
-use policy::rule::{RULES, RuleId, RuleState, Stage};
+use policy::release::{Passing, Release, decide_release};
+use policy::rule::{RULES, RuleId, RuleSet, RuleState, Stage};
 use policy::settings::Settings;
-use policy::uplink::{Permit, Uplink, decide_uplink};
+use policy::uplink::{Permit, Publish, Uplink, decide_uplink};
 use proptest::prelude::*;
 
 const GATEWAY: u32 = 0x7c5a_0a01;
 const OTHER: u32 = 0x7c5a_0c03;
 const FIELD: u32 = 0x7c5a_0b02;
+
+const NOW: Now = Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 };
+
+fn memory() -> Memory {
+    Memory::new(3_600_000, MemoryLimits::default(), 0)
+}
 
 fn gateway(number: u32) -> Principal {
     Principal::Gateway { username: format!("gw-{number:08x}").into(), gateway: number }
@@ -76,16 +85,16 @@ impl Case {
         let closed = if self.is_decoded { Closed::Decoded(0) } else { Closed::Encrypted(&self.key) };
         let composed = || envelope(&self.packet, &self.content, self.channel, closed, NodeNum(self.named));
         let payload = self.payload.clone().unwrap_or_else(composed);
-        let mut seen = SeenPackets::new(3_600_000, 100, 0);
+        let mut memory = memory();
         if self.was_released {
-            seen.note_released(0, PacketKey { from: self.packet.from.0, id: self.packet.id });
+            memory.seen.note_released(0, PacketKey { from: self.packet.from.0, id: self.packet.id });
         }
         let mut scratch = Scratch::default();
         let facts = observe(&self.topic, &payload, &keyring, &mut scratch);
-        decide_uplink(
-            settings,
-            &Uplink { sender: &self.sender, topic: &self.topic, facts: &facts, seen: &seen },
-        )
+        let (directory, topic) = (Directory::default(), &self.topic);
+        let publish =
+            Publish { sender: &self.sender, address: None, topic, facts: &facts, directory: &directory };
+        decide_uplink(settings, &Uplink::new(NOW, &publish, &memory))
     }
 }
 
@@ -239,9 +248,9 @@ fn what_nothing_is_said_against_passes() {
 #[test]
 fn consent_goes_as_far_as_the_operator_says() {
     let mut settings = Settings::default();
-    settings.consent_no = Verdict::Accept;
-    settings.consent_unknown = Verdict::Refuse;
-    settings.opaque = Verdict::RecordOnly;
+    settings.consent.no = Verdict::Accept;
+    settings.consent.unknown = Verdict::Refuse;
+    settings.consent.opaque = Verdict::RecordOnly;
     let verdict = |case: Case| case.decide(&settings).0.verdict;
     assert_eq!(verdict(with(|c| c.content.bitfield = Some(0))), Verdict::Accept);
     assert_eq!(verdict(with(|c| c.content.bitfield = None)), Verdict::Refuse);
@@ -264,60 +273,74 @@ fn listeners_only() -> Permit {
     with(|c| c.was_released = true).decide(&Settings::default()).1.unwrap()
 }
 
-/// A copy toward another gateway that nothing is said against.
-fn release<'a>(permit: &'a Permit, receiver: &'a Principal, seen: &'a SeenPackets) -> Release<'a> {
-    Release {
+/// A packet of a field node on its way, which nothing is said against.
+const fn passing(permit: &Permit) -> Passing<'_> {
+    Passing {
         permit,
-        receiver,
         uplinked_by: Some(GATEWAY),
         from: FIELD,
+        to: 0xffff_ffff,
         key: Some(PacketKey { from: FIELD, id: 7 }),
         hop_limit: 1,
         can_lower: true,
+        port: Some(1),
+        request_id: 0,
+        channel: Some("Ops"),
+        frame_bytes: Some(40),
         mqtt_packet_bytes: 200,
-        seen,
     }
+}
+
+/// What becomes of a copy toward somebody.
+fn ask(
+    settings: &Settings,
+    memory: &Memory,
+    receiver: &Principal,
+    passing: &Passing<'_>,
+) -> (Outcome, RuleSet) {
+    decide_release(
+        settings,
+        &Release { now: NOW, passing, receiver, directory: &Directory::default(), memory },
+    )
 }
 
 #[test]
 fn each_release_rule_withholds_what_it_is_for() {
     let (permit, listeners_only) = (permit(), listeners_only());
-    let mut heard = SeenPackets::new(3_600_000, 10, 0);
-    heard.note_heard(0, PacketKey { from: FIELD, id: 7 }, OTHER);
-    let unseen = SeenPackets::new(3_600_000, 10, 0);
+    let mut heard = memory();
+    heard.seen.note_heard(0, PacketKey { from: FIELD, id: 7 }, OTHER);
+    let unseen = memory();
     let (other, own) = (gateway(OTHER), gateway(GATEWAY));
-    let fine = release(&permit, &other, &unseen);
-    assert_eq!(decide_release(&Settings::default(), &fine).0, Outcome::Delivered);
+    let fine = passing(&permit);
+    assert_eq!(ask(&Settings::default(), &unseen, &other, &fine).0, Outcome::Delivered);
     let cases = [
-        (RuleId::Echo, Release { receiver: &own, ..release(&permit, &own, &unseen) }),
-        (RuleId::Echo, Release { from: OTHER, ..release(&permit, &other, &unseen) }),
-        (RuleId::AlreadyHeard, release(&permit, &other, &heard)),
-        (RuleId::Duplicate, release(&listeners_only, &other, &unseen)),
-        (RuleId::DownlinkSize, Release { mqtt_packet_bytes: 1025, ..release(&permit, &other, &unseen) }),
-        (RuleId::HopLimit, Release { hop_limit: 3, can_lower: false, ..release(&permit, &other, &unseen) }),
+        (RuleId::Echo, &own, &unseen, fine),
+        (RuleId::Echo, &other, &unseen, Passing { from: OTHER, ..fine }),
+        (RuleId::AlreadyHeard, &other, &heard, fine),
+        (RuleId::Duplicate, &other, &unseen, passing(&listeners_only)),
+        (RuleId::DownlinkSize, &other, &unseen, Passing { mqtt_packet_bytes: 1025, ..fine }),
+        (RuleId::HopLimit, &other, &unseen, Passing { hop_limit: 3, can_lower: false, ..fine }),
     ];
-    for (rule, case) in cases {
-        assert_eq!(decide_release(&Settings::default(), &case).0, Outcome::Withheld(rule));
+    for (rule, receiver, memory, case) in cases {
+        assert_eq!(ask(&Settings::default(), memory, receiver, &case).0, Outcome::Withheld(rule));
         let mut settings = Settings::default();
         settings.set_state(rule, RuleState::Observe);
-        let (outcome, observed) = decide_release(&settings, &case);
+        let (outcome, observed) = ask(&settings, memory, receiver, &case);
         assert!(outcome != Outcome::Withheld(rule) && observed.contains(rule), "{}", rule.name());
     }
-    let lowered = decide_release(&Settings::default(), &Release { hop_limit: 3, ..fine }).0;
+    let lowered = ask(&Settings::default(), &unseen, &other, &Passing { hop_limit: 3, ..fine }).0;
     assert_eq!(lowered, Outcome::DeliveredWithHopLimit(1));
 }
 
 #[test]
 fn its_own_packet_comes_back_to_a_gateway_and_observers_get_every_copy() {
     let (permit, listeners_only) = (permit(), listeners_only());
-    let unseen = SeenPackets::new(3_600_000, 10, 0);
-    let own = gateway(GATEWAY);
-    let echo = Release { from: GATEWAY, hop_limit: 7, ..release(&permit, &own, &unseen) };
-    assert_eq!(decide_release(&Settings::default(), &echo).0, Outcome::Delivered);
+    let (unseen, own) = (memory(), gateway(GATEWAY));
+    let echo = Passing { from: GATEWAY, hop_limit: 7, ..passing(&permit) };
+    assert_eq!(ask(&Settings::default(), &unseen, &own, &echo).0, Outcome::Delivered);
     let observer = Principal::Observer { username: "o".into() };
-    let big =
-        Release { mqtt_packet_bytes: 9_999, hop_limit: 7, ..release(&listeners_only, &observer, &unseen) };
-    assert_eq!(decide_release(&Settings::default(), &big).0, Outcome::Delivered);
+    let big = Passing { mqtt_packet_bytes: 9_999, hop_limit: 7, ..passing(&listeners_only) };
+    assert_eq!(ask(&Settings::default(), &unseen, &observer, &big).0, Outcome::Delivered);
 }
 
 #[test]
@@ -335,11 +358,11 @@ proptest! {
     fn no_copy_toward_a_gateway_goes_farther_than_allowed(
         hop_limit in 0u8..=7, hop_limit_max in 0u8..=7, can_lower: bool, from in prop::sample::select(vec![FIELD, OTHER]),
     ) {
-        let (permit, unseen, other) = (permit(), SeenPackets::new(1, 1, 0), gateway(OTHER));
+        let (permit, unseen, other) = (permit(), memory(), gateway(OTHER));
         let mut settings = Settings::default();
-        settings.hop_limit_max = hop_limit_max;
-        let copy = Release { hop_limit, can_lower, from, ..release(&permit, &other, &unseen) };
-        let reached = match decide_release(&settings, &copy).0 {
+        settings.downlink.hop_limit_max = hop_limit_max;
+        let copy = Passing { hop_limit, can_lower, from, ..passing(&permit) };
+        let reached = match ask(&settings, &unseen, &other, &copy).0 {
             Outcome::Delivered => hop_limit,
             Outcome::DeliveredWithHopLimit(hops) => { prop_assert!(can_lower && hops < hop_limit); hops }
             Outcome::Withheld(_) | Outcome::Dropped => 0,

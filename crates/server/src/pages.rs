@@ -74,7 +74,7 @@ impl Pages {
         };
         let history = history::Reader::open(&settings.data.join("history")).map_err(StartError::History)?;
         let directory = Store::open(&settings.data).map_err(StartError::Directory)?;
-        let policy = Arc::new(settings.policy.clone());
+        let policy = settings.policy.clone();
         let mode = if pages.is_demo { web::Mode::Demo } else { web::Mode::Normal };
         let state = web::WebState {
             info: web::Info {

@@ -40,7 +40,7 @@ pub struct Settings {
     /// The broker's limits.
     pub limits: Limits,
     /// The policy in force.
-    pub policy: policy::settings::Settings,
+    pub policy: Arc<policy::settings::Settings>,
     /// Keys of channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
     /// Modem preset assumed where a channel's name does not tell.

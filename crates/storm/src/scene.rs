@@ -8,7 +8,6 @@ use directory::{Command, Directory, Token, TokenKey};
 use fastrand::Rng;
 use mesh::airtime::ModemPreset;
 use mesh::keyring::Keyring;
-use policy::settings::Settings;
 
 use crate::fault::Fault;
 
@@ -127,7 +126,7 @@ impl Scene {
         Broker::new(Options {
             lab: self.is_lab,
             limits,
-            policy: Settings::default(),
+            policy: Default::default(),
             keyring: Keyring::default(),
             preset: ModemPreset::LongFast,
             directory,

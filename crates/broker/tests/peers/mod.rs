@@ -45,7 +45,7 @@ impl Hall {
         Self::with(Options {
             lab: true,
             limits,
-            policy: policy::settings::Settings::default(),
+            policy: Default::default(),
             keyring: mesh::keyring::Keyring::default(),
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(Directory::default()),

@@ -49,7 +49,7 @@ impl World {
         let broker = Broker::new(Options {
             lab: false,
             limits,
-            policy: policy::settings::Settings::default(),
+            policy: Default::default(),
             keyring: Keyring::default(),
             preset: ModemPreset::LongFast,
             directory: Arc::new(directory.clone()),

@@ -223,7 +223,7 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
-            policy: Settings::default(),
+            policy: Default::default(),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(store.load().unwrap()),

@@ -1,5 +1,4 @@
-//! What policy remembers between packets: who has heard and who was sent which packet. Bounded and expiring; time is
-//! an argument.
+//! Which packets were seen lately: who has heard them, and whether they were passed on. Bounded and expiring.
 
 use std::collections::VecDeque;
 
