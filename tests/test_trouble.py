@@ -56,6 +56,14 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     assert done.returncode != 0 and str(port) in done.stderr and "--mqtt-listen" in done.stderr
 
 
+def test_a_folder_that_another_server_works_on_is_left_alone(serve):
+    backhaul = serve()
+    said = serve_and_fail("--data", backhaul.data / "data")
+    assert "another backhaul" in said and "--data" in said
+    backhaul.kill()
+    backhaul.start()
+
+
 def test_nonsense_on_a_socket_ends_that_connection_and_no_other(backhaul):
     alpha = Client(backhaul.mqtt_port, ALPHA, backhaul.add_gateway(ALPHA))
     charlie = Client(backhaul.mqtt_port, CHARLIE, backhaul.add_gateway(CHARLIE))

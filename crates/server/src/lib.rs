@@ -6,6 +6,7 @@
 
 mod acme;
 mod entrances;
+mod folder_lock;
 mod listener;
 mod private_file;
 mod tls;

@@ -20,6 +20,7 @@ use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
+use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
 use crate::session_keeper;
@@ -64,6 +65,8 @@ pub enum StartError {
     UnknownSocket(String),
     /// A certificate cannot be used.
     Tls(TlsError),
+    /// Another server works on the data folder.
+    FolderInUse(PathBuf),
     /// The directory cannot be opened.
     Directory(StoreError),
     /// The history cannot be opened.
@@ -90,6 +93,11 @@ impl fmt::Display for StartError {
                  `FileDescriptorName=` of the socket unit to `mqtt`, `web` or the name of a `[[listener]]`"
             ),
             Self::Tls(error) => write!(f, "{error}"),
+            Self::FolderInUse(folder) => write!(
+                f,
+                "another backhaul serves from `{}`; stop it, or choose another folder with --data",
+                folder.display()
+            ),
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::Sessions(error) => write!(f, "{error}"),
@@ -117,6 +125,8 @@ pub struct Running {
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
+    /// Last, so that another server may start when everything is stored.
+    lock: Option<FolderLock>,
 }
 
 /// Starts recorder, core, doorman, keepers and pages.
@@ -139,6 +149,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let web = web.transpose()?;
     entrances.check_inherited()?;
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
+    let lock = FolderLock::take(&settings.data).map_err(StartError::System)?;
+    let lock = lock.ok_or_else(|| StartError::FolderInUse(settings.data.clone()))?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
     let directory = Arc::new(store.load().map_err(StartError::Directory)?);
@@ -155,6 +167,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
+    running.lock = Some(lock);
     running.recorder = recorder;
     running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
@@ -193,6 +206,7 @@ fn run(
         sessions: None,
         keeper: None,
         pages: None,
+        lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
     // Listeners that ask for client certificates have TLS of their own, but the certificate is the same: one obtains
@@ -324,6 +338,7 @@ impl Drop for Running {
         // After the core, so that its last records and changes are stored.
         self.recorder = None;
         self.sessions = None;
+        self.lock = None;
     }
 }
 
