@@ -156,7 +156,7 @@ impl Broker {
             sys: Default::default(),
             policy: Policy::new(
                 options.policy.clone(),
-                MemoryLimits { seen_packets_max: limits.seen_packets_max },
+                MemoryLimits { seen_packets_max: limits.seen_packets_max, ..MemoryLimits::default() },
                 options.seed,
             ),
             counters: Counters::default(),

@@ -109,8 +109,10 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let was_heard = passing.key.is_some_and(|key| release.memory.seen.was_heard_by(key, receiver));
     let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
     let is_too_far = passing.hop_limit > settings.downlink.hop_limit_max;
+    let has_moved = release.memory.movement.may_have_downlink(release.directory, receiver).is_err();
     for (rule, applies) in [
         (RuleId::Echo, is_echo),
+        (RuleId::Moved, has_moved),
         (RuleId::AlreadyHeard, was_heard),
         (RuleId::Duplicate, !passing.permit.allows_radio()),
         (RuleId::DownlinkSize, is_too_large),
