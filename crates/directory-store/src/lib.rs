@@ -8,6 +8,7 @@ mod store;
 
 mod audit;
 mod login;
+mod watch;
 
 mod error;
 mod schema;

@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::store::begin_write;
 
 /// Version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// The tables of version 1.
 const TABLES: &str = "
@@ -61,6 +61,9 @@ CREATE TABLE audit (
 const STEPS: &[&str] = &[
     // What checks a token by SCRAM-SHA-256; credentials that are there get theirs when they are rotated.
     "ALTER TABLE credential ADD COLUMN scram TEXT;",
+    // Nodes in quarantine, and gateways that the operator has looked at.
+    "CREATE TABLE IF NOT EXISTS quarantine (node INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+     CREATE TABLE IF NOT EXISTS review (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.
