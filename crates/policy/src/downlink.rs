@@ -1,0 +1,4 @@
+//! Copies toward gateways, which end on the radio: what each is worth, and the queue that they wait in.
+
+pub mod class;
+pub mod queue;
