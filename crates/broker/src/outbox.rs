@@ -41,10 +41,10 @@ impl SpareBuffers {
     }
 
     fn put(&mut self, buffer: Vec<u8>) {
-        match buffer.capacity() {
-            0..=SMALL_BYTES_MAX => self.small.put(buffer, SMALL_MAX),
-            ..=LARGE_BYTES_MAX => self.large.put(buffer, LARGE_MAX),
-            _ => {}
+        if buffer.capacity() <= SMALL_BYTES_MAX {
+            self.small.put(buffer, SMALL_MAX);
+        } else if buffer.capacity() <= LARGE_BYTES_MAX {
+            self.large.put(buffer, LARGE_MAX);
         }
     }
 
