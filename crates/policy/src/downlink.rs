@@ -1,4 +1,6 @@
 //! Copies toward gateways, which end on the radio: what each is worth, and the queue that they wait in.
 
 pub mod class;
+pub mod details;
+pub mod hold;
 pub mod queue;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use directory::Directory;
 
 use crate::decision::{Decision, Outcome};
+use crate::downlink::details::CopyDetails;
+use crate::downlink::hold::hold;
 use crate::memory::seen::PacketKey;
 use crate::memory::{Memory, MemoryLimits};
 use crate::now::Now;
@@ -52,6 +54,19 @@ impl Policy {
         directory: &Directory,
     ) -> (Outcome, RuleSet) {
         decide_release(&self.settings, &Release { now, passing, receiver, directory, memory: &self.memory })
+    }
+
+    /// How long a copy waits so that the radio may bring the packet first, in ms, and whether the rule that says so only
+    /// watches.
+    pub fn hold(&self, now: Now, passing: &Passing<'_>, receiver: u32) -> (u64, RuleSet) {
+        hold(&self.settings, &self.memory, now, passing, receiver)
+    }
+
+    /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost.
+    pub fn charge(&mut self, _now: Now, passing: &Passing<'_>, _receiver: u32, hop_limit: u8) -> CopyDetails {
+        let is_transmitted = hop_limit > 0;
+        let airtime_us = passing.airtime_us.filter(|_| is_transmitted).unwrap_or(0);
+        CopyDetails { airtime_us, ..CopyDetails::default() }
     }
 
     /// Journey step 9, account: the packet was passed on, as far as its permit allows.

@@ -1,10 +1,12 @@
 //! What policy remembers between packets: one ledger for each subject, each bounded and forgetting by age.
 
+pub mod proof;
 pub mod seen;
 
 use crate::decision::{Decision, Verdict};
 use crate::now::Now;
 use crate::uplink::{Publish, heard_by, packet_key};
+use proof::Proofs;
 use seen::SeenPackets;
 
 /// How much may be remembered.
@@ -25,12 +27,17 @@ impl Default for MemoryLimits {
 pub struct Memory {
     /// Packets seen lately.
     pub seen: SeenPackets,
+    /// Which gateways have proved that downlink reaches them.
+    pub proofs: Proofs,
 }
 
 impl Memory {
     /// Nothing remembered yet. `seed` makes hashing unpredictable to those who choose packet ids.
     pub fn new(duplicate_window_ms: u64, limits: MemoryLimits, seed: u64) -> Self {
-        Self { seen: SeenPackets::new(duplicate_window_ms, limits.seen_packets_max, seed) }
+        Self {
+            seen: SeenPackets::new(duplicate_window_ms, limits.seen_packets_max, seed),
+            proofs: Proofs::default(),
+        }
     }
 
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
@@ -40,6 +47,15 @@ impl Memory {
         }
         if let (Some(key), Some(gateway)) = (packet_key(publish.facts), heard_by(publish.facts)) {
             self.seen.note_heard(now.mono_ms, key, gateway);
+        }
+        self.learn_answer(now, publish.facts);
+    }
+
+    /// What answers the broker's own node may prove that a gateway can be reached. The broker looks only at packets that
+    /// name a request, and proofs know which one it was.
+    fn learn_answer(&mut self, now: Now, facts: &mesh::observe::Facts<'_>) {
+        if let (Some(packet), Some(data), Some(gateway)) = (&facts.packet, &facts.data, heard_by(facts)) {
+            self.proofs.note_answer(now, packet.from.0, data.request_id, gateway);
         }
     }
 }

@@ -53,8 +53,12 @@ pub struct Passing<'a> {
     pub request_id: u32,
     /// Channel name, when known.
     pub channel: Option<&'a str>,
+    /// Which of the things that its port carries, such as telemetry of the device or of the air; 0 unknown.
+    pub variant: u8,
     /// Bytes on the air, LoRa header included.
     pub frame_bytes: Option<u16>,
+    /// Time on air in µs on the preset assumed for its channel.
+    pub airtime_us: Option<u32>,
     /// Size of the whole MQTT packet toward a gateway.
     pub mqtt_packet_bytes: usize,
 }
@@ -94,14 +98,21 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         }
         RuleState::Off => false,
     };
+    let is_stopped = release.directory.downlink().is_stopped_for(None);
+    let own_node = settings.proof.own_node;
+    let is_for_us = own_node != 0 && passing.to == own_node;
+    let is_unproved = !release.memory.proofs.is_valid(receiver, release.now, &settings.proof);
     let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
     let was_heard = passing.key.is_some_and(|key| release.memory.seen.was_heard_by(key, receiver));
     let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
     let is_too_far = passing.hop_limit > settings.downlink.hop_limit_max;
     for (rule, applies) in [
+        (RuleId::DownlinkStopped, is_stopped),
+        (RuleId::OwnNode, is_for_us),
         (RuleId::Echo, is_echo),
         (RuleId::AlreadyHeard, was_heard),
         (RuleId::Duplicate, !passing.permit.allows_radio()),
+        (RuleId::DownlinkVerified, is_unproved),
         (RuleId::DownlinkSize, is_too_large),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
         (RuleId::HopLimit, is_too_far && !passing.can_lower),

@@ -94,14 +94,26 @@ rules! {
         "A channel on the default or a one-byte key can be read by anyone.";
     Duplicate = 14, "duplicate", Uplink, Enforce,
         "Further copies of a packet go to observers only: each gateway gets a packet once.";
+    DownlinkStopped = 56, "downlink-stopped", Release, Enforce,
+        "Where the operator has stopped downlink, nothing goes down.";
+    OwnNode = 61, "own-node", Release, Enforce,
+        "A packet for the broker's own node has arrived, and goes down to nobody.";
     Echo = 20, "echo", Release, Enforce,
         "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
     AlreadyHeard = 21, "already-heard", Release, Enforce,
         "A gateway that heard a packet over the radio does not get it again over MQTT.";
+    DownlinkVerified = 57, "downlink-verified", Release, Observe,
+        "A gateway gets packets only when it has proved by a round trip that what is sent down to it arrives.";
     DownlinkSize = 22, "downlink-size", Release, Enforce,
         "Nodes silently throw away MQTT packets over 1024 bytes, so those are not sent to gateways.";
     HopLimit = 23, "hop-limit", Release, Enforce,
         "A copy toward a gateway leaves with at most the hop limit the operator set, so it cannot flood the radio.";
+    RadioFirst = 60, "radio-first", Release, Enforce,
+        "A copy waits a moment where the radio may bring the packet, and is not sent when it has.";
+    NewestOnly = 59, "newest-only", Release, Enforce,
+        "Of what a node says on one subject, only the newest of what waits for a gateway is sent.";
+    DownlinkAge = 58, "downlink-age", Release, Enforce,
+        "A copy that has waited longer than its kind stays of use is not sent.";
 }
 
 impl RuleId {

@@ -1,5 +1,7 @@
 //! What the operator chose: the state of each rule and its parameters. Values only; reading a file is elsewhere.
 
+use crate::downlink::queue::QueueSettings;
+use crate::memory::proof::ProofSettings;
 use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
 use crate::uplink::consent::ConsentSettings;
@@ -13,6 +15,10 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// What gateways are sent.
     pub downlink: DownlinkSettings,
+    /// How copies wait for a gateway.
+    pub queue: QueueSettings,
+    /// How gateways prove that downlink reaches them.
+    pub proof: ProofSettings,
     /// How long a packet is remembered to recognise further copies, in milliseconds.
     pub duplicate_window_ms: u64,
 }
@@ -24,6 +30,8 @@ impl Default for Settings {
             off: RuleSet::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
+            queue: QueueSettings::default(),
+            proof: ProofSettings::default(),
             duplicate_window_ms: 3_600_000,
         };
         RULES.iter().for_each(|r| settings.set_state(r.id, r.default));

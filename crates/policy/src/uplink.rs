@@ -148,7 +148,16 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
         RuleId::PublicKey => keys::public_key(up.facts),
         RuleId::Duplicate => volume::duplicate(up),
-        RuleId::Echo | RuleId::AlreadyHeard | RuleId::DownlinkSize | RuleId::HopLimit => None,
+        RuleId::DownlinkStopped
+        | RuleId::OwnNode
+        | RuleId::Echo
+        | RuleId::AlreadyHeard
+        | RuleId::DownlinkVerified
+        | RuleId::DownlinkSize
+        | RuleId::HopLimit
+        | RuleId::RadioFirst
+        | RuleId::NewestOnly
+        | RuleId::DownlinkAge => None,
     }
 }
 

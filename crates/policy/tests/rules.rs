@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use directory::Directory;
+use directory::{Directory, DownlinkCommand};
 use mesh::compose::{Closed, Content, Packet, envelope, text};
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
@@ -12,6 +12,7 @@ use mesh::node::NodeNum;
 use mesh::observe::{Scratch, observe};
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
+use policy::downlink::hold::hold;
 use policy::memory::seen::PacketKey;
 use policy::memory::{Memory, MemoryLimits};
 use policy::now::Now;
@@ -25,6 +26,7 @@ use proptest::prelude::*;
 const GATEWAY: u32 = 0x7c5a_0a01;
 const OTHER: u32 = 0x7c5a_0c03;
 const FIELD: u32 = 0x7c5a_0b02;
+const OWN_NODE: u32 = 0x7c5a_0d04;
 
 const NOW: Now = Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 };
 
@@ -286,7 +288,9 @@ const fn passing(permit: &Permit) -> Passing<'_> {
         port: Some(1),
         request_id: 0,
         channel: Some("Ops"),
+        variant: 0,
         frame_bytes: Some(40),
+        airtime_us: Some(500_000),
         mqtt_packet_bytes: 200,
     }
 }
@@ -320,16 +324,59 @@ fn each_release_rule_withholds_what_it_is_for() {
         (RuleId::Duplicate, &other, &unseen, passing(&listeners_only)),
         (RuleId::DownlinkSize, &other, &unseen, Passing { mqtt_packet_bytes: 1025, ..fine }),
         (RuleId::HopLimit, &other, &unseen, Passing { hop_limit: 3, can_lower: false, ..fine }),
+        (RuleId::OwnNode, &other, &unseen, Passing { to: OWN_NODE, ..fine }),
+        (RuleId::DownlinkVerified, &other, &unseen, fine),
     ];
     for (rule, receiver, memory, case) in cases {
-        assert_eq!(ask(&Settings::default(), memory, receiver, &case).0, Outcome::Withheld(rule));
         let mut settings = Settings::default();
+        settings.proof.own_node = OWN_NODE;
+        settings.set_state(rule, RuleState::Enforce);
+        assert_eq!(ask(&settings, memory, receiver, &case).0, Outcome::Withheld(rule));
         settings.set_state(rule, RuleState::Observe);
         let (outcome, observed) = ask(&settings, memory, receiver, &case);
         assert!(outcome != Outcome::Withheld(rule) && observed.contains(rule), "{}", rule.name());
     }
     let lowered = ask(&Settings::default(), &unseen, &other, &Passing { hop_limit: 3, ..fine }).0;
     assert_eq!(lowered, Outcome::DeliveredWithHopLimit(1));
+}
+
+#[test]
+fn the_kill_switch_stops_what_would_end_on_the_radio_and_nothing_else() {
+    let (permit, memory, settings) = (permit(), memory(), Settings::default());
+    let stopped = Directory::default().apply_downlink(DownlinkCommand::Stop(None), 1).unwrap().directory;
+    let ask = |receiver: &Principal, passing: &Passing<'_>| {
+        let (directory, memory) = (&stopped, &memory);
+        decide_release(&settings, &Release { now: NOW, passing, receiver, directory, memory }).0
+    };
+    let fine = passing(&permit);
+    assert_eq!(ask(&gateway(OTHER), &fine), Outcome::Withheld(RuleId::DownlinkStopped));
+    assert_eq!(ask(&Principal::Observer { username: "o".into() }, &fine), Outcome::Delivered);
+    let echo = Passing { from: GATEWAY, ..fine };
+    assert_eq!(ask(&gateway(GATEWAY), &echo), Outcome::Delivered, "its own packet is never transmitted");
+}
+
+#[test]
+fn a_gateway_that_has_proved_itself_gets_packets() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    settings.set_state(RuleId::DownlinkVerified, RuleState::Enforce);
+    memory.proofs.note_asked(NOW, OTHER, 5);
+    memory.proofs.note_answer(NOW, OTHER, 5, OTHER);
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &passing(&permit)).0, Outcome::Delivered);
+}
+
+#[test]
+fn a_copy_waits_for_the_radio_where_its_sender_is_heard_now_and_then() {
+    let permit = permit();
+    let (mut settings, mut policy) = (Settings::default(), memory());
+    let hold = |settings: &Settings, memory: &Memory| hold(settings, memory, NOW, &passing(&permit), OTHER);
+    assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
+    policy.seen.note_heard(NOW.mono_ms, PacketKey { from: FIELD, id: 6 }, OTHER);
+    assert_eq!(hold(&settings, &policy), (settings.queue.hold_ms, RuleSet::default()));
+    settings.set_state(RuleId::RadioFirst, RuleState::Observe);
+    let (hold_ms, observed) = hold(&settings, &policy);
+    assert!(hold_ms == 0 && observed.contains(RuleId::RadioFirst));
+    settings.set_state(RuleId::RadioFirst, RuleState::Off);
+    assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
 }
 
 #[test]

@@ -18,11 +18,17 @@ pub struct PacketKey {
 /// simply not noted, which can cost one needless copy and never an extra refusal.
 const GATEWAYS_PER_PACKET_MAX: usize = 64;
 
+/// Pairs of a gateway and a sender that it heard which are remembered. When there are more, all are forgotten at once:
+/// copies then wait for the radio a little less often for a while.
+const HEARD_PAIRS_MAX: usize = 50_000;
+
 /// Packets seen within a window.
 #[derive(Debug)]
 pub struct SeenPackets {
     entries: HashMap<PacketKey, Seen, FixedState>,
     order: VecDeque<(u64, PacketKey)>,
+    /// When a gateway last uplinked something of a sender.
+    pairs: HashMap<(u32, u32), u64, FixedState>,
     window_ms: u64,
     packets_max: usize,
     /// Entries forgotten early because there were too many.
@@ -42,6 +48,7 @@ impl SeenPackets {
         Self {
             entries: HashMap::with_hasher(FixedState::with_seed(seed)),
             order: VecDeque::new(),
+            pairs: HashMap::with_hasher(FixedState::with_seed(seed)),
             window_ms,
             packets_max,
             forgotten_early: 0,
@@ -58,8 +65,18 @@ impl SeenPackets {
         self.entries.get(&key).is_some_and(|e| e.heard_by.contains(&gateway))
     }
 
+    /// Whether that gateway uplinked something of that sender within the window before `now_ms`.
+    pub fn hears(&self, now_ms: u64, gateway: u32, sender: u32) -> bool {
+        let last = self.pairs.get(&(gateway, sender));
+        last.is_some_and(|at| now_ms.saturating_sub(*at) <= self.window_ms)
+    }
+
     /// Notes that a gateway uplinked the packet.
     pub fn note_heard(&mut self, now_ms: u64, key: PacketKey, gateway: u32) {
+        if self.pairs.len() >= HEARD_PAIRS_MAX {
+            self.pairs.clear();
+        }
+        self.pairs.insert((gateway, key.from), now_ms);
         let entry = self.entry(now_ms, key);
         if entry.heard_by.len() < GATEWAYS_PER_PACKET_MAX && !entry.heard_by.contains(&gateway) {
             entry.heard_by.push(gateway);
@@ -126,6 +143,14 @@ mod tests {
         let mut seen = SeenPackets::new(1000, 10, 0);
         seen.note_released(0, KEY);
         assert!(!seen.was_released(PacketKey { from: 1, ..KEY }));
+    }
+
+    #[test]
+    fn whom_a_gateway_hears_is_known_for_the_window() {
+        let mut seen = SeenPackets::new(1000, 10, 0);
+        seen.note_heard(5, KEY, 9);
+        assert!(seen.hears(1005, 9, KEY.from) && !seen.hears(1006, 9, KEY.from));
+        assert!(!seen.hears(5, 8, KEY.from) && !seen.hears(5, 9, 1));
     }
 
     #[test]

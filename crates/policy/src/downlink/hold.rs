@@ -1,0 +1,33 @@
+//! Radio first: how long a copy waits because its gateway may still hear the packet over the radio.
+
+use crate::memory::Memory;
+use crate::now::Now;
+use crate::release::Passing;
+use crate::rule::{RuleId, RuleSet, RuleState};
+use crate::settings::Settings;
+
+/// How long a copy waits for the radio, in ms, and whether the rule would have made it wait but only watches.
+pub fn hold(
+    settings: &Settings,
+    memory: &Memory,
+    now: Now,
+    passing: &Passing<'_>,
+    receiver: u32,
+) -> (u64, RuleSet) {
+    let mut observed = RuleSet::default();
+    let state = settings.state(RuleId::RadioFirst);
+    if state == RuleState::Off || settings.queue.hold_ms == 0 || !may_hear(memory, now, passing, receiver) {
+        return (0, observed);
+    }
+    if state == RuleState::Observe {
+        observed.insert(RuleId::RadioFirst);
+        return (0, observed);
+    }
+    (settings.queue.hold_ms, observed)
+}
+
+/// Whether the radio may bring the packet to this gateway: it is somewhere between the islands, heard now and then what
+/// this sender says. Where it never did, waiting would only delay.
+fn may_hear(memory: &Memory, now: Now, passing: &Passing<'_>, receiver: u32) -> bool {
+    passing.key.is_some() && memory.seen.hears(now.mono_ms, receiver, passing.from)
+}
