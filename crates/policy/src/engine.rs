@@ -8,6 +8,7 @@ use directory::Directory;
 use crate::decision::{Decision, Outcome};
 use crate::downlink::details::CopyDetails;
 use crate::downlink::hold::hold;
+use crate::downlink::numbers::{charge_of, numbers};
 use crate::memory::seen::PacketKey;
 use crate::memory::{Memory, MemoryLimits};
 use crate::now::Now;
@@ -28,7 +29,7 @@ pub struct Policy {
 impl Policy {
     /// A policy that has seen nothing yet.
     pub fn new(settings: Arc<Settings>, limits: MemoryLimits, seed: u64) -> Self {
-        let memory = Memory::new(settings.duplicate_window_ms, limits, seed);
+        let memory = Memory::new(&settings, limits, seed);
         Self { settings, memory }
     }
 
@@ -62,11 +63,30 @@ impl Policy {
         hold(&self.settings, &self.memory, now, passing, receiver)
     }
 
-    /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost.
-    pub fn charge(&mut self, _now: Now, passing: &Passing<'_>, _receiver: u32, hop_limit: u8) -> CopyDetails {
-        let is_transmitted = hop_limit > 0;
-        let airtime_us = passing.airtime_us.filter(|_| is_transmitted).unwrap_or(0);
-        CopyDetails { airtime_us, ..CopyDetails::default() }
+    /// The numbers of a copy toward a gateway, whether it is sent or not.
+    pub fn details(&self, now: Now, passing: &Passing<'_>, receiver: u32) -> CopyDetails {
+        let numbers = numbers(&self.settings, &self.memory, now, passing, receiver);
+        CopyDetails {
+            island: Some(numbers.island),
+            airtime_us: 0,
+            budget_left_us: Some(numbers.budget.left_us),
+            ..CopyDetails::default()
+        }
+    }
+
+    /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost and what is left.
+    pub fn charge(&mut self, now: Now, passing: &Passing<'_>, receiver: u32, hop_limit: u8) -> CopyDetails {
+        let charge = charge_of(&self.settings, &self.memory, passing, receiver, hop_limit);
+        // Its own packet comes back to a gateway as an acknowledgement, and is not transmitted.
+        let is_transmitted = hop_limit > 0 && passing.from != receiver;
+        if is_transmitted {
+            self.memory.airtime.charge(now.mono_ms, &charge);
+            if let Some(key) = passing.key {
+                self.memory.seen.note_sent(now.mono_ms, key, charge.island);
+            }
+        }
+        let airtime_us = if is_transmitted { charge.airtime_us } else { 0 };
+        CopyDetails { airtime_us, ..self.details(now, passing, receiver) }
     }
 
     /// Journey step 9, account: the packet was passed on, as far as its permit allows.
