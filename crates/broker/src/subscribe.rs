@@ -140,6 +140,7 @@ impl Broker {
                 qos: options.qos.min(message.qos),
                 retain: true, // [MQTT-3.3.1-8]
                 hop_limit: None,
+                stale_at_ms: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
                 group: None,
                 order: 0,
