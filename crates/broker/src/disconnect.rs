@@ -146,6 +146,7 @@ impl Broker {
                 None => self.end_session(now, id),
             }
         }
+        self.plan_demanded(now, old);
     }
 
     pub(crate) fn on_shut_down(&mut self, _now: Now) {

@@ -42,6 +42,7 @@ impl Bound {
             from: packet.from,
             to: packet.to,
             key: observed.key,
+            has_consent: observed.consent == record::Consent::Yes,
             hop_limit: packet.hop_limit,
             can_lower: self.can_lower,
             port: observed.port,
@@ -316,6 +317,7 @@ impl Broker {
 
     /// A client has connected. What is sent again on this connection counts as in flight; what waited goes on.
     pub(crate) fn resume_downlink(&mut self, now: Now, to: SessionId) {
+        self.plan_round_trip(now, to);
         let Some(session) = self.session(to) else { return };
         let Some(downlink) = &mut session.downlink else { return };
         for entry in session.inflight.iter().filter(|entry| entry.copy.is_some()) {
@@ -411,7 +413,7 @@ impl Broker {
     }
 
     /// Whether the client is there, has nothing of another kind before it, and reads what it is sent.
-    fn is_reading(&self, to: SessionId) -> bool {
+    pub(crate) fn is_reading(&self, to: SessionId) -> bool {
         let unsent_max = self.policy.settings().queue.pace.bytes_at_once as usize;
         let Some(session) = self.sessions.get(to.index()) else { return false };
         let connection = session.connection.and_then(|id| self.connections.get(id.index()));

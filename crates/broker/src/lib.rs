@@ -53,7 +53,7 @@ use record::{ConnectionEvent, ConnectionWhat, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
-pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS};
+pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS, RuleCounts};
 pub use holdings::Holdings;
 pub use journal::{Away, Batch, Change, Head, SessionKey};
 pub use keep::{Kept, KeptCopy, KeptSession};
@@ -113,6 +113,7 @@ pub struct Broker {
     last_seq: u64,
     connections_made: u64,
     sign_ins_begun: u64,
+    round_trips: u64,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
@@ -167,6 +168,7 @@ impl Broker {
             last_seq: options.last_seq,
             connections_made: 0,
             sign_ins_begun: 0,
+            round_trips: 0,
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),

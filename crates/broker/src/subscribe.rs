@@ -47,6 +47,7 @@ impl Broker {
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
         }
+        self.plan_round_trip(now, who);
     }
 
     /// Adds one subscription; says whether it is new. [MQTT-3.8.4-3]

@@ -63,9 +63,11 @@ impl Policy {
     }
 
     /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost.
-    pub fn charge(&mut self, _now: Now, passing: &Passing<'_>, _receiver: u32, hop_limit: u8) -> CopyDetails {
-        let is_transmitted = hop_limit > 0;
-        let airtime_us = passing.airtime_us.filter(|_| is_transmitted).unwrap_or(0);
+    pub fn charge(&mut self, _now: Now, passing: &Passing<'_>, receiver: u32, hop_limit: u8) -> CopyDetails {
+        // A request of the broker's own node stays off the air, and its answer is about as long.
+        let is_answered = passing.from == self.memory.proofs.own_node() && passing.to == receiver;
+        let is_relayed = hop_limit > 0 && passing.from != receiver && passing.to != receiver;
+        let airtime_us = passing.airtime_us.filter(|_| is_relayed || is_answered).unwrap_or(0);
         CopyDetails { airtime_us, ..CopyDetails::default() }
     }
 
