@@ -76,17 +76,22 @@ impl Policy {
 
     /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost and what is left.
     pub fn charge(&mut self, now: Now, passing: &Passing<'_>, receiver: u32, hop_limit: u8) -> CopyDetails {
-        let charge = charge_of(&self.settings, &self.memory, passing, receiver, hop_limit);
-        // Its own packet comes back to a gateway as an acknowledgement, and is not transmitted.
-        let is_transmitted = hop_limit > 0 && passing.from != receiver;
-        if is_transmitted {
+        // Its own packet comes back to a gateway as an acknowledgement, and what is for the gateway itself ends there. A
+        // request of the broker's own node stays off the air too, but its answer is about as long.
+        let is_answered = passing.from == self.memory.proofs.own_node() && passing.to == receiver;
+        let hops = match () {
+            () if is_answered => 1,
+            () if passing.from == receiver || passing.to == receiver => 0,
+            () => hop_limit,
+        };
+        let charge = charge_of(&self.settings, &self.memory, passing, receiver, hops);
+        if hops > 0 {
             self.memory.airtime.charge(now.mono_ms, &charge);
             if let Some(key) = passing.key {
                 self.memory.seen.note_sent(now.mono_ms, key, charge.island);
             }
         }
-        let airtime_us = if is_transmitted { charge.airtime_us } else { 0 };
-        CopyDetails { airtime_us, ..self.details(now, passing, receiver) }
+        CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
     }
 
     /// Journey step 9, account: the packet was passed on, as far as its permit allows.

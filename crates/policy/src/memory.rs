@@ -102,10 +102,12 @@ impl Memory {
         }
     }
 
-    /// What answers the broker's own node may prove that a gateway can be reached. The broker looks only at packets that
-    /// name a request, and proofs know which one it was.
-    fn learn_answer(&mut self, now: Now, facts: &Facts<'_>) {
-        if let (Some(packet), Some(data), Some(gateway)) = (&facts.packet, &facts.data, heard_by(facts)) {
+    /// A packet for the broker's own node may be the answer that proves that a gateway can be reached.
+    fn learn_answer(&mut self, now: Now, facts: &mesh::observe::Facts<'_>) {
+        let (Some(packet), Some(data), Some(gateway)) = (&facts.packet, &facts.data, heard_by(facts)) else {
+            return;
+        };
+        if packet.to.0 == self.proofs.own_node() && self.proofs.own_node() != 0 {
             self.proofs.note_answer(now, packet.from.0, data.request_id, gateway);
         }
     }

@@ -118,7 +118,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let numbers = numbers(settings, memory, now, passing, receiver);
     let hop_limit_max = numbers.hop_limit.unwrap_or(0);
     let is_stopped = release.directory.downlink().is_stopped_for(Some(IslandNumber(numbers.island)));
-    let own_node = settings.proof.own_node;
+    let own_node = memory.proofs.own_node();
     let is_for_us = own_node != 0 && passing.to == own_node;
     let is_unproved = !memory.proofs.is_valid(receiver, now, &settings.proof);
     let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;

@@ -195,6 +195,13 @@ pub fn pass_unjudged() -> (Decision, Permit) {
     (decision, Permit { radio: true })
 }
 
+/// The decision on a request of the broker's own node to a gateway's node.
+pub fn pass_own_request() -> (Decision, Permit) {
+    let (decision, permit) = pass_unjudged();
+    let sentence = Cow::Borrowed("The broker's own request, to find out whether the gateway can be reached.");
+    (Decision { sentence, ..decision }, permit)
+}
+
 /// The decision on a message that enters the broker's own topics, for the plain-broker profile.
 pub fn refuse_unjudged() -> Decision {
     Decision {

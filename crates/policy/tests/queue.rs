@@ -71,16 +71,17 @@ proptest! {
                     let port = PORTS[usize::from(class)];
                     let (class, kind) = (Class::of(Some(port), u32::MAX), Kind::of(node, u32::MAX, Some(port), 0));
                     sizes.insert(number, bytes);
+                    let age_max_ms = settings.ages.of(class);
                     let known = Known { number, class, kind, came_ms: now, hold_ms };
-                    let lost = match queue.offer(&settings, now, Waits { class, kind, bytes, hold_ms }, number) {
+                    let lost = match queue.offer(&settings, now, Waits { class, kind, bytes, hold_ms, age_max_ms }, number) {
                         Offered::Waits => None,
                         Offered::InPlaceOf(older) => {
-                            let older = waiting.iter().find(|k| k.number == older).unwrap();
+                            let older = waiting.iter().find(|k| k.number == older.handle).unwrap();
                             prop_assert!(older.kind.is_some() && older.kind == kind, "only its own kind");
                             Some(older.number)
                         }
                         Offered::Displaced(other) => {
-                            let other = waiting.iter().find(|k| k.number == other).unwrap();
+                            let other = waiting.iter().find(|k| k.number == other.handle).unwrap();
                             prop_assert!(other.class > class, "{:?} gave way to {class:?}", other.class);
                             Some(other.number)
                         }
@@ -105,7 +106,7 @@ proptest! {
                         prop_assert!(now - at >= settings.patience_ms);
                         in_flight.retain(|(n, _)| *n != overdue);
                     }
-                    while let Some(old) = queue.take_too_old(&settings, now) {
+                    while let Some(old) = queue.take_too_old(now) {
                         let known = *waiting.iter().find(|k| k.number == old.handle).unwrap();
                         prop_assert!(now - known.came_ms >= settings.ages.of(known.class));
                         waiting.retain(|k| k.number != old.handle);

@@ -401,7 +401,8 @@ fn each_release_rule_withholds_what_it_is_for() {
     let (permit, listeners_only) = (permit(), listeners_only());
     let mut heard = memory();
     heard.seen.note_heard(0, PacketKey { from: FIELD, id: 7 }, OTHER);
-    let unseen = memory();
+    let mut unseen = memory();
+    unseen.proofs.set_own_node(OWN_NODE);
     let (other, own) = (gateway(OTHER), gateway(GATEWAY));
     let fine = passing(&permit);
     assert_eq!(ask(&Settings::default(), &unseen, &other, &fine).0, Outcome::Delivered);
@@ -417,7 +418,6 @@ fn each_release_rule_withholds_what_it_is_for() {
     ];
     for (rule, receiver, memory, case) in cases {
         let mut settings = Settings::default();
-        settings.proof.own_node = OWN_NODE;
         settings.set_state(rule, RuleState::Enforce);
         assert_eq!(ask(&settings, memory, receiver, &case).0, Outcome::Withheld(rule));
         settings.set_state(rule, RuleState::Observe);

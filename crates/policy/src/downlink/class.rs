@@ -60,6 +60,18 @@ impl Class {
         }
     }
 
+    /// The policy's key for how long it stays worth sending, in seconds.
+    pub const fn age_key(self) -> &'static str {
+        match self {
+            Self::Message => "downlink_age_message_s",
+            Self::Route => "downlink_age_route_s",
+            Self::NodeInfo => "downlink_age_node_info_s",
+            Self::Position => "downlink_age_position_s",
+            Self::Telemetry => "downlink_age_telemetry_s",
+            Self::Other => "downlink_age_other_s",
+        }
+    }
+
     /// The stored number.
     pub const fn code(self) -> u8 {
         self as u8

@@ -62,7 +62,9 @@ pub fn numbers(
         .model
         .hop_limit(island, passing.channel, class, most)
         .map(|hops| hops.min(passing.hop_limit));
-    let charge = charge_of(settings, memory, passing, gateway, hop_limit.unwrap_or(0));
+    // What is for the gateway itself ends there.
+    let on_air = hop_limit.ok().filter(|_| passing.to != gateway).unwrap_or(0);
+    let charge = charge_of(settings, memory, passing, gateway, on_air);
     let utilisation = memory.reports.utilisation(now.mono_ms, gateway);
     let (budget, fits) = tightest(&settings.budget, &memory.airtime, now.mono_ms, &charge, utilisation);
     Numbers { island: charge.island, hop_limit, airtime_us: charge.airtime_us, budget, fits }

@@ -9,6 +9,9 @@
 use std::collections::VecDeque;
 
 use super::class::{AgeLimits, Class, Kind};
+use crate::release::Passing;
+use crate::rule::{RuleId, RuleState};
+use crate::settings::Settings;
 
 /// How copies wait for a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,27 @@ pub struct Waits {
     pub bytes: usize,
     /// How long the radio has the first chance, in ms.
     pub hold_ms: u64,
+    /// How long it stays worth sending, in ms; `u64::MAX` for ever.
+    pub age_max_ms: u64,
+}
+
+impl Waits {
+    /// How a packet waits under these settings.
+    pub fn of(settings: &Settings, passing: &Passing<'_>, hold_ms: u64) -> Self {
+        let is_enforced = |rule| settings.state(rule) == RuleState::Enforce;
+        let class = Class::of(passing.port, passing.to);
+        let kind = Kind::of(passing.from, passing.to, passing.port, passing.variant);
+        Self {
+            class,
+            kind: kind.filter(|_| is_enforced(RuleId::NewestOnly)),
+            bytes: passing.mqtt_packet_bytes,
+            hold_ms,
+            age_max_ms: match is_enforced(RuleId::DownlinkAge) {
+                true => settings.queue.ages.of(class),
+                false => u64::MAX,
+            },
+        }
+    }
 }
 
 /// What became of a copy that was offered.
@@ -81,9 +105,9 @@ pub enum Offered<H> {
     /// It waits.
     Waits,
     /// It waits in place of this older one of its kind.
-    InPlaceOf(H),
+    InPlaceOf(Waited<H>),
     /// It waits, and this one of a lower class has no room any more.
-    Displaced(H),
+    Displaced(Waited<H>),
     /// Nothing that waits is worth less, and there is no room: here it is back.
     Full(H),
 }
@@ -105,12 +129,16 @@ struct Entry<H> {
 }
 
 impl<H> Entry<H> {
+    fn waited(self, now_ms: u64) -> Waited<H> {
+        Waited { handle: self.handle, waited_ms: now_ms.saturating_sub(self.since_ms) }
+    }
+
     const fn ready_ms(&self) -> u64 {
         self.since_ms.saturating_add(self.waits.hold_ms)
     }
 
-    const fn too_old_ms(&self, ages: &AgeLimits) -> u64 {
-        self.since_ms.saturating_add(ages.of(self.waits.class))
+    const fn too_old_ms(&self) -> u64 {
+        self.since_ms.saturating_add(self.waits.age_max_ms)
     }
 }
 
@@ -141,6 +169,11 @@ impl<H> Queue<H> {
         self.waiting.len()
     }
 
+    /// Bytes of the copies that wait.
+    pub fn bytes(&self) -> usize {
+        self.waiting.iter().map(|e| e.waits.bytes).sum()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -162,7 +195,7 @@ impl<H> Queue<H> {
             && let Some(older) = self.waiting.iter_mut().find(|e| e.waits.kind == waits.kind)
         {
             // The place stays: who sends often must not wait for ever.
-            return Offered::InPlaceOf(std::mem::replace(older, entry).handle);
+            return Offered::InPlaceOf(std::mem::replace(older, entry).waited(now_ms));
         }
         if self.waiting.len() < settings.waiting_max {
             self.waiting.push_back(entry);
@@ -173,21 +206,21 @@ impl<H> Queue<H> {
         match index.filter(|_| worst > Some(waits.class)).and_then(|index| self.waiting.remove(index)) {
             Some(displaced) => {
                 self.waiting.push_back(entry);
-                Offered::Displaced(displaced.handle)
+                Offered::Displaced(displaced.waited(now_ms))
             }
             None => Offered::Full(entry.handle),
         }
     }
 
     /// Takes out one copy that is too old to leave, if there is one.
-    pub fn take_too_old(&mut self, settings: &QueueSettings, now_ms: u64) -> Option<Waited<H>> {
-        let index = self.waiting.iter().position(|e| e.too_old_ms(&settings.ages) <= now_ms)?;
+    pub fn take_too_old(&mut self, now_ms: u64) -> Option<Waited<H>> {
+        let index = self.waiting.iter().position(|e| e.too_old_ms() <= now_ms)?;
         self.take_at(index, now_ms)
     }
 
     /// Takes out the copy whose turn it is, if one may leave; those that are too old are taken out before. It counts only when [`Self::note_sent`] says so.
     pub fn take(&mut self, settings: &QueueSettings, now_ms: u64) -> Option<Waited<H>> {
-        let is_fresh = |e: &Entry<H>| e.too_old_ms(&settings.ages) > now_ms;
+        let is_fresh = |e: &Entry<H>| e.too_old_ms() > now_ms;
         let (index, _) = self
             .first_ready(now_ms)
             .filter(|(_, e)| is_fresh(e) && self.may_send_ms(settings, now_ms, e.waits.bytes) <= now_ms)?;
@@ -209,6 +242,11 @@ impl<H> Queue<H> {
         self.in_flight.extend(awaits.map(|number| (number, now_ms)));
     }
 
+    /// What was sent on an earlier connection is sent again, and its acknowledgement awaited.
+    pub fn note_sent_again(&mut self, now_ms: u64, awaits: u64) {
+        self.in_flight.push_back((awaits, now_ms));
+    }
+
     /// The acknowledgement came.
     pub fn note_acknowledged(&mut self, number: u64) {
         self.in_flight.retain(|(sent, _)| *sent != number);
@@ -228,7 +266,7 @@ impl<H> Queue<H> {
 
     /// When the queue is to be looked at again: a copy may leave or is too old, or an acknowledgement is overdue.
     pub fn next_ms(&self, settings: &QueueSettings, now_ms: u64, is_connected: bool) -> Option<u64> {
-        let too_old = self.waiting.iter().map(|e| e.too_old_ms(&settings.ages)).min();
+        let too_old = self.waiting.iter().map(Entry::too_old_ms).filter(|at| *at != u64::MAX).min();
         let overdue = self.in_flight.iter().map(|(_, sent)| sent.saturating_add(settings.patience_ms)).min();
         let turn = self.next_turn_ms(settings, now_ms).filter(|_| is_connected);
         too_old.into_iter().chain(overdue).chain(turn).min()
@@ -262,8 +300,7 @@ impl<H> Queue<H> {
     }
 
     fn take_at(&mut self, index: usize, now_ms: u64) -> Option<Waited<H>> {
-        let entry = self.waiting.remove(index)?;
-        Some(Waited { handle: entry.handle, waited_ms: now_ms.saturating_sub(entry.since_ms) })
+        self.waiting.remove(index).map(|entry| entry.waited(now_ms))
     }
 }
 
@@ -303,7 +340,8 @@ mod tests {
     use super::*;
 
     fn waits(class: Class) -> Waits {
-        Waits { class, kind: None, bytes: 100, hold_ms: 0 }
+        let age_max_ms = AgeLimits::default().of(class);
+        Waits { class, kind: None, bytes: 100, hold_ms: 0, age_max_ms }
     }
 
     fn position_of(node: u32) -> Waits {
@@ -345,7 +383,8 @@ mod tests {
         let (settings, mut queue) = (quick(), Queue::default());
         assert_eq!(queue.offer(&settings, 0, position_of(1), "old"), Offered::Waits);
         assert_eq!(queue.offer(&settings, 0, position_of(2), "other"), Offered::Waits);
-        assert_eq!(queue.offer(&settings, 5, position_of(1), "new"), Offered::InPlaceOf("old"));
+        let older = Waited { handle: "old", waited_ms: 5 };
+        assert_eq!(queue.offer(&settings, 5, position_of(1), "new"), Offered::InPlaceOf(older));
         assert_eq!(taken(&mut queue, &settings, 5), ["new", "other"]);
     }
 
@@ -369,8 +408,8 @@ mod tests {
         queue.offer(&settings, 0, waits(Class::Message), "text");
         let age = settings.ages.of(Class::Position);
         assert_eq!(queue.next_ms(&settings, 0, false), Some(age));
-        assert_eq!(queue.take_too_old(&settings, age - 1), None);
-        assert_eq!(queue.take_too_old(&settings, age).map(|w| w.handle), Some("position"));
+        assert_eq!(queue.take_too_old(age - 1), None);
+        assert_eq!(queue.take_too_old(age).map(|w| w.handle), Some("position"));
         assert_eq!(taken(&mut queue, &settings, age), ["text"]);
     }
 
@@ -420,7 +459,7 @@ mod tests {
         queue.offer(&settings, 0, waits(Class::Telemetry), "telemetry");
         queue.offer(&settings, 0, waits(Class::Message), "first");
         let offered = queue.offer(&settings, 0, waits(Class::Message), "second");
-        assert_eq!(offered, Offered::Displaced("telemetry"));
+        assert_eq!(offered, Offered::Displaced(Waited { handle: "telemetry", waited_ms: 0 }));
         assert_eq!(queue.offer(&settings, 0, waits(Class::Message), "third"), Offered::Full("third"));
         assert_eq!(queue.offer(&settings, 0, waits(Class::Other), "other"), Offered::Full("other"));
         assert_eq!(taken(&mut queue, &settings, 0), ["first", "second"]);

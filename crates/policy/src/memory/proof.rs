@@ -15,13 +15,11 @@ use crate::now::Now;
 pub struct ProofSettings {
     /// How long a proof counts, in ms.
     pub valid_ms: u64,
-    /// Node number of the broker's own node; 0 for none, and then nothing is asked.
-    pub own_node: u32,
 }
 
 impl Default for ProofSettings {
     fn default() -> Self {
-        Self { valid_ms: 30 * DAY_MS, own_node: 0 }
+        Self { valid_ms: 30 * DAY_MS }
     }
 }
 
@@ -39,6 +37,9 @@ const GATEWAYS_MAX: usize = 10_000;
 /// What is known of each gateway's downlink. Times are Unix milliseconds: they outlive a restart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proofs {
+    /// Node number of the broker's own node; 0 for none, and then nobody is asked.
+    #[serde(skip)]
+    own_node: u32,
     gateways: BTreeMap<u32, Proof>,
 }
 
@@ -77,6 +78,16 @@ impl Proof {
 }
 
 impl Proofs {
+    /// Node number of the broker's own node; 0 for none.
+    pub const fn own_node(&self) -> u32 {
+        self.own_node
+    }
+
+    /// Says which node is the broker's own.
+    pub const fn set_own_node(&mut self, node: u32) {
+        self.own_node = node;
+    }
+
     /// Whether a gateway has proved itself lately enough.
     pub fn is_valid(&self, gateway: u32, now: Now, settings: &ProofSettings) -> bool {
         self.gateways.get(&gateway).is_some_and(|proof| proof.is_valid(now, settings))
@@ -141,7 +152,7 @@ mod tests {
     }
 
     fn settings() -> ProofSettings {
-        ProofSettings { valid_ms: 8 * DAY_MS, own_node: 5 }
+        ProofSettings { valid_ms: 8 * DAY_MS }
     }
 
     #[test]
