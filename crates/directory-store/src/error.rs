@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use directory::{CommandError, OperatorPasswordError, WatchRefused};
+use directory::{CommandError, DownlinkRefused, OperatorPasswordError, WatchRefused};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -68,6 +68,8 @@ pub enum StoreError {
     Random(getrandom::Error),
     /// The directory refused the command.
     Command(CommandError),
+    /// The directory refused the command about downlink.
+    Downlink(DownlinkRefused),
     /// The directory refused the command about quarantine or a review.
     Watch(WatchRefused),
     /// The chosen password is not taken.
@@ -134,6 +136,7 @@ impl fmt::Display for StoreError {
             StoreError::KeyLength { path } => write!(f, "`{}` must hold exactly 32 bytes", path.display()),
             StoreError::Random(_) => f.write_str("operating system gave no random bytes"),
             StoreError::Command(error) => error.fmt(f),
+            StoreError::Downlink(error) => error.fmt(f),
             StoreError::Watch(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
@@ -153,6 +156,7 @@ impl Error for StoreError {
             | StoreError::KeyForeign { .. }
             | StoreError::KeyLength { .. }
             | StoreError::Command(_)
+            | StoreError::Downlink(_)
             | StoreError::Watch(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,

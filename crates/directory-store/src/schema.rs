@@ -61,6 +61,9 @@ CREATE TABLE audit (
 const STEPS: &[&str] = &[
     // What checks a token by SCRAM-SHA-256; credentials that are there get theirs when they are rotated.
     "ALTER TABLE credential ADD COLUMN scram TEXT;",
+    // Where downlink is stopped (no island: everywhere), and which gateways the operator has asked to prove themselves.
+    "CREATE TABLE IF NOT EXISTS downlink_stop (island INTEGER UNIQUE, since_ms INTEGER NOT NULL) STRICT;
+     CREATE TABLE IF NOT EXISTS downlink_asked (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
     // Nodes in quarantine, and gateways that the operator has looked at.
     "CREATE TABLE IF NOT EXISTS quarantine (node INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
      CREATE TABLE IF NOT EXISTS review (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",

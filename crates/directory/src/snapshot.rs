@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Credential, GatewayId, Role, TokenHash, TokenKey, Username, Watch};
+use crate::{Credential, Downlink, GatewayId, Role, TokenHash, TokenKey, Username, Watch};
 
 /// All credentials at one moment. Cloning shares the credentials.
 ///
@@ -15,6 +15,7 @@ use crate::{Credential, GatewayId, Role, TokenHash, TokenKey, Username, Watch};
 pub struct Directory {
     pub(crate) credentials: BTreeMap<Username, Arc<Credential>>,
     pub(crate) last_generation: u64,
+    pub(crate) downlink: Arc<Downlink>,
     pub(crate) watch: Arc<Watch>,
 }
 

@@ -21,6 +21,11 @@ pub struct Ids {
     bodies: RecentBodies,
 }
 
+/// A release that is given a second time is in what is stored already, byte for byte.
+const RELEASE: &str = "
+    INSERT INTO release VALUES (?1, ?2, ?3) ON CONFLICT (seq)
+    DO UPDATE SET copies = CAST(copies || excluded.copies AS BLOB) WHERE instr(copies, excluded.copies) = 0";
+
 /// Bodies stored lately: copies of a packet come within seconds. A body that was forgotten is stored once more.
 #[derive(Debug, Default)]
 struct RecentBodies {
@@ -57,7 +62,7 @@ impl<'a> Insert<'a> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?,
             body: connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?,
-            release: connection.prepare_cached("INSERT OR IGNORE INTO release VALUES (?1, ?2, ?3)")?,
+            release: connection.prepare_cached(RELEASE)?,
             connection,
             ids,
         })
@@ -105,13 +110,14 @@ impl<'a> Insert<'a> {
         insert.execute([seq as i64]).map(drop)
     }
 
-    /// Stores what became of a reception's copies.
+    /// Stores what became of a reception's copies; those that waited come later and are added.
     pub fn release(&mut self, release: &Release) -> rusqlite::Result<()> {
         let mut bytes = Vec::with_capacity(release.copies.len() * 4);
         for copy in &release.copies {
             let receiver = self.word(&copy.receiver)?;
             let (kind, outcome, observed) = (copy.kind, copy.outcome, copy.observed);
-            copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed });
+            let details = copy.details;
+            copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed, details });
         }
         self.release.execute(params![release.reception_seq as i64, release.at_ms, bytes]).map(drop)
     }

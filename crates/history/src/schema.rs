@@ -7,7 +7,7 @@
 //!   everyone, all three are NULL when there is no packet;
 //! - words, sources, judgements and layouts are stored once per file; -1 in them stands for none;
 //! - times rise with the numbers, give or take `CLOCK_SLACK_MS`, unless `clock_put_back` has a row;
-//! - a release has the number of its reception, and stands in the same file;
+//! - a release has the number of its reception, and stands in the same file; copies that are settled later are added;
 //! - storing a row a second time changes nothing, since a batch may be given again after a failure.
 
 use std::path::Path;

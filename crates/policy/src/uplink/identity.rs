@@ -87,7 +87,7 @@ pub fn find(
         Mark::Signature => signature(now, facts, memory),
         Mark::OwnIdHeard => own_id_heard(facts),
         Mark::ImpossibleTravel => impossible_travel(settings, now, facts, memory),
-        Mark::TwoIslands => two_islands(settings, now, facts, memory, |_| None),
+        Mark::TwoIslands => two_islands(settings, now, facts, memory),
     }
 }
 
@@ -163,15 +163,8 @@ fn impossible_travel(
     is_impossible.then_some(Finding::ImpossibleTravel { km: km as u32, within_s })
 }
 
-/// `island_of` gives the number of a gateway's island, when it is known: gateways of one island hear each other's
-/// traffic, however far apart they say they are.
-fn two_islands(
-    settings: &IdentitySettings,
-    now: Now,
-    facts: &Facts<'_>,
-    memory: &Memory,
-    island_of: impl Fn(u32) -> Option<u32>,
-) -> Option<Finding> {
+/// Gateways of one island hear each other's traffic, however far apart they say they are.
+fn two_islands(settings: &IdentitySettings, now: Now, facts: &Facts<'_>, memory: &Memory) -> Option<Finding> {
     if !heard_directly(facts) {
         return None;
     }
@@ -183,7 +176,8 @@ fn two_islands(
         if heard.gateway == here || within_s > i64::from(settings.at_once_s) {
             return None;
         }
-        let is_same_island = island_of(here).is_some_and(|island| island_of(heard.gateway) == Some(island));
+        let island = memory.islands.island_of(here);
+        let is_same_island = island.is_some() && memory.islands.island_of(heard.gateway) == island;
         let km = memory.profiles.place_of(heard.gateway)?.gap_m(place) / 1_000.0;
         let is_too_far = km > f64::from(settings.direct_km_max) && !is_same_island;
         let within_s = u32::try_from(within_s).unwrap_or(u32::MAX);

@@ -169,6 +169,8 @@ impl Town {
             port: Some(1),
             request_id: 0,
             channel: Some("Ops"),
+            variant: 0,
+            airtime_us: Some(500_000),
             frame_bytes: Some(40),
             mqtt_packet_bytes: 200,
         };
