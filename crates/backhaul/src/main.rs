@@ -12,6 +12,7 @@ mod log;
 
 mod check;
 mod gateway;
+mod node;
 mod observer;
 mod service;
 
@@ -57,6 +58,9 @@ enum Command {
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Say which nodes are in quarantine, and show doubtful ones.
+    #[command(subcommand)]
+    Node(node::Command),
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Gateway(command) => gateway::run(command),
+        Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Policy(command) => policy_file::run(command),

@@ -39,6 +39,7 @@ mod tick;
 mod timers;
 mod topic_alias;
 mod verify;
+mod watching;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -64,6 +65,7 @@ pub use outbox::Outbox;
 pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
+pub use watching::{NodeAbout, Watching};
 pub use subscription_tree::Subscription;
 pub use will::Will;
 
