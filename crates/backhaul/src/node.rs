@@ -87,7 +87,11 @@ pub fn run(command: Command) -> Outcome {
     match command {
         Command::Quarantine(Quarantine { named, reason }) => {
             let command = WatchCommand::Quarantine { node: named.id, reason };
-            decide(&named.installation, command, "A running broker records what it sends and passes nothing on.")
+            decide(
+                &named.installation,
+                command,
+                "A running broker records what it sends and passes nothing on.",
+            )
         }
         Command::Release(named) => {
             decide(&named.installation, WatchCommand::Release(named.id), "What it sends is passed on again.")
@@ -99,7 +103,11 @@ pub fn run(command: Command) -> Outcome {
 
 /// `backhaul gateway review`: the gateway is where it belongs.
 pub fn review(id: GatewayId, installation: &data_folder::Installation) -> Outcome {
-    decide(installation, WatchCommand::Review(id), "If it was held back for having moved, it gets downlink again.")
+    decide(
+        installation,
+        WatchCommand::Review(id),
+        "If it was held back for having moved, it gets downlink again.",
+    )
 }
 
 fn decide(installation: &data_folder::Installation, command: WatchCommand, then: &str) -> Outcome {
@@ -127,14 +135,20 @@ fn list(listed: &Listed) -> Outcome {
     let (marks, is_cut) = read_marks(&open_history(&listed.data)?, since(listed), None)?;
     let mut out = std::io::stdout().lock();
     if listed.json {
-        let nodes: Vec<_> = everyone(&directory, &marks).map(|node| to_json(&directory, &marks, node)).collect();
+        let nodes: Vec<_> =
+            everyone(&directory, &marks).map(|node| to_json(&directory, &marks, node)).collect();
         writeln!(out, "{:#}", json!({ "nodes": nodes, "is_cut": is_cut }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut is_empty = true;
     for node in everyone(&directory, &marks) {
         is_empty = false;
-        writeln!(out, "{}{}", GatewayId(node), if is_inside(&directory, node) { "  in quarantine" } else { "" })?;
+        writeln!(
+            out,
+            "{}{}",
+            GatewayId(node),
+            if is_inside(&directory, node) { "  in quarantine" } else { "" }
+        )?;
         for (mark, marked) in marks.get(&node).into_iter().flatten() {
             writeln!(out, "  {:<18} {}", mark.rule().name(), tell(marked))?;
         }
@@ -158,7 +172,13 @@ fn show(looked: &Looked) -> Outcome {
             writeln!(out, "{}  in quarantine since {}", looked.id, clock::utc(kept.since_ms))?;
         }
         Some(kept) => {
-            writeln!(out, "{}  in quarantine since {}: {}", looked.id, clock::utc(kept.since_ms), kept.reason)?;
+            writeln!(
+                out,
+                "{}  in quarantine since {}: {}",
+                looked.id,
+                clock::utc(kept.since_ms),
+                kept.reason
+            )?;
         }
         None => writeln!(out, "{}  not in quarantine", looked.id)?,
     }
@@ -174,7 +194,8 @@ fn show(looked: &Looked) -> Outcome {
 }
 
 fn tell(marked: &Marked) -> String {
-    let gateway = marked.gateway.map_or_else(|| "an unknown gateway".to_owned(), |g| GatewayId(g).to_string());
+    let gateway =
+        marked.gateway.map_or_else(|| "an unknown gateway".to_owned(), |g| GatewayId(g).to_string());
     let times = if marked.times == 1 { "once".to_owned() } else { format!("{} times", marked.times) };
     let last = clock::utc(marked.last_ms);
     match marked.packet_id {
@@ -185,7 +206,10 @@ fn tell(marked: &Marked) -> String {
 
 fn write_cut(out: &mut impl Write, is_cut: bool) -> Outcome {
     if is_cut {
-        writeln!(out, "only the newest {RECEPTIONS_MAX} receptions were looked at; --since says a shorter time")?;
+        writeln!(
+            out,
+            "only the newest {RECEPTIONS_MAX} receptions were looked at; --since says a shorter time"
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -244,10 +268,16 @@ fn read_marks(reader: &Reader, since_ms: i64, node: Option<u32>) -> Result<(Mark
 }
 
 fn add(marks: &mut Marks, reception: &Reception, of: Option<u32>) {
-    let Some(packet) = reception.packet.filter(|packet| of.is_none_or(|of| of == packet.from)) else { return };
+    let Some(packet) = reception.packet.filter(|packet| of.is_none_or(|of| of == packet.from)) else {
+        return;
+    };
     for mark in Mark::of(&reception.decision) {
-        let latest =
-            || Marked { times: 0, last_ms: reception.at_ms, gateway: reception.gateway, packet_id: packet.id };
+        let latest = || Marked {
+            times: 0,
+            last_ms: reception.at_ms,
+            gateway: reception.gateway,
+            packet_id: packet.id,
+        };
         // Receptions come newest first, so the first one is the latest.
         marks.entry(packet.from).or_default().entry(mark).or_insert_with(latest).times += 1;
     }

@@ -65,8 +65,8 @@ pub use outbox::Outbox;
 pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
-pub use watching::{NodeAbout, Watching};
 pub use subscription_tree::Subscription;
+pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 
 use connection::Connection;

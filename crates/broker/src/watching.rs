@@ -78,11 +78,15 @@ impl Broker {
     /// Tells the history of gateways that have just turned out to have moved.
     pub(crate) fn tell_movement(&mut self, now: Now) {
         for (gateway, moved) in self.policy.memory.movement.take_news() {
-            let session =
-                self.sessions.iter().map(|(_, session)| session).find(|s| s.principal.gateway() == Some(gateway));
+            let session = self
+                .sessions
+                .iter()
+                .map(|(_, session)| session)
+                .find(|s| s.principal.gateway() == Some(gateway));
             let event = ConnectionEvent {
                 at_ms: now.unix_ms,
-                client_id: session.map_or_else(|| GatewayId(gateway).to_string().into(), |s| s.client_id.clone()),
+                client_id: session
+                    .map_or_else(|| GatewayId(gateway).to_string().into(), |s| s.client_id.clone()),
                 username: session.and_then(|s| s.principal.username().cloned()),
                 gateway: Some(gateway),
                 address: "".into(),

@@ -88,6 +88,14 @@ impl Pages {
                 let core = core.clone();
                 move || core.snapshot()
             }),
+            about_node: Arc::new({
+                let core = core.clone();
+                move |node| core.about_node(node)
+            }),
+            watching: Arc::new({
+                let core = core.clone();
+                move || core.watching()
+            }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),

@@ -9,3 +9,4 @@ pub mod policy;
 pub mod setup;
 pub mod status;
 pub mod trouble;
+pub mod watch;
