@@ -1,5 +1,6 @@
 //! What policy remembers between packets: one ledger for each subject, each bounded and forgetting by age.
 
+pub mod keep;
 pub mod proof;
 pub mod seen;
 

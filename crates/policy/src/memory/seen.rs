@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PacketKey {
     /// Sender's node number.
     pub from: u32,
@@ -35,13 +36,46 @@ pub struct SeenPackets {
     pub forgotten_early: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
 }
 
+/// The same as it is kept across a restart: packets in the order in which they came, then pairs.
+#[derive(Debug, Deserialize)]
+pub struct KeptPackets {
+    packets: Vec<(u64, PacketKey, Seen)>,
+    pairs: Vec<(u32, u32, u64)>,
+}
+
+impl Serialize for SeenPackets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seen = |(at, key): &(u64, PacketKey)| Some((*at, *key, self.entries.get(key)?));
+        let packets: Vec<_> = self.order.iter().filter_map(seen).collect();
+        let mut pairs: Vec<_> =
+            self.pairs.iter().map(|((gateway, from), at)| (*gateway, *from, *at)).collect();
+        pairs.sort_unstable();
+        (packets, pairs).serialize(serializer)
+    }
+}
+
 impl SeenPackets {
+    /// Takes over what an earlier run knew, the newest as far as there is room.
+    pub fn take_over(&mut self, kept: KeptPackets) {
+        let too_many = kept.packets.len().saturating_sub(self.packets_max);
+        self.order.clear();
+        self.entries.clear();
+        for (at, key, mut seen) in kept.packets.into_iter().skip(too_many) {
+            seen.heard_by.truncate(GATEWAYS_PER_PACKET_MAX);
+            self.order.push_back((at, key));
+            self.entries.insert(key, seen);
+        }
+        let pairs = kept.pairs.into_iter().take(HEARD_PAIRS_MAX);
+        self.pairs = HashMap::with_hasher(self.pairs.hasher().clone());
+        self.pairs.extend(pairs.map(|(gateway, from, at)| ((gateway, from), at)));
+    }
+
     /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
     /// `seed` makes its hashing unpredictable to those who choose packet ids.
     pub fn new(window_ms: u64, packets_max: usize, seed: u64) -> Self {
