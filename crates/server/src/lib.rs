@@ -8,10 +8,12 @@ mod acme;
 mod entrances;
 mod folder_lock;
 mod listener;
+mod memory_keeper;
 mod private_file;
 mod tls;
 
 mod arriving;
+mod clock;
 mod core_loop;
 mod doorman;
 mod leaving;
