@@ -11,6 +11,7 @@ mod explain;
 mod log;
 
 mod check;
+mod downlink;
 mod gateway;
 mod observer;
 mod service;
@@ -54,6 +55,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Check a node's configuration before it becomes a gateway
     Check(check::Arguments),
+    /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
+    #[command(subcommand)]
+    Downlink(downlink::Command),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Downlink(command) => downlink::run(command),
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),

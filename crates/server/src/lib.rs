@@ -32,6 +32,7 @@ pub use acme::{AcmeSettings, Proof};
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
+pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
 pub use service_manager::{ServiceNotice, inherited_sockets};
