@@ -24,7 +24,8 @@ impl Directory {
         credentials: impl IntoIterator<Item = Credential>,
         last_generation: u64,
     ) -> Result<Directory, InconsistentDirectory> {
-        let mut directory = Directory { credentials: BTreeMap::new(), last_generation, ..Directory::default() };
+        let mut directory =
+            Directory { credentials: BTreeMap::new(), last_generation, ..Directory::default() };
         for credential in credentials {
             let name = credential.name.clone();
             let name_fits_role = match credential.role {

@@ -51,26 +51,7 @@ pub fn parameters(settings: &Settings, rule: RuleId) -> Vec<Parameter> {
         RuleId::RadioFirst => vec![open("downlink_hold_ms", settings.queue.hold_ms.to_string())],
         RuleId::DownlinkAge => ages(settings).map(|(key, value)| open(key, value)).collect(),
         RuleId::HopLimit => vec![open("hop_limit_max", downlink.hop_limit_max.to_string())],
-        RuleId::TopicRights
-        | RuleId::JsonCommand
-        | RuleId::NotAnEnvelope
-        | RuleId::Identity
-        | RuleId::NoPayload
-        | RuleId::Oversize
-        | RuleId::PkiOpened
-        | RuleId::RemoteControl
-        | RuleId::DecodedOnWire
-        | RuleId::ViaMqtt
-        | RuleId::ImpossibleHops
-        | RuleId::NoRadioEvidence
-        | RuleId::JsonUplink
-        | RuleId::Stat
-        | RuleId::MapReport
-        | RuleId::DownlinkStopped
-        | RuleId::OwnNode
-        | RuleId::NewestOnly
-        | RuleId::Echo
-        | RuleId::AlreadyHeard => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

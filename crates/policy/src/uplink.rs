@@ -157,17 +157,8 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
         RuleId::PublicKey => keys::public_key(&settings.keys, up.facts),
         RuleId::Duplicate => volume::duplicate(up),
-        RuleId::OutsideConsent
-        | RuleId::DownlinkStopped
-        | RuleId::OwnNode
-        | RuleId::Echo
-        | RuleId::AlreadyHeard
-        | RuleId::DownlinkVerified
-        | RuleId::DownlinkSize
-        | RuleId::HopLimit
-        | RuleId::RadioFirst
-        | RuleId::NewestOnly
-        | RuleId::DownlinkAge => None,
+        // The release rules are asked elsewhere; a test sees to it that every uplink rule stands above.
+        _ => None,
     }
 }
 

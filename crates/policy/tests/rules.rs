@@ -14,6 +14,9 @@ use mesh::observe::{Scratch, observe};
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
 use policy::downlink::hold::hold;
+use policy::downlink::model::Model;
+use policy::downlink::numbers::charge_of;
+use policy::memory::airtime::Charge;
 use policy::memory::seen::PacketKey;
 use policy::memory::{Memory, MemoryLimits};
 use policy::now::Now;
@@ -35,7 +38,7 @@ const NOW_S: u32 = 1_790_000_000;
 const NOW: Now = Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 };
 
 fn memory() -> Memory {
-    Memory::new(3_600_000, MemoryLimits::default(), 0)
+    Memory::new(&Settings::default(), MemoryLimits::default(), 0)
 }
 
 fn gateway(number: u32) -> Principal {
@@ -455,13 +458,105 @@ fn a_copy_waits_for_the_radio_where_its_sender_is_heard_now_and_then() {
     let (mut settings, mut policy) = (Settings::default(), memory());
     let hold = |settings: &Settings, memory: &Memory| hold(settings, memory, NOW, &passing(&permit), OTHER);
     assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
-    policy.seen.note_heard(NOW.mono_ms, PacketKey { from: FIELD, id: 6 }, OTHER);
+    policy.reach.note_heard(NOW.mono_ms, FIELD, OTHER, Some(1));
     assert_eq!(hold(&settings, &policy), (settings.queue.hold_ms, RuleSet::default()));
     settings.set_state(RuleId::RadioFirst, RuleState::Observe);
     let (hold_ms, observed) = hold(&settings, &policy);
     assert!(hold_ms == 0 && observed.contains(RuleId::RadioFirst));
     settings.set_state(RuleId::RadioFirst, RuleState::Off);
     assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
+}
+
+/// Gateways that hear the same twenty packets are on one island.
+fn on_one_island(memory: &mut Memory, gateways: &[u32]) {
+    for packet in 0..20 {
+        for (place, gateway) in gateways.iter().enumerate() {
+            memory.islands.note_heard(packet * 60_000, *gateway, gateways[..place].iter().copied());
+        }
+    }
+}
+
+#[test]
+fn an_island_that_heard_a_packet_does_not_get_it_and_another_does() {
+    let (permit, mut memory) = (permit(), memory());
+    let (near, far) = (0x7c5a_0d04, 0x7c5a_0e05);
+    on_one_island(&mut memory, &[OTHER, near]);
+    on_one_island(&mut memory, &[far]);
+    memory.seen.note_heard(0, PacketKey { from: FIELD, id: 7 }, near);
+    let ask =
+        |receiver, passing: &Passing<'_>| ask(&Settings::default(), &memory, &gateway(receiver), passing).0;
+    assert_eq!(ask(OTHER, &passing(&permit)), Outcome::Withheld(RuleId::IslandHeard));
+    assert_eq!(ask(far, &passing(&permit)), Outcome::Delivered);
+}
+
+#[test]
+fn an_island_gets_as_many_copies_as_were_asked_for() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    on_one_island(&mut memory, &[OTHER, 0x7c5a_0d04]);
+    let island = memory.islands.island_of(OTHER).unwrap();
+    settings.downlink.copies_per_island = 1;
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &passing(&permit)).0, Outcome::Delivered);
+    memory.seen.note_sent(0, PacketKey { from: FIELD, id: 7 }, island);
+    let copy = passing(&permit);
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &copy).0, Outcome::Withheld(RuleId::IslandOnce));
+    settings.downlink.hop_limit_max = 0;
+    let on_phones = ask(&settings, &memory, &gateway(OTHER), &copy).0;
+    assert_eq!(on_phones, Outcome::DeliveredWithHopLimit(0), "phones cost no airtime");
+}
+
+#[test]
+fn a_packet_for_one_node_goes_where_the_node_was_heard_the_best_first() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    settings.target.gateways_max = 1;
+    let node = 0x7c5a_0f06;
+    let direct = Passing { to: node, ..passing(&permit) };
+    let outcome =
+        |settings: &Settings, memory: &Memory, receiver| ask(settings, memory, &gateway(receiver), &direct).0;
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Withheld(RuleId::UnknownDestination));
+    settings.target.unknown_to_all = true;
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Delivered);
+    memory.reach.note_heard(NOW.mono_ms, node, OTHER, Some(0));
+    memory.reach.note_heard(NOW.mono_ms, node, 0x7c5a_0d04, Some(2));
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Delivered);
+    for worse in [0x7c5a_0d04, 0x7c5a_0e05] {
+        assert_eq!(outcome(&settings, &memory, worse), Outcome::Withheld(RuleId::DirectTarget));
+    }
+    let to_a_gateway = Passing { to: 0x7c5a_0e05, ..passing(&permit) };
+    assert_eq!(ask(&settings, &memory, &gateway(0x7c5a_0e05), &to_a_gateway).0, Outcome::Delivered);
+}
+
+#[test]
+fn a_model_says_what_goes_down_and_how_far() {
+    let (permit, memory, mut settings) = (permit(), memory(), Settings::default());
+    let text = Passing { hop_limit: 3, ..passing(&permit) };
+    let telemetry = Passing { port: Some(67), ..text };
+    let outcome =
+        |settings: &Settings, passing: &Passing<'_>| ask(settings, &memory, &gateway(OTHER), passing).0;
+    settings.model.default = Model::TEXTS_KEEP_HOPS;
+    assert_eq!(outcome(&settings, &text), Outcome::Delivered);
+    assert_eq!(outcome(&settings, &telemetry), Outcome::DeliveredWithHopLimit(0));
+    settings.model.default = Model::TEXT_ONLY;
+    assert_eq!(outcome(&settings, &text), Outcome::DeliveredWithHopLimit(1));
+    assert_eq!(outcome(&settings, &telemetry), Outcome::Withheld(RuleId::DownlinkModel));
+}
+
+#[test]
+fn what_goes_down_stays_within_its_budget_and_texts_have_more_of_it() {
+    let (permit, mut memory, settings) = (permit(), memory(), Settings::default());
+    let text = Passing { airtime_us: Some(500_000), ..passing(&permit) };
+    let telemetry = Passing { port: Some(67), ..text };
+    let outcome = |memory: &Memory, passing: &Passing<'_>| ask(&settings, memory, &gateway(OTHER), passing).0;
+    let mut sent = 0;
+    while outcome(&memory, &telemetry) == Outcome::Delivered {
+        let charge = charge_of(&settings, &memory, &telemetry, OTHER, 1);
+        memory.airtime.charge(NOW.mono_ms, &Charge { node: sent, ..charge });
+        sent += 1;
+    }
+    assert!(sent > 50, "{sent}");
+    assert_eq!(outcome(&memory, &telemetry), Outcome::Withheld(RuleId::AirtimeBudget));
+    assert_eq!(outcome(&memory, &text), Outcome::Delivered);
+    memory.reports.note_utilisation(NOW.mono_ms, OTHER, 80.0);
+    assert_eq!(outcome(&memory, &text), Outcome::Withheld(RuleId::AirtimeBudget), "the channel is busy");
 }
 
 #[test]

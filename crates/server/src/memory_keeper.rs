@@ -153,7 +153,7 @@ mod tests {
     fn a_damaged_file_is_set_aside_and_a_good_one_is_read() {
         let folder = tempfile::tempdir().unwrap();
         assert!(read(folder.path()).bytes.is_none());
-        let memory = Memory::new(1_000, MemoryLimits::default(), 0);
+        let memory = Memory::new(&policy::settings::Settings::default(), MemoryLimits::default(), 0);
         let bytes = memory.to_bytes(Now { mono_ms: 77, unix_ms: 5 });
         let path = folder.path().join(MEMORY_FILE);
         std::fs::write(&path, &bytes).unwrap();

@@ -26,8 +26,15 @@ pub fn hold(
     (settings.queue.hold_ms, observed)
 }
 
-/// Whether the radio may bring the packet to this gateway: it is somewhere between the islands, heard now and then what
-/// this sender says. Where it never did, waiting would only delay.
+/// How long ago a gateway may have heard a sender for the radio to have a chance again, in ms.
+const HEARD_WITHIN_MS: u64 = 3_600_000;
+
+/// Whether the radio may bring the packet to this gateway: it is on the island that the packet came from, or it heard the
+/// sender lately. Where it never did, waiting would only delay.
 fn may_hear(memory: &Memory, now: Now, passing: &Passing<'_>, receiver: u32) -> bool {
-    passing.key.is_some() && memory.seen.hears(now.mono_ms, receiver, passing.from)
+    let island = memory.islands.island_of(receiver);
+    let from = passing.uplinked_by.and_then(|gateway| memory.islands.island_of(gateway));
+    passing.key.is_some()
+        && ((island.is_some() && island == from)
+            || memory.reach.hears(now.mono_ms, receiver, passing.from, HEARD_WITHIN_MS))
 }

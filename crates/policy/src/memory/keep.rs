@@ -66,6 +66,10 @@ impl Memory {
         out.extend(now.unix_ms.to_le_bytes());
         put(&mut out, "seen", 1, &self.seen);
         put(&mut out, "proofs", 1, &self.proofs);
+        put(&mut out, "airtime", 1, &self.airtime.kept());
+        put(&mut out, "islands", 1, &self.islands.kept());
+        put(&mut out, "reach", 1, &self.reach.kept());
+        put(&mut out, "reports", 1, &self.reports.kept());
         let checksum = crc32fast::hash(&out);
         out.extend(checksum.to_le_bytes());
         out
@@ -82,9 +86,13 @@ impl Memory {
             sections.push(take_section(&mut rest).ok_or(Damaged::Content)?);
         }
         for section in sections {
-            let is_taken = match section.name {
-                "seen" if section.version == 1 => section.read().map(|kept| self.seen.take_over(kept)),
-                "proofs" if section.version == 1 => section.read().map(|kept| self.proofs.take_over(kept)),
+            let is_taken = match (section.name, section.version) {
+                ("seen", 1) => section.read().map(|kept| self.seen.take_over(kept)),
+                ("proofs", 1) => section.read().map(|kept| self.proofs.take_over(kept)),
+                ("airtime", 1) => section.read().map(|kept| self.airtime.take_over(kept)),
+                ("islands", 1) => section.read().map(|kept| self.islands.take_over(kept)),
+                ("reach", 1) => section.read().map(|kept| self.reach.take_over(kept)),
+                ("reports", 1) => section.read().map(|kept| self.reports.take_over(kept)),
                 _ => None,
             };
             if is_taken.is_none() {
@@ -169,16 +177,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::downlink::class::Class;
     use crate::memory::MemoryLimits;
+    use crate::memory::airtime::{Account, Charge};
     use crate::memory::proof::ProofSettings;
     use crate::memory::seen::PacketKey;
+    use crate::settings::Settings;
 
     const NOW: Now = Now { mono_ms: 5_000, unix_ms: 1_795_000_000_000 };
     const KEY: PacketKey = PacketKey { from: 0x7c5a_0b02, id: 7 };
     const GATEWAY: u32 = 0x7c5a_0a01;
 
     fn empty(packets_max: usize) -> Memory {
-        Memory::new(3_600_000, MemoryLimits { seen_packets_max: packets_max }, 3)
+        Memory::new(&Settings::default(), MemoryLimits { seen_packets_max: packets_max }, 3)
     }
 
     fn full() -> Memory {
@@ -188,6 +199,21 @@ mod tests {
         memory.seen.note_heard(4_500, PacketKey { id: 8, ..KEY }, GATEWAY);
         memory.proofs.note_asked(NOW, GATEWAY, 9);
         memory.proofs.note_answer(NOW, GATEWAY, 9, GATEWAY);
+        let charge = Charge {
+            gateway: GATEWAY,
+            island: GATEWAY,
+            channel: 1,
+            node: KEY.from,
+            class: Class::Message,
+            airtime_us: 250_000,
+        };
+        memory.airtime.charge(NOW.mono_ms, &charge);
+        for at_ms in [4_000, 4_100, 4_200, 4_300, 4_400] {
+            memory.islands.note_heard(at_ms, GATEWAY, [GATEWAY + 1].into_iter());
+            memory.islands.note_heard(at_ms, GATEWAY + 1, [GATEWAY].into_iter());
+        }
+        memory.reach.note_heard(4_000, KEY.from, GATEWAY, Some(1));
+        memory.reports.note_utilisation(4_000, GATEWAY, 21.0);
         memory
     }
 
@@ -198,7 +224,11 @@ mod tests {
         let restored = next.restore(&full().to_bytes(NOW)).unwrap();
         assert_eq!(restored, Restored { written: NOW, left_out: Vec::new() });
         assert!(next.seen.was_released(KEY) && next.seen.was_heard_by(KEY, GATEWAY));
-        assert!(next.seen.hears(NOW.mono_ms, GATEWAY, KEY.from));
+        assert_eq!(next.airtime.used_us(NOW.mono_ms, Account::Gateway(GATEWAY)), 250_000);
+        assert_eq!(next.airtime.used_us(NOW.mono_ms + 3_700_000, Account::Gateway(GATEWAY)), 0);
+        assert_eq!(next.islands.island_of(GATEWAY), full().islands.island_of(GATEWAY));
+        assert!(next.reach.hears(NOW.mono_ms, GATEWAY, KEY.from, 3_600_000));
+        assert!(next.reports.utilisation(NOW.mono_ms, GATEWAY).is_some_and(|percent| percent > 20.0));
         assert!(next.proofs.is_valid(GATEWAY, NOW, &ProofSettings::default()));
         assert_eq!(next.proofs.own_node(), 5, "who we are is not a memory");
         assert_eq!(next.to_bytes(NOW), full().to_bytes(NOW));

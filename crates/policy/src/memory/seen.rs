@@ -19,17 +19,11 @@ pub struct PacketKey {
 /// simply not noted, which can cost one needless copy and never an extra refusal.
 const GATEWAYS_PER_PACKET_MAX: usize = 64;
 
-/// Pairs of a gateway and a sender that it heard which are remembered. When there are more, all are forgotten at once:
-/// copies then wait for the radio a little less often for a while.
-const HEARD_PAIRS_MAX: usize = 50_000;
-
 /// Packets seen within a window.
 #[derive(Debug)]
 pub struct SeenPackets {
     entries: HashMap<PacketKey, Seen, FixedState>,
     order: VecDeque<(u64, PacketKey)>,
-    /// When a gateway last uplinked something of a sender.
-    pairs: HashMap<(u32, u32), u64, FixedState>,
     window_ms: u64,
     packets_max: usize,
     /// Entries forgotten early because there were too many.
@@ -40,40 +34,34 @@ pub struct SeenPackets {
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
+    /// Islands whose gateways transmitted it, once for each gateway.
+    sent_to: Vec<u32>,
+    first_ms: u64,
 }
 
-/// The same as it is kept across a restart: packets in the order in which they came, then pairs.
+/// The same as it is kept across a restart: packets in the order in which they came.
 #[derive(Debug, Deserialize)]
-pub struct KeptPackets {
-    packets: Vec<(u64, PacketKey, Seen)>,
-    pairs: Vec<(u32, u32, u64)>,
-}
+pub struct KeptPackets(Vec<(u64, PacketKey, Seen)>);
 
 impl Serialize for SeenPackets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let seen = |(at, key): &(u64, PacketKey)| Some((*at, *key, self.entries.get(key)?));
         let packets: Vec<_> = self.order.iter().filter_map(seen).collect();
-        let mut pairs: Vec<_> =
-            self.pairs.iter().map(|((gateway, from), at)| (*gateway, *from, *at)).collect();
-        pairs.sort_unstable();
-        (packets, pairs).serialize(serializer)
+        packets.serialize(serializer)
     }
 }
 
 impl SeenPackets {
     /// Takes over what an earlier run knew, the newest as far as there is room.
     pub fn take_over(&mut self, kept: KeptPackets) {
-        let too_many = kept.packets.len().saturating_sub(self.packets_max);
+        let too_many = kept.0.len().saturating_sub(self.packets_max);
         self.order.clear();
         self.entries.clear();
-        for (at, key, mut seen) in kept.packets.into_iter().skip(too_many) {
+        for (at, key, mut seen) in kept.0.into_iter().skip(too_many) {
             seen.heard_by.truncate(GATEWAYS_PER_PACKET_MAX);
             self.order.push_back((at, key));
             self.entries.insert(key, seen);
         }
-        let pairs = kept.pairs.into_iter().take(HEARD_PAIRS_MAX);
-        self.pairs = HashMap::with_hasher(self.pairs.hasher().clone());
-        self.pairs.extend(pairs.map(|(gateway, from, at)| ((gateway, from), at)));
     }
 
     /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
@@ -82,7 +70,6 @@ impl SeenPackets {
         Self {
             entries: HashMap::with_hasher(FixedState::with_seed(seed)),
             order: VecDeque::new(),
-            pairs: HashMap::with_hasher(FixedState::with_seed(seed)),
             window_ms,
             packets_max,
             forgotten_early: 0,
@@ -99,18 +86,32 @@ impl SeenPackets {
         self.entries.get(&key).is_some_and(|e| e.heard_by.contains(&gateway))
     }
 
-    /// Whether that gateway uplinked something of that sender within the window before `now_ms`.
-    pub fn hears(&self, now_ms: u64, gateway: u32, sender: u32) -> bool {
-        let last = self.pairs.get(&(gateway, sender));
-        last.is_some_and(|at| now_ms.saturating_sub(*at) <= self.window_ms)
+    /// The gateways that have uplinked the packet, in order, if the first of them did within `within_ms`.
+    pub fn heard_by(&self, now_ms: u64, key: PacketKey, within_ms: u64) -> &[u32] {
+        let entry = self.entries.get(&key).filter(|e| now_ms.saturating_sub(e.first_ms) <= within_ms);
+        entry.map_or(&[], |e| &e.heard_by)
+    }
+
+    /// Whether any gateway that this holds for has uplinked the packet within the window.
+    pub fn was_heard_where(&self, key: PacketKey, is_there: impl Fn(u32) -> bool) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.heard_by.iter().any(|gateway| is_there(*gateway)))
+    }
+
+    /// Gateways of an island that transmitted the packet.
+    pub fn copies_on(&self, key: PacketKey, island: u32) -> usize {
+        self.entries.get(&key).map_or(0, |e| e.sent_to.iter().filter(|to| **to == island).count())
+    }
+
+    /// Notes that a gateway of an island was sent the packet and transmits it.
+    pub fn note_sent(&mut self, now_ms: u64, key: PacketKey, island: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.sent_to.len() < GATEWAYS_PER_PACKET_MAX {
+            entry.sent_to.push(island);
+        }
     }
 
     /// Notes that a gateway uplinked the packet.
     pub fn note_heard(&mut self, now_ms: u64, key: PacketKey, gateway: u32) {
-        if self.pairs.len() >= HEARD_PAIRS_MAX {
-            self.pairs.clear();
-        }
-        self.pairs.insert((gateway, key.from), now_ms);
         let entry = self.entry(now_ms, key);
         if entry.heard_by.len() < GATEWAYS_PER_PACKET_MAX && !entry.heard_by.contains(&gateway) {
             entry.heard_by.push(gateway);
@@ -143,7 +144,7 @@ impl SeenPackets {
             }
             self.order.push_back((now_ms, key));
         }
-        self.entries.entry(key).or_default()
+        self.entries.entry(key).or_insert_with(|| Seen { first_ms: now_ms, ..Seen::default() })
     }
 
     fn forget_old(&mut self, now_ms: u64) {
@@ -177,14 +178,6 @@ mod tests {
         let mut seen = SeenPackets::new(1000, 10, 0);
         seen.note_released(0, KEY);
         assert!(!seen.was_released(PacketKey { from: 1, ..KEY }));
-    }
-
-    #[test]
-    fn whom_a_gateway_hears_is_known_for_the_window() {
-        let mut seen = SeenPackets::new(1000, 10, 0);
-        seen.note_heard(5, KEY, 9);
-        assert!(seen.hears(1005, 9, KEY.from) && !seen.hears(1006, 9, KEY.from));
-        assert!(!seen.hears(5, 8, KEY.from) && !seen.hears(5, 9, 1));
     }
 
     #[test]
