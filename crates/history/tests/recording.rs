@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use history::{Error, Filter, Reader, Recorder, RecorderOptions, Writer};
+use history::{Dimension, Error, Filter, Reader, Recorder, RecorderOptions, Writer};
 use made_up::{Maker, NOON_MS, shown};
 use proptest::prelude::*;
+use query::{Condition, CopyFate, Test};
 use record::{PacketSummary, Reception, Record, Release};
 use rusqlite::Connection;
 
@@ -239,10 +240,10 @@ fn a_file_from_a_newer_program_is_refused_and_not_touched() {
     drop(connection);
     let before = std::fs::read(&file).unwrap();
     for error in [Writer::open(folder.path()).unwrap_err(), Reader::open(folder.path()).unwrap_err()] {
-        assert!(matches!(error, Error::Newer { found: 7, known: 1, .. }), "{error}");
+        assert!(matches!(error, Error::Newer { found: 7, known: 2, .. }), "{error}");
         let text = error.to_string();
         assert!(
-            text.contains("2026-11-23.db") && text.contains("schema 7") && text.contains("up to 1"),
+            text.contains("2026-11-23.db") && text.contains("schema 7") && text.contains("up to 2"),
             "{text}"
         );
     }
@@ -317,6 +318,21 @@ fn files_of_schema_1_are_read() {
     maker.seq = 40;
     writer.append(&receptions(&mut maker, 5)).unwrap();
     assert!(seqs(folder.path()).into_iter().eq(1..=45));
+    // Writing made it a file of today's schema, with everything that was in it.
+    let after: Vec<String> = everything(folder.path()).iter().map(|r| told(folder.path(), r)).collect();
+    assert!(after[..40].iter().map(String::as_str).eq(expected.lines()));
+    let version = Connection::open(file_of_today(folder.path())).unwrap();
+    let version: i64 = version.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.tallies(Dimension::All, 0, NOON_MS + DAY_MS).unwrap()[0].1.receptions(), 45);
+    let withheld = Filter::of(Condition::Is(Test::Copy(CopyFate::Withheld)));
+    let expected: Vec<u64> = (expected.lines())
+        .filter(|line| line.contains("Withheld"))
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(!expected.is_empty());
+    assert!(reader.log(&withheld).unwrap().iter().map(|r| r.seq).eq(expected.into_iter().rev()));
 }
 
 /// A reception and its release in one line that depends on nothing but what was stored.

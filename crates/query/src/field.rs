@@ -144,7 +144,7 @@ pub const JOINERS: &[(&str, &str)] = &[
 /// The field of that name, upper and lower case alike.
 pub fn find(name: &str) -> Option<&'static Field> {
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    FIELDS.iter().find(|f| is(&f.name) || f.other_names.iter().any(|other| is(other)))
+    FIELDS.iter().find(|f| is(&f.name) || f.other_names.iter().any(is))
 }
 
 /// Every name that is understood, the main names first.
