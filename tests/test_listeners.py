@@ -477,9 +477,9 @@ def test_a_stop_tells_clients_and_flushes(ways):
     upgrade(ws)
     for number, (connection, wrap) in enumerate([(plain, bytes), (tls, bytes), (ws, frame)]):
         connection.sendall(wrap(CONNECT_V5[:-1] + bytes([0x61 + number])))
+    first = {connection: connection.recv(4096) for connection in [plain, tls, ws]}
     way.backhaul.process.terminate()
-    for connection in [plain, tls, ws]:
-        data = b""
+    for connection, data in first.items():
         while part := connection.recv(4096):
             data += part
         disconnect = data[data.index(b"\xe0"):]

@@ -10,6 +10,7 @@ mod decode;
 mod explain;
 mod log;
 
+mod check;
 mod gateway;
 mod observer;
 mod service;
@@ -50,6 +51,8 @@ enum Command {
     Log(log::Arguments),
     /// Tell one packet's story: receptions, rules, copies
     Explain(explain::Arguments),
+    /// Check a node's configuration before it becomes a gateway
+    Check(check::Arguments),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),

@@ -5,36 +5,70 @@
 pub struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
+    /// Whether the last buffer grew large: the next one had better be.
+    is_large: bool,
 }
 
-/// Buffers that empty outboxes gave back, for the next that need one: in a turn many outboxes fill and empty.
+/// Buffers that empty outboxes gave back, for the next that need one: in a turn many outboxes fill and empty. A few grow
+/// large, those of clients that take from many; a large one that is made anew costs more than what is written into it.
 #[derive(Debug, Default)]
 pub(crate) struct SpareBuffers {
+    small: Spares,
+    large: Spares,
+}
+
+/// Buffers of one kind.
+#[derive(Debug, Default)]
+struct Spares {
     buffers: Vec<Vec<u8>>,
     /// The fewest there were since the last rest: so many were not needed.
     unused: usize,
 }
 
-/// Buffers kept at most.
-const SPARES_MAX: usize = 1024;
+/// Small buffers kept at most.
+const SMALL_MAX: usize = 1024;
+/// A buffer that grew larger than this is a large one.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
+/// Large buffers kept at most.
+const LARGE_MAX: usize = 8;
 /// A buffer that grew larger than this is given to the allocator.
-const SPARE_BYTES_MAX: usize = 16 * 1024;
+const LARGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 impl SpareBuffers {
-    fn take(&mut self) -> Vec<u8> {
-        let buffer = self.buffers.pop().unwrap_or_default();
-        self.unused = self.unused.min(self.buffers.len());
-        buffer
+    fn take(&mut self, is_large: bool) -> Vec<u8> {
+        let large = if is_large { self.large.take() } else { None };
+        large.or_else(|| self.small.take()).unwrap_or_default()
     }
 
     fn put(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() <= SPARE_BYTES_MAX && self.buffers.len() < SPARES_MAX {
-            self.buffers.push(buffer);
+        if buffer.capacity() <= SMALL_BYTES_MAX {
+            self.small.put(buffer, SMALL_MAX);
+        } else if buffer.capacity() <= LARGE_BYTES_MAX {
+            self.large.put(buffer, LARGE_MAX);
         }
     }
 
     /// Gives back the memory that was not needed lately.
     pub fn rest(&mut self) {
+        self.small.rest();
+        self.large.rest();
+    }
+}
+
+impl Spares {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop();
+        self.unused = self.unused.min(self.buffers.len());
+        buffer
+    }
+
+    fn put(&mut self, buffer: Vec<u8>, buffers_max: usize) {
+        if self.buffers.len() < buffers_max {
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn rest(&mut self) {
         self.buffers.truncate(self.buffers.len() - self.unused);
         self.unused = self.buffers.len();
     }
@@ -69,7 +103,7 @@ impl Outbox {
     /// The buffer to append whole control packets to.
     pub(crate) fn append(&mut self, spares: &mut SpareBuffers) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = spares.take();
+            self.bytes = spares.take(self.is_large);
         } else if self.sent > 0 && self.sent >= self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
             self.sent = 0;
@@ -80,6 +114,7 @@ impl Outbox {
     /// Gives back the buffer if everything was written.
     pub(crate) fn give_back(&mut self, spares: &mut SpareBuffers) {
         if self.is_empty() && self.bytes.capacity() > 0 {
+            self.is_large = self.bytes.capacity() > SMALL_BYTES_MAX;
             spares.put(std::mem::take(&mut self.bytes));
         }
     }
@@ -109,19 +144,26 @@ mod tests {
             outbox.append(&mut spares).extend(b"abc");
             outbox.advance(3);
             outbox.give_back(&mut spares);
-            assert_eq!((outbox.bytes.capacity(), spares.buffers.len()), (0, 1));
+            assert_eq!((outbox.bytes.capacity(), spares.small.buffers.len()), (0, 1));
             spares.rest();
         }
         spares.rest();
-        assert_eq!(spares.buffers.len(), 0);
+        assert_eq!(spares.small.buffers.len(), 0);
     }
 
     #[test]
-    fn a_large_buffer_is_not_kept() {
-        let (mut outbox, mut spares) = (Outbox::default(), SpareBuffers::default());
-        outbox.append(&mut spares).extend(vec![0; 100_000]);
-        outbox.advance(100_000);
-        outbox.give_back(&mut spares);
-        assert_eq!((outbox.bytes.capacity(), spares.buffers.len()), (0, 0));
+    fn a_large_buffer_goes_to_who_needed_one_and_a_huge_one_to_the_allocator() {
+        let (mut busy, mut quiet, mut spares) =
+            (Outbox::default(), Outbox::default(), SpareBuffers::default());
+        for (count, kept) in [(100_000, 1), (LARGE_BYTES_MAX + 1, 0)] {
+            busy.append(&mut spares).extend(vec![0; count]);
+            busy.advance(count);
+            busy.give_back(&mut spares);
+            assert_eq!((busy.bytes.capacity(), spares.large.buffers.len()), (0, kept));
+            quiet.append(&mut spares).extend(b"abc");
+            assert!(quiet.bytes.capacity() < 100_000, "nobody else gets it");
+            quiet.advance(3);
+            quiet.give_back(&mut spares);
+        }
     }
 }

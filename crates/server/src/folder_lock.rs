@@ -11,12 +11,15 @@ pub(crate) struct FolderLock(#[allow(dead_code, reason = "open for as long as th
 impl FolderLock {
     /// Takes it. `None` when another process has it.
     pub fn take(folder: &Path) -> io::Result<Option<Self>> {
-        let file = File::options().write(true).create(true).truncate(false).open(folder.join("serving.lock"))?;
+        let file =
+            File::options().write(true).create(true).truncate(false).open(folder.join("serving.lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             // A file system without locks, such as some network shares, must not keep anybody from serving.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(Self(file))),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(Self(file)))
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
