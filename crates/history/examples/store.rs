@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut maker = Maker::new(1);
     maker.at_ms -= DAY_MS / 2;
     maker.step_ms = ((days * DAY_MS - DAY_MS / 20) / count as i64).max(1);
-    if folder.exists() && Reader::open(&folder)?.log(&Filter::default())?.is_empty() {
+    if Reader::open(&folder)?.log(&Filter::default())?.is_empty() {
         store(&folder, &mut maker, count)?;
     }
     ask(&folder, days)

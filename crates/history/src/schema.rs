@@ -11,6 +11,8 @@
 //! - a release has the number of its reception, and stands in the same file;
 //! - `hops` and `rssi` repeat what the payload says, for looking; NULL where it says nothing;
 //! - `rollup` has for each hour and thing what its receptions amount to, in the transaction that stores them;
+//! - there is no index by source or judgement: both are few, so that a scan finds a page of what there is soon, and a file
+//!   without any is told from its small tables;
 //! - `said` has a row for the first reception of each body that somebody wrote and a key at hand opened; what it found
 //!   must be opened again before it is shown;
 //! - storing a row a second time changes nothing, since a batch may be given again after a failure.
@@ -91,7 +93,6 @@ const CREATE: &str = "
     ) STRICT;
     CREATE INDEX reception_packet ON reception (sender, packet) WHERE sender IS NOT NULL;
     CREATE INDEX reception_recipient ON reception (recipient) WHERE recipient IS NOT NULL;
-    CREATE INDEX reception_source ON reception (source);
     CREATE TABLE clock_put_back (seq INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE release (
         seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, copies BLOB NOT NULL, fate INTEGER
@@ -126,7 +127,7 @@ pub const CREATE_TWO: &str = "
         PRIMARY KEY (hour, kind, key)
     ) STRICT, WITHOUT ROWID;
     CREATE VIRTUAL TABLE said USING fts5 (
-        text, content='', contentless_delete=1, tokenize='trigram case_sensitive 1'
+        text, content='', contentless_delete=1, detail=none, tokenize='trigram case_sensitive 1'
     );
     CREATE TABLE node_name (
         node INTEGER PRIMARY KEY, seq INTEGER NOT NULL, long TEXT NOT NULL, short TEXT NOT NULL

@@ -20,6 +20,7 @@ pub fn to_two(connection: &mut Connection, keyring: &Keyring) -> rusqlite::Resul
         "ALTER TABLE reception ADD COLUMN hops INTEGER;
          ALTER TABLE reception ADD COLUMN rssi INTEGER;
          ALTER TABLE release ADD COLUMN fate INTEGER;
+         DROP INDEX reception_source;
          {CREATE_TWO}
          PRAGMA user_version = 2;"
     ))?;

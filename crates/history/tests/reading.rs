@@ -66,7 +66,8 @@ impl Town {
                 let connection = rusqlite::Connection::open(file).unwrap();
                 connection
                     .execute_batch(
-                        "ALTER TABLE reception DROP COLUMN hops; ALTER TABLE reception DROP COLUMN rssi;
+                        "CREATE INDEX reception_source ON reception (source);
+                         ALTER TABLE reception DROP COLUMN hops; ALTER TABLE reception DROP COLUMN rssi;
                          ALTER TABLE release DROP COLUMN fate; DROP TABLE fate; DROP TABLE rollup;
                          DROP TABLE said; DROP TABLE node_name; PRAGMA user_version = 1;",
                     )
