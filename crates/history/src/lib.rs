@@ -12,6 +12,7 @@ mod files;
 mod filter;
 mod header;
 mod insert;
+pub mod json;
 mod names;
 mod payload;
 mod queue;
