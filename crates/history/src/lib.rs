@@ -23,6 +23,7 @@ mod row;
 mod said;
 mod schema;
 mod search;
+pub mod snapshot;
 mod span;
 mod sql;
 mod upgrade;

@@ -520,3 +520,41 @@ fn numbers(folder: &Path) -> Vec<u64> {
     all.sort_unstable();
     all
 }
+
+/// Every way in which the end of the journal can be torn: what was stored before is there, whole, and nothing of the
+/// transaction that was cut.
+#[test]
+fn a_torn_journal_loses_no_more_than_the_transaction_that_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(31);
+    let mut writer = Writer::open(folder.path()).unwrap();
+    writer.append(&receptions(&mut maker, 50)).unwrap();
+    let file = file_of_today(folder.path());
+    let journal = folder.path().join("2026-11-23.db-wal");
+    let after_first = std::fs::read(&journal).unwrap().len();
+    writer.append(&receptions(&mut maker, 50)).unwrap();
+    let (stored, whole) = (std::fs::read(&file).unwrap(), std::fs::read(&journal).unwrap());
+    assert!(whole.len() > after_first + 3);
+    for step in 0..12 {
+        let at = after_first + (whole.len() - 1 - after_first) * step / 11;
+        for is_cut in [true, false] {
+            let mut torn = whole.clone();
+            if is_cut {
+                torn.truncate(at)
+            } else {
+                torn[at] ^= 0x40
+            }
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::write(file_of_today(copy.path()), &stored).unwrap();
+            std::fs::write(copy.path().join("2026-11-23.db-wal"), torn).unwrap();
+            let mut again = Writer::open(copy.path()).unwrap();
+            assert_eq!(again.last_seq(), 50, "{step} {is_cut}");
+            assert!(seqs(copy.path()).into_iter().eq(1..=50));
+            let mut maker = Maker::new(32);
+            maker.seq = 50;
+            again.append(&receptions(&mut maker, 5)).unwrap();
+            assert!(seqs(copy.path()).into_iter().eq(1..=55));
+            history::snapshot::check(&file_of_today(copy.path())).unwrap();
+        }
+    }
+}
