@@ -2,14 +2,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use query::{NodeName, Query, Surroundings, Vocabulary, complete};
+use query::{NodeName, Query, Surroundings, TEXT_BYTES_MAX, Vocabulary, complete};
 
 fuzz_target!(|text: &str| {
     let names = [NodeName { node: 0x7c5a_0a01, long: "Liberty Water Tower".into(), short: "LIB1".into() }];
     match Query::parse(text) {
         Ok(query) => {
             let written = query.to_string();
-            assert_eq!(Query::parse(&written).as_ref(), Ok(&query), "{written}");
+            // Quotes make a text longer, and one that is too long is refused.
+            if written.len() <= TEXT_BYTES_MAX {
+                assert_eq!(Query::parse(&written).as_ref(), Ok(&query), "{written}");
+            }
             let _ = query.bind(&Surroundings { now_ms: 1_795_435_200_000, names: &names, islands: &[] });
         }
         Err(problems) => {

@@ -8,8 +8,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 const DAY_MS: i64 = 86_400_000;
-/// Units of ages with their seconds, largest first.
-const UNITS: [(char, u32); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+/// Units in which ages are written, with their seconds, largest first. A day is written as 24 hours, as people say it.
+const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 /// Ages beyond this are read as this: twenty years.
 pub const AGE_S_MAX: u32 = 20 * 366 * 86_400;
 
@@ -102,7 +102,9 @@ pub fn unit_seconds(unit: &str) -> Option<u32> {
 
 /// An age in the largest unit that gives a whole number.
 pub fn write_age(f: &mut fmt::Formatter<'_>, seconds: u32) -> fmt::Result {
-    let fits = UNITS.iter().find(|(_, unit_s)| seconds != 0 && seconds.is_multiple_of(*unit_s));
+    let is_day = |unit: char| unit == 'd' && seconds < 2 * 86_400;
+    let fits = (UNITS.iter())
+        .find(|(unit, unit_s)| seconds != 0 && seconds.is_multiple_of(*unit_s) && !is_day(*unit));
     let (unit, unit_s) = fits.copied().unwrap_or(('s', 1));
     write!(f, "{}{unit}", seconds / unit_s)
 }
@@ -158,7 +160,8 @@ mod tests {
             ("2026-08-20", 1_787_184_000_000, "2026-08-20"),
             ("90m", NOW - 5_400_000, "90m"),
             ("48h", NOW - 2 * DAY_MS, "2d"),
-            ("7days", NOW - 7 * DAY_MS, "1w"),
+            ("1week", NOW - 7 * DAY_MS, "7d"),
+            ("1d", NOW - DAY_MS, "24h"),
             ("0s", NOW, "0s"),
             ("Today", 1_787_184_000_000, "today"),
             ("yesterday", 1_787_184_000_000 - DAY_MS, "yesterday"),

@@ -39,7 +39,8 @@ pub fn form(visit: &Visit, view: &View, problems: &[Problem]) -> Markup {
             }
         }
         @if !is_wrong { (conditions(view)) }
-        (help(visit, is_wrong))
+        // Where a word may be meant, that is help enough.
+        (help(visit, is_wrong && problems.iter().all(|problem| problem.instead.is_empty())))
     }
 }
 
@@ -50,7 +51,7 @@ fn wrong(view: &View, problems: &[Problem]) -> Markup {
             @for problem in problems {
                 div.mistake {
                     p.mono { (marked(&view.text, problem)) }
-                    p { (problem.message) "." }
+                    p { (sentence(&problem.message)) }
                     @if !problem.instead.is_empty() {
                         p { "Did you mean "
                             @for (index, instead) in problem.instead.iter().enumerate() {
@@ -63,6 +64,18 @@ fn wrong(view: &View, problems: &[Problem]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A message as a sentence, with what stands in backticks as code.
+fn sentence(message: &str) -> Markup {
+    let mut letters = message.chars();
+    let message: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    html! {
+        @for (index, part) in message.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+        "."
     }
 }
 

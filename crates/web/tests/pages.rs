@@ -98,12 +98,12 @@ async fn a_filter_that_is_not_understood_is_pointed_at() {
     town.hear(one, &town::node_info(ANA, 1, "Ana on the hill", "ANA"));
     let pages = town.pages().await;
     for (asked, marked, words) in [
-        ("prot:text", "prot", "no field `prot`"),
+        ("prot:text", "prot", "There is no field <code>prot</code>"),
         ("verdict:maybe", "maybe", "record-only"),
         ("port:text from:!7c5", "!7c5", "eight hexadecimal digits"),
-        ("from:Ann", "Ann", "no node is called `Ann`"),
+        ("from:Ann", "Ann", "No node is called <code>Ann</code>"),
         ("(port:text", "(", "never closed"),
-        ("client:gw-1", "gw-1", "only the operator"),
+        ("client:gw-1", "gw-1", "Only the operator"),
     ] {
         let address = format!("/log?q={}", asked.replace(' ', "+").replace('"', "%22"));
         let wrong = get(&pages, &address).await;
