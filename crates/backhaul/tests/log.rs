@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use history::Writer;
 use policy::decision::{Decision, Outcome, Verdict};
+use policy::downlink::details::CopyDetails;
 use policy::rule::{RuleId, RuleSet};
 use record::{Consent, KeyClass, PacketSummary, ReceiverKind, Reception, Record, Release, ReleasedCopy};
 use serde_json::Value as Json;
@@ -89,6 +90,7 @@ fn folder() -> TempDir {
         kind,
         outcome,
         observed: RuleSet::default(),
+        details: CopyDetails::default(),
     };
     let copies = vec![
         copy("!7c5a0a02", ReceiverKind::Gateway, Outcome::DeliveredWithHopLimit(0)),

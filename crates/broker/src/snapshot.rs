@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub unkept_changes: u64,
     /// Whether anyone on this machine may connect without a credential.
     pub is_open_to_loopback: bool,
+    /// Where the operator has stopped downlink.
+    pub downlink: directory::Downlink,
 }
 
 /// One client.
@@ -83,7 +85,7 @@ impl Broker {
                 messages_in: session.messages_in,
                 messages_out: session.messages_out,
                 dropped: session.dropped,
-                queued: session.queue.len() + session.inflight.len(),
+                queued: session.queue.len() + session.inflight.len() + session.downlink_waiting().0,
             }
         });
         Snapshot {
@@ -97,6 +99,7 @@ impl Broker {
             last_seq: self.last_seq,
             unkept_changes: self.journal.behind(),
             is_open_to_loopback: !self.options.lab && !self.options.directory.has_credentials(),
+            downlink: self.options.directory.downlink().clone(),
         }
     }
 }

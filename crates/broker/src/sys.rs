@@ -107,12 +107,13 @@ const NUMBERS: [Number; 21] = [
 ];
 
 /// Topics below `$SYS/backhaul`: refusals and losses by name.
-const REFUSALS: [Number; 8] = [
+const REFUSALS: [Number; 9] = [
     ("connections/refused", |b| b.counters.connections_refused),
     ("connections/timed-out", |b| b.counters.timed_out),
     ("sign-ins/refused", |b| b.counters.authentication_failed),
     ("subscriptions/refused", |b| b.counters.subscriptions_refused),
     ("messages/unacknowledged", |b| b.counters.unacknowledged),
+    ("downlink/unacknowledged", |b| b.counters.downlink_unacknowledged),
     ("store/refused", |b| b.counters.unkept),
     ("store/waiting", |b| b.journal.behind()),
     ("retained/refused", |b| b.retained.refused_total),
@@ -226,6 +227,7 @@ impl Broker {
                 qos: route.qos.min(QOS),
                 retain: route.retain_as_published,
                 hop_limit: None,
+                stale_at_ms: None,
                 identifiers: route.identifiers.clone(),
                 group: None,
                 order: 0,

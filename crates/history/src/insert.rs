@@ -26,6 +26,10 @@ pub struct Ids {
     bodies: RecentBodies,
 }
 
+/// Copies that were settled later. A release that is given a second time is in what is stored already, byte for byte.
+const FURTHER_COPIES: &str = "
+    UPDATE release SET copies = CAST(copies || ?2 AS BLOB), fate = ?3 WHERE seq = ?1 AND instr(copies, ?2) = 0";
+
 /// Bodies stored lately: copies of a packet come within seconds. A body that was forgotten is stored once more.
 #[derive(Debug, Default)]
 struct RecentBodies {
@@ -42,6 +46,19 @@ const IDS_MAX: usize = 30_000;
 const WORD_BYTES_MAX: usize = 512;
 /// Stands for none where NULL would not be unique.
 const NONE: i64 = -1;
+
+/// What became of copies: a bit for each outcome there was, and for each rule that withheld any.
+pub fn fate_of(outcomes: impl Iterator<Item = Outcome>) -> [i64; 2] {
+    let mut key = [0; 2];
+    for outcome in outcomes {
+        let fates = CopyFate::ALL.into_iter().filter(|fate| fate.is_of(outcome));
+        key[0] |= fates.map(sql::outcome_bit).fold(0, |bits, bit| bits | bit);
+        if let Outcome::Withheld(rule) = outcome {
+            key[1] |= 1 << rule.code();
+        }
+    }
+    key
+}
 
 /// A transaction and the ids known in it.
 pub struct Insert<'a> {
@@ -147,28 +164,30 @@ impl<'a> Insert<'a> {
         insert.execute([seq as i64]).map(drop)
     }
 
-    /// Stores what became of a reception's copies.
+    /// Stores what became of a reception's copies; those that waited come later and are added.
     pub fn release(&mut self, release: &Release) -> rusqlite::Result<()> {
         let mut bytes = Vec::with_capacity(release.copies.len() * 4);
         for copy in &release.copies {
             let receiver = self.word(&copy.receiver)?;
             let (kind, outcome, observed) = (copy.kind, copy.outcome, copy.observed);
-            copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed });
+            let details = copy.details;
+            copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed, details });
         }
-        let fate = self.fate(release.copies.iter().map(|copy| copy.outcome))?;
-        self.release.execute(params![release.reception_seq as i64, release.at_ms, bytes, fate]).map(drop)
+        let key = fate_of(release.copies.iter().map(|copy| copy.outcome));
+        let (seq, fate) = (release.reception_seq as i64, self.fate(key)?);
+        if self.release.execute(params![seq, release.at_ms, bytes, fate])? == 1 {
+            return Ok(());
+        }
+        let mut stored = self.connection.prepare_cached(
+            "SELECT f.outcomes, f.rules FROM release r JOIN fate f ON f.id = r.fate WHERE r.seq = ?1",
+        )?;
+        let stored: [i64; 2] = stored.query_row([seq], |row| Ok([row.get(0)?, row.get(1)?]))?;
+        let fate = self.fate([stored[0] | key[0], stored[1] | key[1]])?;
+        self.connection.prepare_cached(FURTHER_COPIES)?.execute(params![seq, bytes, fate]).map(drop)
     }
 
-    /// The row of what became of copies: which outcomes there were, and which rules withheld any.
-    pub fn fate(&mut self, outcomes: impl Iterator<Item = Outcome>) -> rusqlite::Result<i64> {
-        let mut key = [0i64; 2];
-        for outcome in outcomes {
-            let fates = CopyFate::ALL.into_iter().filter(|fate| fate.is_of(outcome));
-            key[0] |= fates.map(sql::outcome_bit).fold(0, |bits, bit| bits | bit);
-            if let Outcome::Withheld(rule) = outcome {
-                key[1] |= 1 << rule.code();
-            }
-        }
+    /// The row of what became of copies, as `fate_of` sums it up.
+    pub fn fate(&mut self, key: [i64; 2]) -> rusqlite::Result<i64> {
         if let Some(id) = self.ids.fates.get(&key) {
             return Ok(*id);
         }

@@ -8,7 +8,7 @@
 //!   everyone, all three are NULL when there is no packet;
 //! - words, sources, judgements and layouts are stored once per file; -1 in them stands for none;
 //! - times rise with the numbers, give or take `CLOCK_SLACK_MS`, unless `clock_put_back` has a row;
-//! - a release has the number of its reception, and stands in the same file;
+//! - a release has the number of its reception, and stands in the same file; copies that are settled later are added;
 //! - `hops` and `rssi` repeat what the payload says, for looking; NULL where it says nothing;
 //! - `rollup` has for each hour and thing what its receptions amount to, in the transaction that stores them;
 //! - there is no index by source or judgement: both are few, so that a scan finds a page of what there is soon, and a file

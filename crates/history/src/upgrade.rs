@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use mesh::keyring::Keyring;
 use rusqlite::{Connection, params};
 
-use crate::insert::{Ids, Insert};
+use crate::insert::{Ids, Insert, fate_of};
 use crate::schema::CREATE_TWO;
 use crate::{copies, row};
 
@@ -63,7 +63,8 @@ pub fn to_two(connection: &mut Connection, keyring: &Keyring) -> rusqlite::Resul
         after = *last;
         let mut update = transaction.prepare_cached("UPDATE release SET fate = ?2 WHERE seq = ?1")?;
         for (seq, bytes) in &releases {
-            let fate = insert.fate(copies::read(bytes).iter().map(|copy| copy.outcome))?;
+            let outcomes = copies::read(bytes).into_iter().map(|copy| copy.outcome);
+            let fate = insert.fate(fate_of(outcomes))?;
             update.execute([*seq, fate])?;
         }
     }

@@ -13,9 +13,12 @@ use std::time::{Duration, Instant};
 
 use history::{Dimension, Error, Filter, Reader, Recorder, RecorderOptions, Writer};
 use made_up::{Maker, NOON_MS, shown};
+use policy::decision::Outcome;
+use policy::downlink::details::CopyDetails;
+use policy::rule::{RuleId, RuleSet};
 use proptest::prelude::*;
 use query::{Condition, CopyFate, Test};
-use record::{PacketSummary, Reception, Record, Release};
+use record::{PacketSummary, ReceiverKind, Reception, Record, Release, ReleasedCopy};
 use rusqlite::Connection;
 
 const DAY_MS: i64 = 86_400_000;
@@ -557,4 +560,41 @@ fn a_torn_journal_loses_no_more_than_the_transaction_that_was_cut() {
             history::snapshot::check(&file_of_today(copy.path())).unwrap();
         }
     }
+}
+
+#[test]
+fn copies_that_waited_are_added_once_to_those_that_did_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(8);
+    let reception = maker.reception();
+    let copy = |receiver: &str, waited_ms| ReleasedCopy {
+        receiver: receiver.into(),
+        kind: ReceiverKind::Gateway,
+        outcome: Outcome::Delivered,
+        observed: RuleSet::default(),
+        details: CopyDetails { waited_ms, airtime_us: 256, ..CopyDetails::default() },
+    };
+    let release = |late_ms, copies: Vec<ReleasedCopy>| {
+        let at_ms = reception.at_ms + late_ms;
+        Record::Release(Arc::new(Release { reception_seq: reception.seq, at_ms, copies }))
+    };
+    let mut writer = Writer::open(folder.path()).unwrap();
+    let first = release(0, vec![copy("!7c5a0a01", 0)]);
+    writer.append(&[Record::Reception(reception.clone()), first.clone()]).unwrap();
+    let later =
+        [release(3_000, vec![copy("!7c5a0a02", 3_000)]), release(9_000, vec![copy("!7c5a0a03", 9_000)])];
+    writer.append(&later).unwrap();
+    writer.append(&later).unwrap();
+    let mut held_back = copy("!7c5a0a04", 1);
+    held_back.outcome = Outcome::Withheld(RuleId::AlreadyHeard);
+    writer.append(&[release(9_500, vec![held_back])]).unwrap();
+    writer.append(&[first]).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    for test in [Test::Copy(CopyFate::Delivered), Test::WithheldBy(RuleId::AlreadyHeard)] {
+        assert_eq!(reader.log(&Filter::of(Condition::Is(test))).unwrap().len(), 1);
+    }
+    let stored = Reader::open(folder.path()).unwrap().release_of(&reception).unwrap().unwrap();
+    assert_eq!(stored.at_ms, reception.at_ms);
+    let copies: Vec<_> = stored.copies.iter().map(|c| (&*c.receiver, c.details.waited_ms)).collect();
+    assert_eq!(copies, [("!7c5a0a01", 0), ("!7c5a0a02", 3_000), ("!7c5a0a03", 9_000), ("!7c5a0a04", 1)]);
 }

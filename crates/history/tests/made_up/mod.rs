@@ -8,6 +8,7 @@ use std::sync::Arc;
 use mesh::key::ChannelKey;
 use mesh::node::NodeNum;
 use policy::decision::{Decision, Outcome, Verdict};
+use policy::downlink::details::CopyDetails;
 use policy::rule::{RULES, RuleId, RuleSet, Stage};
 use record::{
     ConnectionEvent, ConnectionWhat, Consent, KeyClass, PacketSummary, ReceiverKind, Reception, Record,
@@ -219,7 +220,14 @@ impl Maker {
         if self.below(4) == 0 {
             observed.insert(RuleId::DownlinkSize);
         }
-        ReleasedCopy { receiver, kind: ReceiverKind::ALL[self.below(4) as usize], outcome, observed }
+        let mut details = CopyDetails::default();
+        if self.below(3) == 0 {
+            details.airtime_us = self.below(2_000_000) as u32;
+            details.waited_ms = self.below(600_000) as u32;
+            details.island = (self.below(2) == 0).then_some(gateway(index as u32));
+        }
+        let kind = ReceiverKind::ALL[self.below(4) as usize];
+        ReleasedCopy { receiver, kind, outcome, observed, details }
     }
 }
 

@@ -33,6 +33,9 @@ pub struct SeenPackets {
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
+    /// Islands whose gateways transmitted it, once for each gateway.
+    sent_to: Vec<u32>,
+    first_ms: u64,
 }
 
 impl SeenPackets {
@@ -56,6 +59,30 @@ impl SeenPackets {
     /// Whether that gateway has uplinked the packet within the window.
     pub fn was_heard_by(&self, key: PacketKey, gateway: u32) -> bool {
         self.entries.get(&key).is_some_and(|e| e.heard_by.contains(&gateway))
+    }
+
+    /// The gateways that have uplinked the packet, in order, if the first of them did within `within_ms`.
+    pub fn heard_by(&self, now_ms: u64, key: PacketKey, within_ms: u64) -> &[u32] {
+        let entry = self.entries.get(&key).filter(|e| now_ms.saturating_sub(e.first_ms) <= within_ms);
+        entry.map_or(&[], |e| &e.heard_by)
+    }
+
+    /// Whether any gateway that this holds for has uplinked the packet within the window.
+    pub fn was_heard_where(&self, key: PacketKey, is_there: impl Fn(u32) -> bool) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.heard_by.iter().any(|gateway| is_there(*gateway)))
+    }
+
+    /// Gateways of an island that transmitted the packet.
+    pub fn copies_on(&self, key: PacketKey, island: u32) -> usize {
+        self.entries.get(&key).map_or(0, |e| e.sent_to.iter().filter(|to| **to == island).count())
+    }
+
+    /// Notes that a gateway of an island was sent the packet and transmits it.
+    pub fn note_sent(&mut self, now_ms: u64, key: PacketKey, island: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.sent_to.len() < GATEWAYS_PER_PACKET_MAX {
+            entry.sent_to.push(island);
+        }
     }
 
     /// Notes that a gateway uplinked the packet.
@@ -92,7 +119,7 @@ impl SeenPackets {
             }
             self.order.push_back((now_ms, key));
         }
-        self.entries.entry(key).or_default()
+        self.entries.entry(key).or_insert_with(|| Seen { first_ms: now_ms, ..Seen::default() })
     }
 
     fn forget_old(&mut self, now_ms: u64) {
