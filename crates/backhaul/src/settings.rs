@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use broker::ListenerRules;
-use config::Config;
+use config::{Config, PolicyFile};
 use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
 use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
@@ -181,7 +181,7 @@ pub fn lab_limits() -> broker::Limits {
 }
 
 /// The policy.
-pub fn policy(config: &Config) -> policy::settings::Settings {
+pub fn policy(config: &PolicyFile) -> policy::settings::Settings {
     let mut settings = policy::settings::Settings::default();
     settings.downlink.hop_limit_max = config.policy.hop_limit_max;
     settings.consent.no = verdict(config.policy.consent_no);

@@ -47,7 +47,7 @@ use policy::engine::Policy;
 use policy::memory::MemoryLimits;
 pub use policy::now::Now;
 use policy::settings::Settings;
-use record::{ConnectionEvent, ConnectionWhat, Record};
+use record::{ConnectionEvent, ConnectionWhat, PolicyChange, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
@@ -301,6 +301,14 @@ impl Broker {
     pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.options.directory, directory);
         self.on_directory_change(now, &old);
+    }
+
+    /// Another policy comes into force, between two packets. Tells the history who did it.
+    pub fn set_policy(&mut self, now: Now, settings: Arc<Settings>, change: PolicyChange) {
+        self.options.policy = settings.clone();
+        self.policy.set_settings(settings);
+        let change = PolicyChange { at_ms: now.unix_ms, ..change };
+        self.records.push(Record::PolicyChange(Arc::new(change)));
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -16,7 +16,6 @@ pub(crate) const SECTIONS: &[&Section] = &[
     &TLS_LINES,
     &WEB_LINES,
     &MESH_LINES,
-    &POLICY_LINES,
     &HISTORY_LINES,
     &LOG_LINES,
 ];
@@ -25,6 +24,9 @@ section! { Top, TOP_LINES, "", "Keys before the first table.";
     data: PathBuf = Text("backhaul-data"), Kind::Folder,
         "Folder for everything that must survive a restart; made on first use. A relative one starts at the \
          working directory.";
+    policy: Option<PathBuf> = Absent("/etc/backhaul/policy.toml"), Kind::File,
+        "The policy's file; `policy.toml` in the data folder if not said. It may be missing, which means every default. \
+         `backhaul policy docs` prints it with all keys.";
 }
 
 section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one client may use up.";
@@ -180,7 +182,8 @@ section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";
         "Modem preset; decides how long a packet is on the air.";
 }
 
-section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
+// In a file of its own: see `policy_file`.
+section! { Policy, POLICY_LINES, "", "What may be passed on.";
     hop_limit_max: u8 = Whole(1), Kind::Whole { min: 0, max: 7 },
         "Highest hop limit of a copy toward a gateway. 0: the gateway shows it to its phone and sends nothing \
          by radio. 1: the gateway transmits once and nobody relays.";

@@ -13,6 +13,7 @@ mod filter;
 mod header;
 mod insert;
 mod payload;
+mod policy_changes;
 mod queue;
 mod reader;
 mod recorder;

@@ -35,6 +35,12 @@ impl Policy {
         &self.settings
     }
 
+    /// Another choice of the operator's; what was learned stays.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.memory.seen.set_window(settings.duplicate_window_ms);
+        self.settings = settings;
+    }
+
     /// Journey step 3, judge: decides on one reception and learns from it. A permit comes with *accept* and *rewrite*.
     pub fn judge(&mut self, now: Now, publish: &Publish<'_>) -> (Decision, Option<Permit>) {
         let decided = decide_uplink(&self.settings, &Uplink::new(now, publish, &self.memory));

@@ -20,6 +20,7 @@ mod transport;
 mod certificate_keeper;
 mod directory_keeper;
 mod pages;
+mod policy_desk;
 mod session_keeper;
 mod start;
 
@@ -32,6 +33,7 @@ pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
+pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started};
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

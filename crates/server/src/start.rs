@@ -22,7 +22,8 @@ use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
-use crate::pages::{Live, Pages, PagesSettings};
+use crate::pages::{Live, Pages, PagesSettings, unix_ms};
+use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
 use crate::session_keeper;
 use crate::tls::TlsError;
 
@@ -40,8 +41,8 @@ pub struct Settings {
     pub lab: bool,
     /// The broker's limits.
     pub limits: Limits,
-    /// The policy in force.
-    pub policy: Arc<policy::settings::Settings>,
+    /// Where the policy comes from; not used by the plain-broker profile.
+    pub policy: PolicySource,
     /// Keys of channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
     /// Modem preset assumed where a channel's name does not tell.
@@ -73,6 +74,8 @@ pub enum StartError {
     History(history::Error),
     /// The kept sessions cannot be opened.
     Sessions(session_store::Error),
+    /// The policy file is wrong, and no policy was in force before.
+    Policy(String),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -101,6 +104,7 @@ impl fmt::Display for StartError {
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::Sessions(error) => write!(f, "{error}"),
+            Self::Policy(problem) => f.write_str(problem),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -124,6 +128,7 @@ pub struct Running {
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
+    policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -137,7 +142,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let mut entrances = Entrances::open(&settings.listeners, std::mem::take(&mut settings.inherited))?;
     if settings.lab {
         entrances.check_inherited()?;
-        let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+        let options = options(&settings, Arc::default(), Arc::default(), TokenKey::new([0; 32]), 0)?;
         let broker = Broker::new(options).with_listeners(settings.rules());
         let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
         return Ok(running);
@@ -151,6 +156,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     let lock = FolderLock::take(&settings.data).map_err(StartError::System)?;
     let lock = lock.ok_or_else(|| StartError::FolderInUse(settings.data.clone()))?;
+    let policy = settings.policy.start().map_err(StartError::Policy)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
     let directory = Arc::new(store.load().map_err(StartError::Directory)?);
@@ -160,7 +166,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let bell = DurableBell::default();
     let recorder = start_recorder(&settings, bell.clone(), live.clone())?;
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
-    let options = options(&settings, directory, token_key, last_seq)?;
+    let options = options(&settings, policy.settings.clone(), directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let mut broker = Broker::new(options).with_listeners(settings.rules());
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
@@ -172,9 +178,12 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
+    let desk = PolicyDesk::new(settings.policy.clone(), policy, handle.clone(), unix_ms());
+    let policy_keeper = PolicyKeeper::start(desk.clone()).map_err(StartError::System)?;
+    running.policy = Some((desk.clone(), policy_keeper));
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live)?);
+        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live, desk)?);
     }
     Ok(running)
 }
@@ -205,6 +214,7 @@ fn run(
         recorder: None,
         sessions: None,
         keeper: None,
+        policy: None,
         pages: None,
         lock: None,
     };
@@ -236,7 +246,7 @@ fn start_recorder(
     let durable = move |batch: Vec<Record>| {
         let receptions = batch.iter().filter_map(|r| match r {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         });
         if let Some(seq) = receptions.max() {
             bell.tell(Command::Durable(seq));
@@ -253,7 +263,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
     Box::new(move |record| {
         let reception = match &record {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         };
         // What finds the queue full is counted by the recorder; an acknowledgement that waits for it must know.
         if let (false, Some(seq)) = (give(record), reception) {
@@ -264,6 +274,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
 
 fn options(
     settings: &Settings,
+    policy: Arc<policy::settings::Settings>,
     directory: Arc<Directory>,
     token_key: TokenKey,
     last_seq: u64,
@@ -272,7 +283,7 @@ fn options(
     Ok(Options {
         lab: settings.lab,
         limits: settings.limits.clone(),
-        policy: settings.policy.clone(),
+        policy,
         keyring: settings.keyring.clone(),
         preset: settings.preset,
         directory,
@@ -317,6 +328,13 @@ impl DurableBell {
 }
 
 impl Running {
+    /// Looks at the policy file at once; nothing happens when it has not changed, or is wrong.
+    pub fn reload_policy(&self) {
+        if let Some((desk, _)) = &self.policy {
+            desk.look(true);
+        }
+    }
+
     /// Says goodbye to clients, stores what is queued, ends the threads.
     pub fn stop(self) {
         drop(self);
@@ -329,6 +347,7 @@ impl Drop for Running {
         self.doorman.send(Errand::CloseDoors);
         self.pages = None;
         self.keeper = None;
+        self.policy = None;
         self.certificates = None;
         self.acme.clear();
         self.core.send(Command::Stop);
