@@ -17,6 +17,7 @@ mod service;
 
 mod config_file;
 mod policy_file;
+mod policy_test;
 
 mod credential_edit;
 mod credential_list;

@@ -14,7 +14,7 @@ use serde_json::json;
 use server::PolicySource;
 
 use crate::data_folder::{Installation, parse_policy, policy_path, read_policy, read_policy_text, rule_docs};
-use crate::{Outcome, clock, log};
+use crate::{Outcome, clock, log, policy_test};
 
 /// What to do with the policy.
 #[derive(Subcommand, Clone)]
@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Say what a policy file would change
     Diff(Proposed),
+    /// Ask what a policy file would have done with recorded traffic
+    Test(policy_test::Arguments),
     /// Put a policy file in force: copies it to its place, where a running broker takes it over
     Apply(Proposed),
     /// List the changes of the policy: when, by whom, what
@@ -99,6 +101,7 @@ pub fn run(command: Command) -> Outcome {
             let old = in_force(&arguments.installation)?;
             write_differences(&mut out, &old, &read_policy(&arguments.file)?)?;
         }
+        Command::Test(arguments) => return policy_test::run(&arguments),
         Command::Apply(arguments) => return apply(&mut out, &arguments),
         Command::History(arguments) => return history(&mut out, &arguments),
         Command::Docs => write!(out, "{}", config::policy_document(&rule_docs()))?,

@@ -62,6 +62,17 @@ pub struct Passing<'a> {
     pub mqtt_packet_bytes: usize,
 }
 
+/// Size of the PUBLISH that carries a message to a gateway: MQTT 3.1.1, QoS 1, as firmware and phones subscribe.
+pub fn mqtt_packet_bytes(topic: &str, payload: &[u8]) -> usize {
+    let body = 2 + topic.len() + 2 + payload.len();
+    1 + match body {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    } + body
+}
+
 /// What the release rules look at: a packet, one receiver, the time, and what is remembered.
 #[derive(Debug, Clone, Copy)]
 pub struct Release<'a> {
