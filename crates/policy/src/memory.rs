@@ -2,7 +2,9 @@
 
 pub mod airtime;
 pub mod hearing;
+pub mod holds;
 pub mod islands;
+pub mod keep;
 pub mod mark;
 pub mod movement;
 pub mod node_table;
@@ -14,6 +16,7 @@ pub mod reach;
 pub mod reports;
 pub mod seen;
 pub mod signatures;
+pub mod volume;
 
 use mesh::airtime::ModemPreset;
 use mesh::observe::Facts;
@@ -24,8 +27,10 @@ use crate::rule::{RuleId, RuleState};
 use crate::settings::Settings;
 use crate::uplink::identity;
 use crate::uplink::origin::shows_radio;
+use crate::uplink::volume::{LARGE_BYTES, kind_of};
 use crate::uplink::{Publish, heard_by, packet_key};
-use airtime::Airtime;
+use airtime::{Account, Airtime};
+use holds::{Held, Holds};
 use islands::{COMMON_WITHIN_MS, Islands};
 use mark::Mark;
 use movement::Movement;
@@ -36,6 +41,7 @@ use reach::Reach;
 use reports::Reports;
 use seen::SeenPackets;
 use signatures::{Checked, Signatures};
+use volume::Volume;
 
 /// How much may be remembered.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +83,12 @@ pub struct Memory {
     pub movement: Movement,
     /// Signatures checked lately.
     pub signatures: Signatures,
+    /// What came up: airtime of gateways and nodes.
+    pub uplink: Airtime,
+    /// How much comes from whom.
+    pub volume: Volume,
+    /// Who is held.
+    pub holds: Holds,
 }
 
 impl Memory {
@@ -93,12 +105,16 @@ impl Memory {
             profiles: Profiles::new(limits.gateways_max, seed),
             movement: Movement::new(limits.gateways_max, seed),
             signatures: Signatures::new(seed),
+            uplink: Airtime::new(seed),
+            volume: Volume::new(seed),
+            holds: Holds::new(seed),
         }
     }
 
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
-    pub fn learn(&mut self, now: Now, publish: &Publish<'_>, decision: &Decision) {
+    pub fn learn(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
         let facts = publish.facts;
+        self.learn_volume(settings, now, publish, decision);
         if decision.verdict == Verdict::Refuse {
             return;
         }
@@ -111,6 +127,41 @@ impl Memory {
         }
         self.reports.note(now.mono_ms, gateway, facts);
         self.learn_answer(now, facts);
+    }
+
+    /// Counts what came, and what was too much.
+    fn learn_volume(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
+        let facts = publish.facts;
+        let Some(gateway) = publish.sender.gateway().or_else(|| heard_by(facts)) else { return };
+        let (node, key) = (facts.packet.as_ref().map(|packet| packet.from.0), packet_key(facts));
+        let held = match decision.rule {
+            Some(RuleId::MessageRate) => Some(Held::Gateway(gateway)),
+            Some(RuleId::Stream | RuleId::UplinkAirtime) => node.map(Held::Node),
+            _ => None,
+        };
+        if let (Some(held), Some(rule)) = (held, decision.rule) {
+            self.holds.note_objection(&settings.holds, now, held, rule, key);
+        }
+        if !matches!(decision.rule, Some(RuleId::MessageRate | RuleId::Hold)) {
+            self.volume.take_token(now.mono_ms, gateway, settings.volume.rate);
+        }
+        let (Some(node), Some(bytes)) = (node, facts.frame_bytes) else { return };
+        if decision.verdict == Verdict::Refuse {
+            return;
+        }
+        let preset = self.reports.preset(gateway).unwrap_or(ModemPreset::LongFast);
+        let airtime_us = preset.time_on_air_us(usize::from(bytes));
+        if !facts.is_own_packet() {
+            self.uplink.add(now.mono_ms, Account::Gateway(gateway), airtime_us);
+        }
+        if key.is_some_and(|key| self.seen.is_known(key)) {
+            return;
+        }
+        self.uplink.add(now.mono_ms, Account::Node(node), airtime_us);
+        if let Some(kind) = kind_of(facts) {
+            let is_passed = matches!(decision.verdict, Verdict::Accept | Verdict::Rewrite);
+            self.volume.note(now.mono_ms, kind, bytes >= LARGE_BYTES, is_passed);
+        }
     }
 
     /// A gateway heard a packet over the radio, or sent it.

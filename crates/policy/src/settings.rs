@@ -4,6 +4,7 @@ use crate::downlink::budget::BudgetSettings;
 use crate::downlink::model::ModelSettings;
 use crate::downlink::queue::QueueSettings;
 use crate::downlink::target::TargetSettings;
+use crate::memory::holds::HoldSettings;
 use crate::memory::islands::IslandSettings;
 use crate::memory::proof::ProofSettings;
 use crate::outside::OutsideSettings;
@@ -14,6 +15,7 @@ use crate::uplink::identity::IdentitySettings;
 use crate::uplink::keys::KeySettings;
 use crate::uplink::origin::OriginSettings;
 use crate::uplink::stationary::StationarySettings;
+use crate::uplink::volume::VolumeSettings;
 use crate::uplink::what::WhatSettings;
 use crate::uplink::who::WhoSettings;
 
@@ -40,6 +42,10 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// What gateways are sent.
     pub downlink: DownlinkSettings,
+    /// How much may come from whom.
+    pub volume: VolumeSettings,
+    /// When somebody is held.
+    pub holds: HoldSettings,
     /// What it takes to be on one island.
     pub islands: IslandSettings,
     /// How far copies may go on the radio, by island and channel.
@@ -70,6 +76,8 @@ impl Default for Settings {
             outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
+            volume: VolumeSettings::default(),
+            holds: HoldSettings::default(),
             islands: IslandSettings::default(),
             model: ModelSettings::default(),
             target: TargetSettings::default(),

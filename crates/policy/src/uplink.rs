@@ -8,7 +8,7 @@ pub mod identity;
 pub mod keys;
 pub mod origin;
 pub mod stationary;
-mod volume;
+pub mod volume;
 pub mod what;
 pub mod who;
 
@@ -149,7 +149,7 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::PkiOpened => what::pki_opened(up.facts),
         RuleId::RemoteControl => what::remote_control(up.facts),
         RuleId::DecodedOnWire => what::decoded_on_wire(up.facts),
-        RuleId::GrantedPorts => what::granted_ports(&settings.what, up.facts),
+        RuleId::GrantedPorts => what::granted_ports(&settings.what, up),
         RuleId::Quarantined => identity::quarantined(up),
         RuleId::TwoKeys => identity::marked(Mark::TwoKeys, &settings.identity, up),
         RuleId::SharedKey => identity::marked(Mark::SharedKey, &settings.identity, up),
@@ -166,6 +166,12 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::Stat => what::stat(up.facts),
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
         RuleId::PublicKey => keys::public_key(&settings.keys, up.facts),
+        RuleId::Hold => volume::hold(&settings.volume, up),
+        RuleId::MessageRate => volume::message_rate(&settings.volume, up),
+        RuleId::UplinkAirtime => volume::uplink_airtime(&settings.volume, up),
+        RuleId::Interval => volume::interval(&settings.volume, up),
+        RuleId::Stream => volume::stream(&settings.volume, up),
+        RuleId::ChannelGrant => who::channel_grant(up),
         RuleId::Duplicate => volume::duplicate(up),
         // The release rules are asked elsewhere; a test sees to it that every uplink rule stands above.
         _ => None,

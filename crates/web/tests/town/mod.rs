@@ -223,7 +223,7 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
-            policy: Default::default(),
+            policy: Arc::new(prompt()),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(store.load().unwrap()),
@@ -378,6 +378,7 @@ impl Town {
             },
             snapshot: Arc::new(snapshot),
             history_health: Arc::new(move || health.clone()),
+            policy_desk: None,
             policy: Arc::new(|| Arc::new(Settings::default())),
             clock: Arc::new(move || tell.load(Ordering::Relaxed)),
             history: history::Reader::open(&self.folder.path().join("history")).unwrap(),
@@ -395,6 +396,13 @@ impl Town {
         pages.learn_the_past().await;
         pages
     }
+}
+
+/// The default policy, but copies do not wait for the radio: time stands still here.
+fn prompt() -> Settings {
+    let mut settings = Settings::default();
+    settings.queue.hold_ms = 0;
+    settings
 }
 
 fn control_packet(first: u8, body: &[u8]) -> Vec<u8> {
