@@ -145,7 +145,8 @@ fn apply(out: &mut impl Write, arguments: &Proposed) -> Outcome {
     let config = arguments.installation.config()?;
     let data = arguments.installation.folder(&config);
     std::fs::create_dir_all(data)?;
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
+    let user =
+        std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".into());
     let user: String = user.chars().filter(|c| !c.is_control()).take(60).collect();
     let note = format!("{user}, on the command line\n{text}");
     write_whole(&PolicySource::note_of_who(data), &note)?;
@@ -160,7 +161,11 @@ fn apply(out: &mut impl Write, arguments: &Proposed) -> Outcome {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    writeln!(out, "Written to `{}`; no running broker has taken it over, so it holds from the next start.", place.display())?;
+    writeln!(
+        out,
+        "Written to `{}`; no running broker has taken it over, so it holds from the next start.",
+        place.display()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -81,7 +81,12 @@ pub fn run(arguments: &Arguments) -> Outcome {
     } else {
         tell(&mut out, &report, &changes)?;
         let per_second = judged as f64 / took.as_secs_f64().max(1e-9);
-        writeln!(out, "\n{} receptions judged twice in {:.1} s, {per_second:.0} a second", thousands(judged), took.as_secs_f64())?;
+        writeln!(
+            out,
+            "\n{} receptions judged twice in {:.1} s, {per_second:.0} a second",
+            thousands(judged),
+            took.as_secs_f64()
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,8 +125,11 @@ fn tell(out: &mut impl Write, report: &Report, changes: &[String]) -> std::io::R
     if !rules.is_empty() {
         writeln!(out, "\n{:<20}{:>18}{:>18}{:>18}", "rule", "decided", "withheld", "would have")?;
         for (rule, counts) in rules {
-            let pair = |[old, new]: [u64; 2]| if old == new { thousands(old) } else { format!("{} → {}", thousands(old), thousands(new)) };
-            let (decided, withheld, observed) = (pair(counts.decided), pair(counts.withheld), pair(counts.observed));
+            let pair = |[old, new]: [u64; 2]| {
+                if old == new { thousands(old) } else { format!("{} → {}", thousands(old), thousands(new)) }
+            };
+            let (decided, withheld, observed) =
+                (pair(counts.decided), pair(counts.withheld), pair(counts.observed));
             writeln!(out, "{:<20}{decided:>18}{withheld:>18}{observed:>18}", rule.name())?;
         }
     }
@@ -153,7 +161,11 @@ fn tell_sample(out: &mut impl Write, sample: &Sample) -> std::io::Result<()> {
     for (side, name) in ["in force", "proposed"].into_iter().enumerate() {
         let rule = sample.rules[side].map_or("no rule", |rule| rule.name());
         let (verdict, copies) = (sample.verdicts[side].word(), sample.copies[side]);
-        writeln!(out, "    {name}: {verdict} ({rule}), {copies} copies to gateways. {}", sample.sentences[side])?;
+        writeln!(
+            out,
+            "    {name}: {verdict} ({rule}), {copies} copies to gateways. {}",
+            sample.sentences[side]
+        )?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use broker::ListenerRules;
-use config::{Config, PolicyFile};
 use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
+use config::{Config, PolicyFile};
 use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;

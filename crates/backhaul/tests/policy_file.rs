@@ -40,7 +40,10 @@ fn mistakes_are_told_with_their_place_and_nothing_is_applied() {
         let text = String::from_utf8_lossy(&told.stderr).into_owned();
         assert!(!told.status.success(), "{command}");
         assert!(text.contains("wrong.toml:1:17: `hop_limit_max` must be"), "{command}: {text}");
-        assert!(text.contains("wrong.toml:3:1: unknown rule `consnt`: did you mean `consent`?"), "{command}: {text}");
+        assert!(
+            text.contains("wrong.toml:3:1: unknown rule `consnt`: did you mean `consent`?"),
+            "{command}: {text}"
+        );
     }
     assert!(!dir.path().join("policy.toml").exists());
 }
@@ -101,11 +104,17 @@ fn a_running_broker_takes_a_changed_file_over_and_leaves_a_wrong_one() {
     let told = String::from_utf8(backhaul(&["policy", "history", "--data", data]).stdout).unwrap();
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines.len(), 8, "{told}");
-    assert!(lines[0].contains("policy.toml was changed") && lines[1].contains("hop_limit_max 3 → 1"), "{told}");
+    assert!(
+        lines[0].contains("policy.toml was changed") && lines[1].contains("hop_limit_max 3 → 1"),
+        "{told}"
+    );
     assert!(lines[2].contains("policy.toml was changed"), "{told}");
     assert!(told.contains("rule public-key: off → observe"), "{told}");
     assert!(lines[5].contains("on the command line"), "{told}");
-    assert!(lines[6].contains("public-key: observe → off") && lines[7].contains("hop_limit_max 1 → 2"), "{told}");
+    assert!(
+        lines[6].contains("public-key: observe → off") && lines[7].contains("hop_limit_max 1 → 2"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -136,7 +145,8 @@ fn source(data: &Path) -> PolicySource {
                 doc: rule.doc,
             })
             .collect();
-        let file = config::PolicyFile::load(Path::new("policy.toml"), text, &docs).map_err(|e| e.to_string())?;
+        let file =
+            config::PolicyFile::load(Path::new("policy.toml"), text, &docs).map_err(|e| e.to_string())?;
         let mut settings = Settings::default();
         settings.downlink.hop_limit_max = file.policy.hop_limit_max;
         for rule in RULES {
@@ -150,6 +160,7 @@ fn source(data: &Path) -> PolicySource {
         data: data.to_owned(),
         bytes_max: config::POLICY_BYTES_MAX as u64,
         read: Arc::new(read),
+        switch: Arc::new(|_, _, _| None),
     }
 }
 

@@ -147,8 +147,9 @@ impl Report {
         }
         let [old, new] = decisions;
         let is_decided_otherwise = old.verdict != new.verdict || old.rule != new.rule;
-        let is_sent_otherwise =
-            copies[0].gateways != copies[1].gateways || copies[0].airtime_us != copies[1].airtime_us || copies[0].to_others != copies[1].to_others;
+        let is_sent_otherwise = copies[0].gateways != copies[1].gateways
+            || copies[0].airtime_us != copies[1].airtime_us
+            || copies[0].to_others != copies[1].to_others;
         if is_decided_otherwise || is_sent_otherwise {
             self.add_change(what, decisions, copies);
         }
@@ -191,9 +192,12 @@ impl Report {
         self.lost += u64::from(passed && !passes);
         self.gained += u64::from(!passed && passes);
         if passed != passes {
-            let hits = [(&mut open.nodes, what.packet.map(|(from, _)| from)), (&mut open.gateways, what.gateway)];
+            let hits =
+                [(&mut open.nodes, what.packet.map(|(from, _)| from)), (&mut open.gateways, what.gateway)];
             for (table, key) in hits {
-                let Some(key) = key.filter(|key| table.len() < HIT_MAX || table.contains_key(key)) else { continue };
+                let Some(key) = key.filter(|key| table.len() < HIT_MAX || table.contains_key(key)) else {
+                    continue;
+                };
                 let hit = table.entry(key).or_default();
                 hit.lost += u64::from(passed);
                 hit.gained += u64::from(passes);

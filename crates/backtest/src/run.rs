@@ -103,15 +103,28 @@ impl Backtest {
             return;
         };
         let facts = observe(heard.topic, heard.payload, &self.keyring, &mut self.scratch);
-        let publish =
-            Publish { sender: &sender, address: None, topic: heard.topic, facts: &facts, directory: self.people.directory() };
+        let publish = Publish {
+            sender: &sender,
+            address: None,
+            topic: heard.topic,
+            facts: &facts,
+            directory: self.people.directory(),
+        };
         let [current, proposed] = self.sides.each_mut().map(|side| side.judge(self.now, &publish));
         let (receivers, is_assumed) = self.receivers.of(heard.channel, heard.receivers);
         let mut sent = [Copies::default(), Copies::default()];
         for (index, (decision, permit)) in [&current, &proposed].into_iter().enumerate() {
             if let Some(permit) = permit {
                 sent[index] = release(
-                    &mut self.sides[index], &mut self.people, self.now, &facts, heard, &sender, permit, &receivers, self.preset,
+                    &mut self.sides[index],
+                    &mut self.people,
+                    self.now,
+                    &facts,
+                    heard,
+                    &sender,
+                    permit,
+                    &receivers,
+                    self.preset,
                 );
                 self.sides[index].note_passed_on(self.now, packet_key(&facts), permit);
             }
@@ -122,8 +135,13 @@ impl Backtest {
             self.report.receivers_assumed += u64::from(assumed);
             let packet = facts.packet.map(|p| (p.from.0, p.id));
             let gateway = heard_by(&facts).or(sender.gateway());
-            let changed =
-                Changed { seq: heard.seq, at_ms: heard.at_ms, packet, gateway, port: facts.port.map(|p| p.0) };
+            let changed = Changed {
+                seq: heard.seq,
+                at_ms: heard.at_ms,
+                packet,
+                gateway,
+                port: facts.port.map(|p| p.0),
+            };
             self.report.add(&changed, [&current.0, &proposed.0], &sent);
         }
     }

@@ -39,11 +39,20 @@ pub fn sentences(report: &Report) -> Vec<Sentence> {
             count(report.gateways_hit, "gateway", "gateways")
         );
         let whom = if report.gained == 0 { format!(", {whom}") } else { String::new() };
-        say(format!("{} would not have been passed on any more{whom}.", count(report.lost, "reception", "receptions")), true);
+        say(
+            format!(
+                "{} would not have been passed on any more{whom}.",
+                count(report.lost, "reception", "receptions")
+            ),
+            true,
+        );
     }
     if report.gained > 0 {
         say(
-            format!("{} would have been passed on that the policy in force stops.", count(report.gained, "reception", "receptions")),
+            format!(
+                "{} would have been passed on that the policy in force stops.",
+                count(report.gained, "reception", "receptions")
+            ),
             true,
         );
     }
@@ -74,9 +83,17 @@ pub fn sentences(report: &Report) -> Vec<Sentence> {
         if after > before {
             say(format!("`{name}` would have noted {} without deciding on them.", thousands(after)), false);
         }
-        for ([before, after], what) in [(counts.decided, "decided on"), (counts.withheld, "withheld copies")] {
+        for ([before, after], what) in [(counts.decided, "decided on"), (counts.withheld, "withheld copies")]
+        {
             if before != after {
-                say(format!("`{name}` would have {what} {} times instead of {}.", thousands(after), thousands(before)), true);
+                say(
+                    format!(
+                        "`{name}` would have {what} {} times instead of {}.",
+                        thousands(after),
+                        thousands(before)
+                    ),
+                    true,
+                );
             }
         }
     }

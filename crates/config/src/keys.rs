@@ -10,15 +10,8 @@ use crate::table::Preset::{Absent, AbsentWhole, Flag, List, Text, Whole};
 use crate::table::{Section, section, words};
 
 /// Every section, in the order of the documentation.
-pub(crate) const SECTIONS: &[&Section] = &[
-    &TOP_LINES,
-    &MQTT_LINES,
-    &TLS_LINES,
-    &WEB_LINES,
-    &MESH_LINES,
-    &HISTORY_LINES,
-    &LOG_LINES,
-];
+pub(crate) const SECTIONS: &[&Section] =
+    &[&TOP_LINES, &MQTT_LINES, &TLS_LINES, &WEB_LINES, &MESH_LINES, &HISTORY_LINES, &LOG_LINES];
 
 section! { Top, TOP_LINES, "", "Keys before the first table.";
     data: PathBuf = Text("backhaul-data"), Kind::Folder,

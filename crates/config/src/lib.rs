@@ -27,5 +27,5 @@ pub use document::document;
 pub use json_schema::json_schema;
 pub use kind::node as node_number;
 pub use load::Config;
-pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema};
+pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema, with_rule_state};
 pub use rule_state::{RuleDoc, RuleState};

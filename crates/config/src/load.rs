@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue};
 use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
-    HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
+    HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, SECTIONS,
+    TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
 };
 use crate::kind::describe;
 use crate::listener;
@@ -54,11 +55,7 @@ impl Config {
     }
 
     /// The same with secrets from elsewhere.
-    pub fn load_with(
-        path: &Path,
-        text: &str,
-        secrets: &dyn Secrets,
-    ) -> Result<Config, Diagnostics> {
+    pub fn load_with(path: &Path, text: &str, secrets: &dyn Secrets) -> Result<Config, Diagnostics> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let mut syntax = syntax_problems(text, errors);
         let mut problems = Problems::new(text);
@@ -89,11 +86,7 @@ pub(crate) fn syntax_problems(text: &str, errors: Vec<toml::de::Error>) -> Probl
     syntax
 }
 
-fn read(
-    document: &DeTable<'_>,
-    secrets: &dyn Secrets,
-    problems: &mut Problems<'_>,
-) -> Option<Config> {
+fn read(document: &DeTable<'_>, secrets: &dyn Secrets, problems: &mut Problems<'_>) -> Option<Config> {
     report_unknown(
         document,
         &TOP_LINES,

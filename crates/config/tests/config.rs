@@ -6,7 +6,8 @@ use std::path::Path;
 
 use config::keys::{Disposition, LogLevel};
 use config::{
-    Config, PolicyFile, Psk, RuleDoc, RuleState, Secrets, document, json_schema, policy_document, policy_schema,
+    Config, PolicyFile, Psk, RuleDoc, RuleState, Secrets, document, json_schema, policy_document,
+    policy_schema,
 };
 use proptest::prelude::*;
 
@@ -310,8 +311,7 @@ connect_timeout_s = 3
 max_packet_size = 2048
 ";
     let config =
-        Config::load_with(Path::new("/etc/b/test.toml"), text, &KnownSecrets(BTreeMap::new()))
-            .unwrap();
+        Config::load_with(Path::new("/etc/b/test.toml"), text, &KnownSecrets(BTreeMap::new())).unwrap();
     assert_eq!(config.mqtt.listen, None);
     let [secure, behind] = config.listeners.as_slice() else { panic!("two listeners") };
     assert!(secure.is_tls() && !behind.is_tls() && !secure.guests && behind.guests);
@@ -533,12 +533,7 @@ fn the_schema_closes_every_table_and_names_every_rule() {
     }
     assert!(policy.pointer("/properties/rules/properties/public-key").is_some());
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
-    for path in [
-        "",
-        "/properties/mqtt",
-        "/properties/channel/items",
-        "/properties/listener/items",
-    ] {
+    for path in ["", "/properties/mqtt", "/properties/channel/items", "/properties/listener/items"] {
         assert_eq!(schema.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
     }
     assert_eq!(schema.pointer("/properties/mqtt/properties/retained_max/default"), Some(&10_000.into()));

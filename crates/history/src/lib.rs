@@ -26,6 +26,6 @@ pub use activity::{GatewayActivity, NodeActivity, Totals};
 pub use error::Error;
 pub use filter::Filter;
 pub use reader::Reader;
-pub use replay::{Replayed, Source};
 pub use recorder::{Health, Recorder, RecorderOptions};
+pub use replay::{Replayed, Source};
 pub use writer::Writer;

@@ -26,10 +26,16 @@ const CHANGES_MAX: usize = 1_000;
 /// Stores one change; a second time changes nothing.
 pub fn store(connection: &Connection, change: &PolicyChange) -> rusqlite::Result<()> {
     connection.execute_batch(CREATE)?;
-    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO policy_change VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO policy_change VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let lines = |lines: &[String]| lines.join("\n");
-    let values =
-        params![change.at_ms, change.who, lines(&change.changes), lines(&change.private_changes), change.text];
+    let values = params![
+        change.at_ms,
+        change.who,
+        lines(&change.changes),
+        lines(&change.private_changes),
+        change.text
+    ];
     insert.execute(values).map(drop)
 }
 

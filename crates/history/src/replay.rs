@@ -80,7 +80,8 @@ fn replay_day(
     (since_ms, until_ms): (i64, i64),
     visit: &mut impl FnMut(&Replayed<'_>) -> ControlFlow<()>,
 ) -> rusqlite::Result<ControlFlow<()>> {
-    let mut kept = Kept { connection, sources: HashMap::new(), words: HashMap::new(), layouts: HashMap::new() };
+    let mut kept =
+        Kept { connection, sources: HashMap::new(), words: HashMap::new(), layouts: HashMap::new() };
     let mut select = connection.prepare(SELECT)?;
     let mut rows = select.query([since_ms, until_ms])?;
     let mut receivers = Vec::new();
@@ -164,7 +165,8 @@ impl Kept<'_> {
 
     /// The payload of a row that is stored in parts; `None` when it is stored whole.
     fn put_together(&mut self, row: &Row<'_>, known: Known) -> rusqlite::Result<Option<Vec<u8>>> {
-        let (Some(layout), Some(body)) = (row.get::<_, Option<i64>>(6)?, row.get_ref(8)?.as_blob_or_null()?) else {
+        let (Some(layout), Some(body)) = (row.get::<_, Option<i64>>(6)?, row.get_ref(8)?.as_blob_or_null()?)
+        else {
             return Ok(None);
         };
         if !self.layouts.contains_key(&layout) {

@@ -33,7 +33,7 @@ pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
-pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started};
+pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule};
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use policy::difference::{Difference, differences};
+use policy::rule::{RuleId, RuleState};
 use policy::settings::Settings;
 use record::PolicyChange;
 
@@ -21,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Turns a policy file's text into settings, or says everything that is wrong with it.
 pub type ReadPolicy = Arc<dyn Fn(&str) -> Result<Settings, String> + Send + Sync>;
 
+/// A policy file's text with one rule in another state; `None` when a person must write that.
+pub type SwitchRule = Arc<dyn Fn(&str, RuleId, RuleState) -> Option<String> + Send + Sync>;
+
 /// Where the policy comes from.
 #[derive(Clone)]
 pub struct PolicySource {
@@ -32,6 +36,8 @@ pub struct PolicySource {
     pub bytes_max: u64,
     /// Understands it.
     pub read: ReadPolicy,
+    /// Puts one rule of it into another state.
+    pub switch: SwitchRule,
 }
 
 impl PolicySource {
@@ -68,13 +74,15 @@ impl PolicySource {
         let read = self.text().and_then(|text| (self.read)(&text).map(|settings| (text, settings)));
         let problem = match read {
             Ok((text, settings)) => {
-                let old = before.filter(|before| *before != text).and_then(|before| (self.read)(&before).ok());
+                let old =
+                    before.filter(|before| *before != text).and_then(|before| (self.read)(&before).ok());
                 let settings = Arc::new(settings);
                 return Ok(Started { text, settings, old, problem: None });
             }
             Err(problem) => problem,
         };
-        let Some((text, settings)) = before.and_then(|text| (self.read)(&text).ok().map(|s| (text, s))) else {
+        let Some((text, settings)) = before.and_then(|text| (self.read)(&text).ok().map(|s| (text, s)))
+        else {
             return Err(problem);
         };
         tracing::error!("the policy file is not taken over; the policy that was in force goes on\n{problem}");
@@ -151,14 +159,10 @@ impl PolicyDesk {
         self.state().settings.clone()
     }
 
-    /// The text in force.
-    pub fn text(&self) -> String {
-        self.state().text.clone()
-    }
-
-    /// Number of the text in force: rises with every change.
-    pub fn number(&self) -> u64 {
-        self.state().number
+    /// The text in force with its number, which rises with every change.
+    pub fn text(&self) -> (String, u64) {
+        let state = self.state();
+        (state.text.clone(), state.number)
     }
 
     /// Why the file is not in force; `None` when it is.
@@ -174,6 +178,11 @@ impl PolicyDesk {
         (self.source.read)(text)
     }
 
+    /// A text with one rule in another state; `None` when a person must write that.
+    pub fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
+        (self.source.switch)(text, rule, state)
+    }
+
     /// Writes a text to the file and puts it in force, if it is right and `number` is still that of the one in force.
     ///
     /// # Errors
@@ -182,7 +191,8 @@ impl PolicyDesk {
         let settings = self.read(text)?;
         let mut state = self.state();
         if state.number != number {
-            return Err("the policy was changed by somebody else meanwhile; look at what is in force first".to_owned());
+            return Err("the policy was changed by somebody else meanwhile; look at what is in force first"
+                .to_owned());
         }
         private_file::write(&self.source.file, text.as_bytes(), 0o644)
             .map_err(|error| format!("cannot write `{}`: {error}", self.source.file.display()))?;

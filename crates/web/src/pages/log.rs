@@ -9,18 +9,22 @@ use maud::{Markup, html};
 use mesh::portnum::PortNum;
 use policy::decision::Verdict;
 use policy::rule::{RULES, Stage};
-use record::Reception;
+use record::{PolicyChange, Reception};
 
 use crate::archive::LogPage;
 use crate::assets::LIVE;
 use crate::filter::{FIELDS, Filter, Problem, verdict_value};
 use crate::layout::Section;
 use crate::log_row;
+use crate::moment;
+use crate::pages::policy_change;
 use crate::site::Visit;
 use crate::visibility::Visitor;
 
 /// Receptions on one page.
 const PAGE_ROWS: usize = 50;
+/// Changes of the policy told above them.
+const POLICY_CHANGES_SHOWN: usize = 3;
 
 /// `GET /log`
 pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
@@ -33,16 +37,39 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let found = site.archive.log(filter.clone(), sight, site.keyring.clone(), PAGE_ROWS).await;
     let Ok(found) = found else { return visit.history_failed() };
     let is_first_page = filter.before.is_none() && filter.until.is_none();
+    let changes = policy_changes(&visit, &found, is_first_page).await;
     let body = html! {
         h1 { "Log" }
         p.soft { (explanation(visit.sight.visitor)) }
         (form(&filter, &[], visit.sight.visitor))
         (picked(&filter))
         @if is_first_page { (live_bar()) }
+        @for change in &changes { (policy_change_line(&visit, change)) }
         (rows(&visit, &filter, &found, is_first_page))
         (pager(&filter, &found))
     };
     visit.page(Section::Log, "Log", if is_first_page { &[&LIVE] } else { &[] }, &body).into_response()
+}
+
+/// Changes of the policy in the time that the page shows: rows before and after them were judged differently.
+async fn policy_changes(visit: &Visit, found: &LogPage, is_first_page: bool) -> Vec<PolicyChange> {
+    let times = || found.receptions.iter().map(|reception| reception.at_ms);
+    let (Some(oldest), Some(newest)) = (times().min(), times().max()) else { return Vec::new() };
+    let until = if is_first_page { i64::MAX } else { newest };
+    // Rows matter more: without these the page is still right.
+    let mut changes = visit.site.archive.policy_changes(oldest, until).await.unwrap_or_default();
+    changes.truncate(POLICY_CHANGES_SHOWN);
+    changes
+}
+
+fn policy_change_line(visit: &Visit, change: &PolicyChange) -> Markup {
+    let is_operator = visit.sight.is_operator();
+    html! {
+        div.banner {
+            p { (moment::clock(change.at_ms, visit.now_ms)) " The policy was changed" @if is_operator { ": " (change.who) } "." }
+            (policy_change::lines(if is_operator { &change.private_changes } else { &change.changes }))
+        }
+    }
 }
 
 fn explanation(visitor: Visitor) -> &'static str {
