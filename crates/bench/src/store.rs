@@ -8,6 +8,7 @@ use directory::Directory;
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
 use policy::decision::Outcome;
+use policy::downlink::details::CopyDetails;
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
 use policy::now::Now;
@@ -94,6 +95,7 @@ pub fn fill(folder: &Path, receptions: usize) -> Result<(), Failure> {
                 kind: ReceiverKind::Gateway,
                 outcome: Outcome::DeliveredWithHopLimit(1),
                 observed: RuleSet::default(),
+                details: CopyDetails::default(),
             });
             let (reception_seq, at_ms) = (reception.seq, reception.at_ms);
             let release = Release { reception_seq, at_ms, copies: copies.collect() };

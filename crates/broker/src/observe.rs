@@ -14,6 +14,8 @@ pub(crate) struct Observed {
     pub key: Option<PacketKey>,
     pub channel: Option<Arc<str>>,
     pub port: Option<u32>,
+    /// Which measurements a telemetry packet has: the number of the first message in it; else 0.
+    pub variant: u8,
     pub consent: Consent,
     pub key_class: KeyClass,
     pub flags: u64,
@@ -33,6 +35,7 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
         key: policy::uplink::packet_key(facts),
         channel: channel.map(Arc::from),
         port: facts.port.map(|p| p.0),
+        variant: policy::release::variant(facts),
         consent: match facts.consent {
             mesh::observe::Consent::Yes => Consent::Yes,
             mesh::observe::Consent::No => Consent::No,

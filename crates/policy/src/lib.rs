@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod decision;
 pub mod difference;
+pub mod downlink;
 pub mod engine;
 pub mod ladder;
 pub mod memory;
