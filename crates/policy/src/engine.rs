@@ -40,8 +40,7 @@ impl Policy {
 
     /// Another choice of the operator's; what was learned stays.
     pub fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.memory.seen.set_window(settings.duplicate_window_ms);
-        self.memory.islands.set_settings(settings.islands.clone());
+        self.memory.set_settings(&settings);
         self.settings = settings;
     }
 

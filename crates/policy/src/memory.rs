@@ -81,6 +81,12 @@ impl Memory {
         }
     }
 
+    /// Another choice of the operator's, where a ledger goes by it. What was learned stays.
+    pub fn set_settings(&mut self, settings: &Settings) {
+        self.seen.set_window(settings.duplicate_window_ms);
+        self.islands.set_settings(settings.islands.clone());
+    }
+
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
     pub fn learn(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
         let facts = publish.facts;
