@@ -105,6 +105,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         policy: settings::policy(&config).into(),
         keyring: settings::keyring(&config),
         preset: settings::preset(&config),
+        node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,

@@ -47,6 +47,7 @@ use std::sync::Arc;
 use directory::Directory;
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
+use policy::memory::keep::{Damaged, Restored};
 pub use policy::now::Now;
 use policy::settings::Settings;
 use record::{ConnectionEvent, ConnectionWhat, Record};
@@ -309,6 +310,20 @@ impl Broker {
     pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.options.directory, directory);
         self.on_directory_change(now, &old);
+    }
+
+    /// What policy remembers, as bytes for the next run.
+    pub fn remembered(&self, now: Now) -> Vec<u8> {
+        self.policy.memory.to_bytes(now)
+    }
+
+    /// Takes over what an earlier run remembered. To be called before the first connection; the clock must not stand
+    /// earlier than in that run.
+    ///
+    /// # Errors
+    /// When the bytes are not what `remembered` gave.
+    pub fn remember(&mut self, bytes: &[u8]) -> Result<Restored, Damaged> {
+        self.policy.memory.restore(bytes)
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -2,6 +2,7 @@
 
 pub mod airtime;
 pub mod islands;
+pub mod keep;
 pub mod proof;
 pub mod reach;
 pub mod reports;

@@ -8,7 +8,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{health, log, login, node, packet, policy, setup, status, trouble};
+use crate::pages::{downlink, health, log, login, node, packet, policy, setup, status, trouble};
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
 
@@ -23,6 +23,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
         .route("/policy", get(policy::page))
+        .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::page).post(setup::set_up))

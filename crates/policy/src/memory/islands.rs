@@ -6,6 +6,7 @@
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 /// Number of an island: the node number of the gateway that it began with. It stays when others come and go.
 pub type IslandId = u32;
@@ -47,7 +48,7 @@ const REDRAW_MS: u64 = 10_000;
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
 /// An amount that fades.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Fading {
     amount: f32,
     at_ms: u64,
@@ -64,17 +65,24 @@ impl Fading {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Member {
     number: u32,
     island: IslandId,
     heard: Fading,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Link {
     common: Fading,
     is_joined: bool,
+}
+
+/// Islands as they are kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptIslands {
+    members: Vec<Member>,
+    links: Vec<((u32, u32), Link)>,
 }
 
 /// All islands.
@@ -112,6 +120,24 @@ impl Islands {
             links: HashMap::with_hasher(FixedState::with_seed(seed)),
             drawn_ms: 0,
         }
+    }
+
+    /// Islands as they are kept across a restart.
+    pub fn kept(&self) -> KeptIslands {
+        let mut links: Vec<_> = self.links.iter().map(|(pair, link)| (*pair, *link)).collect();
+        links.sort_unstable_by_key(|(pair, _)| *pair);
+        KeptIslands { members: self.members.clone(), links }
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptIslands) {
+        self.members = kept.members;
+        self.members.truncate(GATEWAYS_MAX);
+        self.index.clear();
+        self.index.extend(self.members.iter().enumerate().map(|(place, member)| (member.number, place)));
+        self.links.clear();
+        self.links.extend(kept.links.into_iter().take(LINKS_MAX));
+        self.drawn_ms = 0;
     }
 
     /// A gateway heard a packet over the radio that these others had heard just before.

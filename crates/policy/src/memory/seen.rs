@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PacketKey {
     /// Sender's node number.
     pub from: u32,
@@ -29,7 +30,7 @@ pub struct SeenPackets {
     pub forgotten_early: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
@@ -38,7 +39,31 @@ struct Seen {
     first_ms: u64,
 }
 
+/// The same as it is kept across a restart: packets in the order in which they came.
+#[derive(Debug, Deserialize)]
+pub struct KeptPackets(Vec<(u64, PacketKey, Seen)>);
+
+impl Serialize for SeenPackets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seen = |(at, key): &(u64, PacketKey)| Some((*at, *key, self.entries.get(key)?));
+        let packets: Vec<_> = self.order.iter().filter_map(seen).collect();
+        packets.serialize(serializer)
+    }
+}
+
 impl SeenPackets {
+    /// Takes over what an earlier run knew, the newest as far as there is room.
+    pub fn take_over(&mut self, kept: KeptPackets) {
+        let too_many = kept.0.len().saturating_sub(self.packets_max);
+        self.order.clear();
+        self.entries.clear();
+        for (at, key, mut seen) in kept.0.into_iter().skip(too_many) {
+            seen.heard_by.truncate(GATEWAYS_PER_PACKET_MAX);
+            self.order.push_back((at, key));
+            self.entries.insert(key, seen);
+        }
+    }
+
     /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
     /// `seed` makes its hashing unpredictable to those who choose packet ids.
     pub fn new(window_ms: u64, packets_max: usize, seed: u64) -> Self {
