@@ -35,6 +35,7 @@ const LAYERS: &[Layer] = &[
     pure("query", 4),
     edge("history", 5),
     pure("storm", 5),
+    pure("backtest", 4),
     edge("session-store", 5),
     edge("web", 6),
     edge("server", 7),
