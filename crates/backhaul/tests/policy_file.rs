@@ -175,7 +175,6 @@ fn start(data: &Path) -> Running {
         lab: false,
         limits,
         policy: source(data),
-        node_name: "Backhaul".to_owned(),
         keyring: mesh::keyring::Keyring::default(),
         node_name: "Backhaul".to_owned(),
         preset: mesh::airtime::ModemPreset::LongFast,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use history::{Cursor, Effort, NodeActivity, Page, Reader, Search};
+use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing};
 use mesh::portnum::PortNum;
 use query::{Condition, Test};
 use record::{Consent, Reception, Release};
@@ -67,6 +67,16 @@ impl Archive {
             })
         })
         .await
+    }
+
+    /// The hourly sums of one thing. They count everything: for the operator.
+    pub async fn hours(
+        &self,
+        thing: Thing,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<(i64, Tally)>, Unreadable> {
+        self.ask(move |reader| reader.hours(&thing, since_ms, until_ms)).await
     }
 
     /// Every reception of a packet that the visitor may see, in the order heard, with what became of its copies.

@@ -27,6 +27,7 @@ mod search;
 mod security;
 mod site;
 mod throttle;
+mod timeline;
 mod visibility;
 mod words;
 
