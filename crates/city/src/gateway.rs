@@ -1,0 +1,131 @@
+//! What gateways do: what they hear goes up as the firmware sends it up, what comes down goes through its checks.
+
+use mesh::compose::{Closed, Content, Packet, envelope};
+use mesh::envelope::EnvelopeView;
+use mesh::node::NodeNum;
+use mesh::packet::Variant;
+use mesh::portnum::PortNum;
+use mesh::topic::map_topic;
+
+use crate::letter::{CHANNEL, Letter};
+use crate::misfit::Manner;
+use crate::radio::Signal;
+use crate::radio_node::Frame;
+use crate::simulation::City;
+
+/// Highest hop limit and hop start that the firmware takes from MQTT.
+const HOPS_MAX: u32 = 7;
+
+impl City {
+    /// A gateway heard a packet over the radio for the first time.
+    pub(crate) fn uplink_heard(&mut self, node: usize, relay: usize, frame: &Frame, signal: Signal) {
+        let Some(letter) = self.letters.get(&frame.key) else { return };
+        let copy = Packet {
+            hop_limit: frame.hop_limit,
+            rx_time: self.now_s(),
+            rx_snr: (signal.snr_db * 4.0).round() / 4.0,
+            rx_rssi: signal.rssi_dbm.round() as i32,
+            relay_node: self.residents[relay].num.0 as u8,
+            transport: 1,
+            ..letter.packet.clone()
+        };
+        let bytes = letter.envelope(&copy, &self.key, self.residents[node].num);
+        let topic = self.topic(letter.channel(), node);
+        self.publish(node, topic, bytes, frame.key);
+    }
+
+    /// What a gateway says itself goes up when it is said.
+    pub(crate) fn uplink_own(&mut self, node: usize, letter: &Letter) {
+        let copy = Packet { rx_time: self.now_s(), ..letter.packet.clone() };
+        let bytes = letter.envelope(&copy, &self.key, self.residents[node].num);
+        let topic = self.topic(letter.channel(), node);
+        self.publish(node, topic, bytes, letter.key());
+    }
+
+    pub(crate) fn uplink_map_report(&mut self, node: usize, (port, payload): (PortNum, Vec<u8>)) {
+        let gateway = self.residents[node].num;
+        let packet = Packet { from: gateway, to: NodeNum::BROADCAST, ..Packet::default() };
+        let content = Content { port: port.0, payload, ..Content::default() };
+        let bytes = envelope(&packet, &content, CHANNEL, Closed::Decoded(0), gateway);
+        let topic = map_topic(&self.plan.root);
+        let what = (gateway.0, u32::try_from(self.now_ms).unwrap_or(0));
+        self.publish(node, topic, bytes, what);
+    }
+
+    /// A copy came down from the broker to a gateway (firmware's `onReceiveProto`): its own packet is an implicit
+    /// acknowledgement, what it uplinked or has had is ignored, what is for it is kept; the rest it transmits while hops
+    /// are left, marked as having crossed MQTT.
+    pub fn downlink(&mut self, gateway: NodeNum, payload: &[u8]) {
+        let Some(node) = self.residents.iter().position(|r| r.num == gateway) else { return };
+        self.report.downlinks += 1;
+        let Ok(view) = EnvelopeView::parse(payload) else { return };
+        let (uplinked_by, packet) = (view.gateway_id, view.packet);
+        let Some(packet) = packet else { return };
+        let (header, Variant::Encrypted(_)) = (packet.header, packet.variant) else { return };
+        let is_own_uplink = uplinked_by.and_then(NodeNum::parse) == Some(gateway);
+        if is_own_uplink || header.from == gateway || header.hop_limit.max(header.hop_start) > HOPS_MAX {
+            return;
+        }
+        let key = (header.from.0, header.id);
+        if self.manners[node] == Manner::Bridge {
+            self.uplink_again(node, key, header.hop_limit);
+        }
+        if !self.radios[node].note(key) {
+            return;
+        }
+        self.report.downlinks_used += 1;
+        self.arrive(node, key);
+        let is_for_it = header.to == gateway;
+        if header.hop_limit == 0 || is_for_it || header.to == NodeNum::BROADCAST_NO_LORA {
+            return;
+        }
+        let hop_limit = header.hop_limit - 1;
+        self.put_in_line(node, Frame { key, hop_limit, via_mqtt: true, is_relay: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Plan;
+
+    use super::*;
+
+    #[test]
+    fn a_downlink_is_transmitted_once_and_never_uplinked_again() {
+        let mut city = City::new(Plan::default());
+        let uplinks = city.live_until(3_600_000);
+        let from_island_0 = |city: &City, gateway: NodeNum| {
+            city.residents().iter().any(|r| r.num == gateway && r.island == 0)
+        };
+        let foreign = uplinks
+            .iter()
+            .find(|u| {
+                let header = EnvelopeView::parse(&u.payload).unwrap().packet.unwrap().header;
+                let is_recent = u.at_ms > 1_900_000;
+                is_recent
+                    && u.topic.contains("/e/")
+                    && header.to == NodeNum::BROADCAST
+                    && header.hop_limit > 1
+                    && from_island_0(&city, u.gateway)
+            })
+            .unwrap()
+            .clone();
+        let key = {
+            let header = EnvelopeView::parse(&foreign.payload).unwrap().packet.unwrap().header;
+            (header.from, header.id)
+        };
+        let other = city.gateways().find(|r| r.island == 1).unwrap().num;
+        city.downlink(other, &foreign.payload);
+        assert_eq!((city.report().downlinks, city.report().downlinks_used), (1, 1));
+        let later = city.live_until(3_660_000);
+        assert!(city.report().downlink_transmissions > 1, "nobody relays");
+        assert!(later.iter().all(|u| {
+            let header = EnvelopeView::parse(&u.payload).unwrap().packet.unwrap().header;
+            (header.from, header.id) != key
+        }));
+        let once = city.report().clone();
+        city.downlink(other, &foreign.payload);
+        city.live_until(3_720_000);
+        assert_eq!(city.report().downlinks_used, once.downlinks_used);
+    }
+}
