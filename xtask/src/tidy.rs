@@ -34,6 +34,7 @@ const LAYERS: &[Layer] = &[
     pure("broker", 4),
     edge("history", 4),
     pure("storm", 5),
+    pure("trial", 5),
     edge("session-store", 5),
     edge("web", 5),
     edge("server", 6),

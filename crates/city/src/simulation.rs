@@ -615,7 +615,7 @@ mod tests {
             let reached: usize = texts.iter().map(|l| l.reached.len()).sum();
             (reached as f64 / (texts.len() * nodes) as f64, city.utilisation_percent(0))
         };
-        let ((calm, quiet), (crowded, busy)) = (share(30), share(2_000));
+        let ((calm, quiet), (crowded, busy)) = (share(30), share(4_000));
         assert!(busy > 2.0 * quiet, "{quiet:.0} % and {busy:.0} %");
         assert!(crowded < 0.8 * calm, "{calm:.2} and {crowded:.2}");
     }

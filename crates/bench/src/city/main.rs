@@ -1,0 +1,74 @@
+//! The policy on trial in a simulated city: the same seeded hours three times, plainly forwarded, without hops, and by
+//! Backhaul's policy, side by side. `bench/README.md` says how to read it.
+
+mod table;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use bench::Failure;
+use clap::Parser;
+use trial::{Figures, Plan, Way};
+
+/// Lets a simulated city of 300 nodes live and prints what became of its air and its texts.
+#[derive(Parser)]
+struct Arguments {
+    /// First seed; the same seed gives the same city and traffic
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seeds, from the first on; the table shows median and spread
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Hours of the city's life; the first half hour is not counted
+    #[arg(long, default_value_t = 3)]
+    hours: u64,
+    /// Prints every run as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One of the runs that are compared.
+#[derive(Clone)]
+struct Run {
+    way: Way,
+    is_abused: bool,
+    figures: Vec<Figures>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("city: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut runs = Vec::new();
+    for is_abused in [true, false] {
+        runs.extend(Way::ALL.map(|way| Run { way, is_abused, figures: Vec::new() }));
+    }
+    for seed in arguments.seed..arguments.seed + arguments.seeds {
+        for run in &mut runs {
+            let mut plan = Plan::of_hours(seed, arguments.hours, run.way);
+            if !run.is_abused {
+                plan.abuse_ms = None;
+            }
+            let outcome = trial::run(&plan);
+            if let Some(broken) = outcome.broken {
+                return Err(format!("seed {seed}, {}: {broken:?}", run.way.words()).into());
+            }
+            if arguments.json {
+                writeln!(out, "{}", table::json(seed, arguments.hours, run, &outcome))?;
+            }
+            run.figures.push(outcome.figures);
+        }
+    }
+    if !arguments.json {
+        write!(out, "{}", table::table(&runs))?;
+    }
+    Ok(())
+}
