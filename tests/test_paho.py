@@ -209,11 +209,11 @@ def test_bad_payloads_are_refused_and_others_notice_nothing(backhaul, client):
     good = envelope(FIELD, 8, text("good"), ALPHA)
     for bad in [b"", b"\xff" * 32, good[:-1], b'{"json": true}', b"\x0b\x0c", bytes(2048)]:
         assert alpha.publish(topic_of(ALPHA), bad, 1).value == 0x87, bad
-    big = envelope(FIELD, 9, (1, b"x" * 1100), ALPHA)
-    assert alpha.publish(topic_of(ALPHA), big, 1).value == 0
+    big = envelope(FIELD, 9, (1, b"x" * 300), ALPHA)
+    assert alpha.publish(topic_of(ALPHA), big, 1).value == 0x87
     assert alpha.publish(topic_of(ALPHA), good, 1).value == 0
     assert opened(charlie.next().payload)[0].packet.id == 8
-    assert "downlink-size" in backhaul.run("explain", f"!{FIELD:08x}", "9")
+    assert "oversize" in backhaul.run("explain", f"!{FIELD:08x}", "9")
 
 
 def test_what_was_acknowledged_survives_a_kill(backhaul, client):

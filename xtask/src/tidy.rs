@@ -58,6 +58,7 @@ const PURE_MAY_USE: &[&str] = &[
     "foldhash",
     "hashbrown",
     "hmac",
+    "ipnet",
     "pbkdf2",
     "serde-saphyr",
     "serde_json",

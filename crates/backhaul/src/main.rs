@@ -16,6 +16,7 @@ mod observer;
 mod service;
 
 mod config_file;
+mod policy_file;
 
 mod credential_edit;
 mod credential_list;
@@ -62,6 +63,9 @@ enum Command {
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say what is asked of every packet.
+    #[command(subcommand)]
+    Policy(policy_file::Command),
     /// Check the configuration file and describe its keys.
     #[command(subcommand)]
     Config(config_file::Command),
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
+        Command::Policy(command) => policy_file::run(command),
         Command::Config(command) => config_file::run(command),
     };
     match done {

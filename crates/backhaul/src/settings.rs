@@ -187,6 +187,17 @@ pub fn policy(config: &Config) -> policy::settings::Settings {
     settings.consent.no = verdict(config.policy.consent_no);
     settings.consent.unknown = verdict(config.policy.consent_unknown);
     settings.consent.opaque = verdict(config.policy.opaque);
+    let file = &config.policy;
+    let nodes = |list: &[String]| list.iter().filter_map(|node| config::node_number(node)).collect();
+    settings.who.blocked_nodes = nodes(&file.blocked_nodes);
+    settings.who.blocked_gateways = nodes(&file.blocked_gateways);
+    settings.who.blocked_networks.clone_from(&file.blocked_networks);
+    settings.what.granted_ports = file.granted_ports.iter().filter_map(|port| port.parse().ok()).collect();
+    settings.keys.public = verdict(file.public_key);
+    settings.keys.public_channels = file.public_channels.iter().map(|name| name.as_str().into()).collect();
+    settings.origin.late_max_s = file.late_max_s;
+    settings.origin.early_max_s = file.early_max_s;
+    settings.outside.receivers = file.outside.iter().map(|name| name.as_str().into()).collect();
     settings.duplicate_window_ms = u64::from(config.policy.duplicate_window_s) * 1000;
     settings.downlink.packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;
     for rule in RULES {

@@ -51,7 +51,7 @@ use record::{ConnectionEvent, ConnectionWhat, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
-pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS};
+pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS, RuleCounts};
 pub use holdings::Holdings;
 pub use journal::{Away, Batch, Change, Head, SessionKey};
 pub use keep::{Kept, KeptCopy, KeptSession};

@@ -178,6 +178,7 @@ impl Broker {
             from: packet.from,
             to: packet.to,
             key: observed.key,
+            has_consent: observed.consent == record::Consent::Yes,
             hop_limit: packet.hop_limit,
             can_lower: message.hop_limit_at.is_some(),
             port: observed.port,

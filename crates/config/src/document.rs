@@ -80,6 +80,9 @@ fn sentence(key: &Key) -> String {
         | Kind::File
         | Kind::Networks
         | Kind::HostNames
+        | Kind::Nodes
+        | Kind::Names
+        | Kind::Ports
         | Kind::WebAddress
         | Kind::TopicRoot => String::new(),
     };

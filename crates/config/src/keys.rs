@@ -191,6 +191,25 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
     opaque: Disposition = Text("accept"), Kind::Choice(Disposition::WORDS),
         "What happens to a packet on a key that the broker does not have, so that nobody can see what its \
          sender agreed to.";
+    public_key: Disposition = Text("record-only"), Kind::Choice(Disposition::WORDS),
+        "What the rule `public-key` does with a packet on a channel that anyone can read.";
+    public_channels: Vec<String> = List(&[]), Kind::Names,
+        "Channels that are public on purpose: the rule `public-key` says nothing against them.";
+    granted_ports: Vec<String> = List(&[]), Kind::Ports,
+        "Port numbers of bulk that are passed on all the same, such as [\"66\"] for range tests.";
+    late_max_s: u32 = Whole(600), Kind::Whole { min: 1, max: 604_800 },
+        "Rule `wrong-time`: longest time from reception to uplink, in seconds.";
+    early_max_s: u32 = Whole(120), Kind::Whole { min: 1, max: 604_800 },
+        "Rule `wrong-time`: how far a gateway's clock may run ahead, in seconds.";
+    blocked_nodes: Vec<String> = List(&[]), Kind::Nodes,
+        "Nodes whose packets are recorded and not passed on, whoever heard them.";
+    blocked_gateways: Vec<String> = List(&[]), Kind::Nodes,
+        "Gateways from which nothing is taken.";
+    blocked_networks: Vec<IpNet> = List(&[]), Kind::Networks,
+        "Networks from which nothing is taken.";
+    outside: Vec<String> = List(&[]), Kind::Names,
+        "User names of observers and services whose readers are outside the community, such as bridges and public \
+         feeds: they get a packet only when its sender agreed to MQTT.";
     duplicate_window_s: u32 = Whole(3_600), Kind::Whole { min: 1, max: 86_400 },
         "How long a packet is remembered to recognise further copies, in seconds.";
     downlink_packet_max_bytes: u32 = Whole(1_024), Kind::Whole { min: 64, max: 1_024 },

@@ -9,6 +9,12 @@ use toml::de::DeValue;
 /// Longest `mqtt.root` that firmware holds (meshtastic.md § 1.1).
 const TOPIC_ROOT_BYTES_MAX: usize = 31;
 
+/// Longest name in a list, bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// Highest port number of the mesh (`portnums.proto`).
+const PORT_MAX: u16 = 511;
+
 /// What a key's value must be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -32,6 +38,12 @@ pub(crate) enum Kind {
     Networks,
     /// A list of host names and IP addresses.
     HostNames,
+    /// A list of node numbers as people write them.
+    Nodes,
+    /// A list of names.
+    Names,
+    /// A list of port numbers of the mesh.
+    Ports,
     /// An `http` or `https` address.
     WebAddress,
     /// The start of the mesh's topics.
@@ -75,6 +87,11 @@ impl Kind {
             },
             Kind::Networks => texts(seen, |text| network(text).is_some()),
             Kind::HostNames => texts(seen, is_host_name),
+            Kind::Nodes => texts(seen, |text| node(text).is_some()),
+            Kind::Names => texts(seen, |text| {
+                !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+            }),
+            Kind::Ports => texts(seen, |text| text.parse::<u16>().is_ok_and(|port| port <= PORT_MAX)),
             Kind::Folder | Kind::File => {
                 let text = seen.as_str()?;
                 (!text.is_empty() && !text.contains('\0')).then(|| Value::Text(text.to_owned()))
@@ -110,6 +127,9 @@ impl Kind {
             Kind::HostNames => {
                 "a list of host names and IP addresses, such as [\"mqtt.example.org\"]".to_owned()
             }
+            Kind::Nodes => "a list of nodes, such as [\"!7c5a0a01\"]".to_owned(),
+            Kind::Names => "a list of names, such as [\"LongFast\"]".to_owned(),
+            Kind::Ports => format!("a list of port numbers up to {PORT_MAX}, such as [\"66\"]"),
             Kind::Folder => "the path of a folder, such as \"/var/lib/backhaul\"".to_owned(),
             Kind::WebAddress => "an address such as \"https://mesh.example.org\"".to_owned(),
             Kind::TopicRoot => format!(
@@ -128,7 +148,7 @@ impl Kind {
             Kind::Text { bytes_max } => json!({ "type": "string", "minLength": 1, "maxLength": bytes_max }),
             Kind::Listen => json!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$" }),
             Kind::ListenOrNone => json!({ "type": "string", "pattern": "^(none|.+:[0-9]{1,5})$" }),
-            Kind::Networks | Kind::HostNames => {
+            Kind::Networks | Kind::HostNames | Kind::Nodes | Kind::Names | Kind::Ports => {
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1 } })
             }
             Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
@@ -152,6 +172,9 @@ impl Kind {
             | Kind::File
             | Kind::Networks
             | Kind::HostNames
+            | Kind::Nodes
+            | Kind::Names
+            | Kind::Ports
             | Kind::Folder
             | Kind::WebAddress
             | Kind::TopicRoot => &[],
@@ -204,6 +227,12 @@ fn texts(seen: &DeValue<'_>, is_right: impl Fn(&str) -> bool) -> Option<Value> {
 /// An IP network; an address alone is a network of one.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A node number as people write it: `!` and eight hexadecimal digits.
+pub fn node(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix('!').filter(|digits| digits.len() == 8)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// A name that may stand in a certificate: labels of letters, digits and hyphens, a leading `*.` allowed; or an

@@ -24,5 +24,6 @@ pub use channel::{Channel, Psk, Secrets, SystemSecrets};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use document::document;
 pub use json_schema::json_schema;
+pub use kind::node as node_number;
 pub use load::Config;
 pub use rule_state::{RuleDoc, RuleState};

@@ -8,6 +8,8 @@ pub mod engine;
 pub mod ladder;
 pub mod memory;
 pub mod now;
+pub mod outside;
+pub mod parameters;
 pub mod principal;
 pub mod release;
 pub mod response;

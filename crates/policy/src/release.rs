@@ -9,6 +9,7 @@ use crate::decision::Outcome;
 use crate::memory::Memory;
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
+use crate::outside::may_leave;
 use crate::principal::Principal;
 use crate::rule::{RuleId, RuleSet, RuleState};
 use crate::settings::Settings;
@@ -43,6 +44,8 @@ pub struct Passing<'a> {
     pub to: u32,
     /// Identity of the packet; `None` for packets with id 0.
     pub key: Option<PacketKey>,
+    /// Whether its sender agreed to MQTT: only *yes* counts.
+    pub has_consent: bool,
     /// Hop limit as received, 0–7.
     pub hop_limit: u8,
     /// Whether the hop limit stands in a byte that can be lowered in place.
@@ -78,6 +81,14 @@ pub struct Release<'a> {
 pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, RuleSet) {
     let mut observed = RuleSet::default();
     let passing = release.passing;
+    let leaves = settings.outside.holds(release.receiver);
+    match settings.state(RuleId::OutsideConsent) {
+        RuleState::Enforce if leaves && !may_leave(passing) => {
+            return (Outcome::Withheld(RuleId::OutsideConsent), observed);
+        }
+        RuleState::Observe if leaves && !may_leave(passing) => observed.insert(RuleId::OutsideConsent),
+        _ => {}
+    }
     let Some(receiver) = release.receiver.gateway() else { return (Outcome::Delivered, observed) };
     let is_own_echo = passing.uplinked_by == Some(receiver) && passing.from == receiver;
     if is_own_echo {

@@ -68,6 +68,10 @@ macro_rules! rules {
 rules! {
     TopicRights = 1, "topic-rights", Uplink, Enforce,
         "A client publishes only on topics that its credential allows.";
+    BlockedAddress = 15, "blocked-address", Uplink, Enforce,
+        "Nothing is taken from network addresses that the operator has blocked.";
+    BlockedGateway = 16, "blocked-gateway", Uplink, Enforce,
+        "Nothing is taken from a gateway that the operator has blocked.";
     JsonCommand = 2, "json-command", Uplink, Enforce,
         "JSON command topics make a node transmit, so nobody publishes there without a service credential for it.";
     NotAnEnvelope = 3, "not-an-envelope", Uplink, Enforce,
@@ -76,24 +80,40 @@ rules! {
         "The gateway named by the topic, by the envelope and by the credential must be the same.";
     NoPayload = 5, "no-payload", Uplink, Enforce,
         "A packet must carry something: header stubs without payload are not passed on.";
+    Oversize = 18, "oversize", Uplink, Enforce,
+        "A packet must fit into one frame of the radio, 255 bytes: a larger one never came over the air.";
     PkiOpened = 6, "pki-opened", Uplink, Enforce,
         "A direct message that a gateway opened before uplinking it is private text and is not passed on.";
     RemoteControl = 7, "remote-control", Uplink, Enforce,
         "Administration, remote shell and firmware updates never cross MQTT.";
+    DecodedOnWire = 19, "decoded-on-wire", Uplink, Observe,
+        "Gateways pass packets on as they were on the air, encrypted, and not opened.";
+    GrantedPorts = 25, "granted-ports", Uplink, Enforce,
+        "Range tests, serial, audio, tunnels and other bulk are passed on only with the operator's agreement.";
     ViaMqtt = 8, "via-mqtt", Uplink, Enforce,
         "A packet that already crossed MQTT must not be uplinked again: that is a loop.";
     ImpossibleHops = 9, "impossible-hops", Uplink, Enforce,
         "Hop limit and hop start are at most 7, and the limit never exceeds the start.";
+    NoRadioEvidence = 27, "no-radio-evidence", Uplink, Enforce,
+        "A packet of another node must show that it came over the radio: a signal strength or the way it arrived.";
+    WrongTime = 26, "wrong-time", Uplink, Observe,
+        "A packet is passed on when it is heard, not long after, and no clock runs ahead.";
     JsonUplink = 10, "json-uplink", Uplink, Enforce,
         "Firmware JSON carries decoded text without a consent bit, so it is recorded and not passed on.";
     Stat = 11, "stat", Uplink, Enforce,
         "Legacy online/offline messages mislead after a reconnect; they are recorded and not passed on.";
+    BlockedNode = 17, "blocked-node", Uplink, Enforce,
+        "What a node sends that the operator has blocked is recorded and not passed on.";
+    MapReport = 24, "map-report", Uplink, Enforce,
+        "A map report speaks for the gateway that sends it, with a coarse position.";
     Consent = 12, "consent", Uplink, Enforce,
         "A packet is passed on only as far as its sender agreed (the ok-to-MQTT bit).";
     PublicKey = 13, "public-key", Uplink, Observe,
         "A channel on the default or a one-byte key can be read by anyone.";
     Duplicate = 14, "duplicate", Uplink, Enforce,
         "Further copies of a packet go to observers only: each gateway gets a packet once.";
+    OutsideConsent = 28, "outside-consent", Release, Enforce,
+        "Receivers outside the community get a packet only when its sender agreed to MQTT.";
     Echo = 20, "echo", Release, Enforce,
         "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
     AlreadyHeard = 21, "already-heard", Release, Enforce,

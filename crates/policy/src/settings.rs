@@ -1,14 +1,29 @@
 //! What the operator chose: the state of each rule and its parameters. Values only; reading a file is elsewhere.
 
+use crate::outside::OutsideSettings;
 use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
 use crate::uplink::consent::ConsentSettings;
+use crate::uplink::keys::KeySettings;
+use crate::uplink::origin::OriginSettings;
+use crate::uplink::what::WhatSettings;
+use crate::uplink::who::WhoSettings;
 
 /// The policy in force.
 #[derive(Debug, Clone)]
 pub struct Settings {
     states: [RuleState; 64],
     off: RuleSet,
+    /// Who is shut out.
+    pub who: WhoSettings,
+    /// What needs an agreement.
+    pub what: WhatSettings,
+    /// What happens on channels that anyone can read.
+    pub keys: KeySettings,
+    /// How far the time of a reception may be from ours.
+    pub origin: OriginSettings,
+    /// Who is outside the community.
+    pub outside: OutsideSettings,
     /// What happens to packets without consent.
     pub consent: ConsentSettings,
     /// What gateways are sent.
@@ -22,6 +37,11 @@ impl Default for Settings {
         let mut settings = Self {
             states: [RuleState::Off; 64],
             off: RuleSet::default(),
+            who: WhoSettings::default(),
+            what: WhatSettings::default(),
+            keys: KeySettings::default(),
+            origin: OriginSettings::default(),
+            outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
             duplicate_window_ms: 3_600_000,

@@ -4,11 +4,11 @@
 //! decides; objections of observed rules are noted beside it. No allocation unless a rule objects.
 
 pub mod consent;
-mod keys;
-mod origin;
+pub mod keys;
+pub mod origin;
 mod volume;
-mod what;
-mod who;
+pub mod what;
+pub mod who;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -135,20 +135,33 @@ fn without_objection(settings: &Settings, facts: &Facts<'_>) -> (Option<RuleId>,
 fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> {
     match rule {
         RuleId::TopicRights => who::topic_rights(up),
+        RuleId::BlockedAddress => who::blocked_address(&settings.who, up),
+        RuleId::BlockedGateway => who::blocked_gateway(&settings.who, up),
+        RuleId::BlockedNode => who::blocked_node(&settings.who, up.facts),
         RuleId::JsonCommand => who::json_command(up),
         RuleId::NotAnEnvelope => what::not_an_envelope(up.facts),
         RuleId::Identity => who::identity(up),
         RuleId::NoPayload => what::no_payload(up.facts),
+        RuleId::Oversize => what::oversize(up.facts),
         RuleId::PkiOpened => what::pki_opened(up.facts),
         RuleId::RemoteControl => what::remote_control(up.facts),
+        RuleId::DecodedOnWire => what::decoded_on_wire(up.facts),
+        RuleId::GrantedPorts => what::granted_ports(&settings.what, up.facts),
+        RuleId::MapReport => what::map_report(up.facts),
+        RuleId::NoRadioEvidence => origin::no_radio_evidence(up.facts),
+        RuleId::WrongTime => origin::wrong_time(&settings.origin, up),
         RuleId::ViaMqtt => origin::via_mqtt(up.facts),
         RuleId::ImpossibleHops => origin::impossible_hops(up.facts),
         RuleId::JsonUplink => what::json_uplink(up),
         RuleId::Stat => what::stat(up.facts),
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
-        RuleId::PublicKey => keys::public_key(up.facts),
+        RuleId::PublicKey => keys::public_key(&settings.keys, up.facts),
         RuleId::Duplicate => volume::duplicate(up),
-        RuleId::Echo | RuleId::AlreadyHeard | RuleId::DownlinkSize | RuleId::HopLimit => None,
+        RuleId::OutsideConsent
+        | RuleId::Echo
+        | RuleId::AlreadyHeard
+        | RuleId::DownlinkSize
+        | RuleId::HopLimit => None,
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use directory::Directory;
 use mesh::compose::{Closed, Content, Packet, envelope, text};
@@ -25,6 +26,9 @@ use proptest::prelude::*;
 const GATEWAY: u32 = 0x7c5a_0a01;
 const OTHER: u32 = 0x7c5a_0c03;
 const FIELD: u32 = 0x7c5a_0b02;
+
+/// The same time in Unix seconds.
+const NOW_S: u32 = 1_790_000_000;
 
 const NOW: Now = Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 };
 
@@ -49,6 +53,9 @@ struct Case {
     is_decoded: bool,
     named: u32,
     was_released: bool,
+    /// What the operator chose beside the states.
+    choose: fn(&mut Settings),
+    address: Option<IpAddr>,
 }
 
 impl Default for Case {
@@ -74,12 +81,19 @@ impl Default for Case {
             is_decoded: false,
             named: GATEWAY,
             was_released: false,
+            choose: |_| {},
+            address: None,
         }
     }
 }
 
 impl Case {
     fn decide(&self, settings: &Settings) -> (Decision, Option<Permit>) {
+        let settings = &{
+            let mut settings = settings.clone();
+            (self.choose)(&mut settings);
+            settings
+        };
         let mut keyring = Keyring::default();
         keyring.add("Ops", ChannelKey::from_psk(&[9; 32]).unwrap());
         let closed = if self.is_decoded { Closed::Decoded(0) } else { Closed::Encrypted(&self.key) };
@@ -92,8 +106,13 @@ impl Case {
         let mut scratch = Scratch::default();
         let facts = observe(&self.topic, &payload, &keyring, &mut scratch);
         let (directory, topic) = (Directory::default(), &self.topic);
-        let publish =
-            Publish { sender: &self.sender, address: None, topic, facts: &facts, directory: &directory };
+        let publish = Publish {
+            sender: &self.sender,
+            address: self.address,
+            topic,
+            facts: &facts,
+            directory: &directory,
+        };
         decide_uplink(settings, &Uplink::new(NOW, &publish, &memory))
     }
 }
@@ -148,16 +167,54 @@ fn denials() -> Vec<(RuleId, Verdict, Case)> {
         (R::Consent, RecordOnly, with(|c| c.content.bitfield = None)),
         // A map report speaks for the gateway that sends it and for nobody else.
         (
-            R::Consent,
+            R::MapReport,
             RecordOnly,
             with(|c| {
                 (c.topic, c.is_decoded, c.packet.id) = ("msh/US/2/map/".into(), true, 0);
                 c.content = Content { port: PortNum::MAP_REPORT.0, ..Content::default() };
             }),
         ),
+        (R::MapReport, RecordOnly, exact_map_report()),
+        (
+            R::BlockedAddress,
+            Refuse,
+            with(|c| {
+                c.address = Some("::ffff:203.0.113.9".parse().unwrap());
+                c.choose = |s| s.who.blocked_networks = vec!["203.0.113.0/24".parse().unwrap()];
+            }),
+        ),
+        (R::BlockedGateway, Refuse, with(|c| c.choose = |s| s.who.blocked_gateways = vec![GATEWAY])),
+        (
+            R::BlockedGateway,
+            Refuse,
+            with(|c| {
+                c.sender = Principal::Guest { gateway: None };
+                c.choose = |s| s.who.blocked_gateways = vec![GATEWAY];
+            }),
+        ),
+        (R::BlockedNode, RecordOnly, with(|c| c.choose = |s| s.who.blocked_nodes = vec![FIELD])),
+        (R::Oversize, Refuse, with(|c| c.content.payload = vec![b'x'; 300])),
+        (R::DecodedOnWire, RecordOnly, with(|c| c.is_decoded = true)),
+        (R::GrantedPorts, RecordOnly, port(PortNum::RANGE_TEST)),
+        (R::GrantedPorts, RecordOnly, port(PortNum::IP_TUNNEL)),
+        (R::NoRadioEvidence, RecordOnly, with(|c| c.packet.rx_rssi = 0)),
+        (R::WrongTime, RecordOnly, with(|c| c.packet.rx_time = NOW_S - 601)),
+        (R::WrongTime, RecordOnly, with(|c| c.packet.rx_time = NOW_S + 121)),
         (R::PublicKey, RecordOnly, with(|c| (c.channel, c.key, c.topic) = default_channel())),
         (R::Duplicate, Accept, with(|c| c.was_released = true)),
     ]
+}
+
+/// A map report of the gateway itself, with a position to the metre.
+fn exact_map_report() -> Case {
+    with(|c| {
+        (c.topic, c.is_decoded, c.packet.id, c.packet.from) =
+            ("msh/US/2/map/".into(), true, 0, NodeNum(GATEWAY));
+        let mut report = Vec::new();
+        mesh::wire::put_fixed32(&mut report, 9, 391_234_567);
+        mesh::wire::put_fixed32(&mut report, 10, 3_000_000_001);
+        c.content = Content { port: PortNum::MAP_REPORT.0, payload: report, ..Content::default() };
+    })
 }
 
 fn default_channel() -> (&'static str, ChannelKey, String) {
@@ -174,6 +231,10 @@ fn stub() -> Vec<u8> {
     mesh::wire::put_bytes(&mut out, 2, b"Ops");
     mesh::wire::put_bytes(&mut out, 3, b"!7c5a0a01");
     out
+}
+
+fn enforce_time(settings: &mut Settings) {
+    settings.set_state(RuleId::WrongTime, RuleState::Enforce);
 }
 
 /// Packets that nothing is said against.
@@ -200,6 +261,29 @@ fn passes() -> Vec<Case> {
             c.topic = "msh/US/2/json/mqtt/go".into();
         }),
         with(|c| (c.packet.id, c.was_released) = (0, true)),
+        // What the operator agreed to, blocked elsewhere or declared public.
+        with(|c| {
+            c.content.port = PortNum::RANGE_TEST.0;
+            c.choose = |s| s.what.granted_ports = vec![PortNum::RANGE_TEST.0];
+        }),
+        with(|c| {
+            c.address = Some("203.0.113.9".parse().unwrap());
+            c.choose = |s| {
+                s.who.blocked_networks = vec!["198.51.100.0/24".parse().unwrap()];
+                (s.who.blocked_gateways, s.who.blocked_nodes) = (vec![OTHER], vec![OTHER]);
+            };
+        }),
+        with(|c| {
+            (c.channel, c.key, c.topic) = default_channel();
+            c.choose = |s| {
+                s.set_state(RuleId::PublicKey, RuleState::Enforce);
+                s.keys.public_channels = vec!["LongFast".into()];
+            };
+        }),
+        // Heard by the radio without a signal strength, a clock that is a little off, and no clock.
+        with(|c| (c.packet.rx_rssi, c.packet.transport) = (0, 1)),
+        with(|c| (c.packet.rx_time, c.choose) = (NOW_S - 600, enforce_time)),
+        with(|c| (c.packet.rx_time, c.choose) = (NOW_S + 120, enforce_time)),
     ]
 }
 
@@ -281,6 +365,7 @@ const fn passing(permit: &Permit) -> Passing<'_> {
         from: FIELD,
         to: 0xffff_ffff,
         key: Some(PacketKey { from: FIELD, id: 7 }),
+        has_consent: true,
         hop_limit: 1,
         can_lower: true,
         port: Some(1),
@@ -341,6 +426,20 @@ fn its_own_packet_comes_back_to_a_gateway_and_observers_get_every_copy() {
     let observer = Principal::Observer { username: "o".into() };
     let big = Passing { mqtt_packet_bytes: 9_999, hop_limit: 7, ..passing(&listeners_only) };
     assert_eq!(ask(&Settings::default(), &unseen, &observer, &big).0, Outcome::Delivered);
+}
+
+#[test]
+fn what_leaves_the_community_has_consent() {
+    let (permit, unseen) = (permit(), memory());
+    let bridge = Principal::Service { username: "bridge".into(), prefix: "bridge".into() };
+    let inside = Principal::Observer { username: "wall".into() };
+    let mut settings = Settings::default();
+    settings.outside.receivers = vec!["bridge".into()];
+    let without = Passing { has_consent: false, ..passing(&permit) };
+    let withheld = Outcome::Withheld(RuleId::OutsideConsent);
+    assert_eq!(ask(&settings, &unseen, &bridge, &passing(&permit)).0, Outcome::Delivered);
+    assert_eq!(ask(&settings, &unseen, &bridge, &without).0, withheld);
+    assert_eq!(ask(&settings, &unseen, &inside, &without).0, Outcome::Delivered);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub enum Section {
     Status,
     /// Log and what it leads to.
     Log,
+    /// The rules.
+    Policy,
     /// Signing in.
     SignIn,
     /// None of them.
@@ -89,6 +91,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
+            (link(Section::Policy, "/policy", "Policy"))
             @match frame.visitor {
                 Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
                 Visitor::Operator => form method="post" action="/logout" { button.linklike { "Sign out" } },

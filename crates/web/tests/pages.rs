@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use policy::rule::{RULES, RuleState};
 use tower::ServiceExt;
 use town::browser::{Stream, get, get_as, sign_in, tell};
 use town::secrets::town_with_secrets;
@@ -162,8 +163,26 @@ async fn the_status_says_how_it_stands_in_one_sentence() {
     tell(&pages, &mut town, one, &Copy::text(ANA, 1, "hello"));
     let body = get(&pages, "/").await.body;
     assert!(body.contains("2 gateways connected, 1 quiet."), "{body}");
-    assert!(body.contains("Policy: enforcing 17 rules, observing 1. 1 packet in the last hour."), "{body}");
+    let in_state = |state| RULES.iter().filter(|rule| rule.default == state).count();
+    let (enforced, observed) = (in_state(RuleState::Enforce), in_state(RuleState::Observe));
+    let policy =
+        format!("Policy: enforcing {enforced} rules, observing {observed}. 1 packet in the last hour.");
+    assert!(body.contains(&policy), "{body}");
     assert!(!body.contains("No credential exists yet"));
+}
+
+#[tokio::test]
+async fn every_rule_stands_on_the_policy_page_with_what_it_goes_by() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    tell(&pages, &mut town, one, &Copy::text(ANA, 1, "hello"));
+    let body = get(&pages, "/policy").await.body;
+    for rule in RULES {
+        assert!(body.contains(&format!("id=\"{}\"", rule.name)), "{}", rule.name);
+    }
+    assert!(body.contains("hop_limit_max = 1"), "{body}");
+    assert!(!body.contains("blocked_networks"), "who is blocked is the operator's business");
 }
 
 #[tokio::test]

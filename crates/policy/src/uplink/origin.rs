@@ -2,8 +2,59 @@
 
 use mesh::observe::{Facts, Flags};
 
-use super::{Objection, object};
+use super::{Objection, Uplink, carries_envelopes, object};
 use crate::decision::Verdict;
+
+/// How far the time of a reception may be from ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginSettings {
+    /// Longest time from reception to uplink, seconds.
+    pub late_max_s: u32,
+    /// How far a gateway's clock may run ahead, seconds.
+    pub early_max_s: u32,
+}
+
+impl Default for OriginSettings {
+    fn default() -> Self {
+        Self { late_max_s: 600, early_max_s: 120 }
+    }
+}
+
+/// Ways of arrival that are the radio's (`MeshPacket.TransportMechanism`): LoRa and its alternatives.
+const RADIO: std::ops::RangeInclusive<u32> = 1..=4;
+
+pub(super) fn no_radio_evidence(facts: &Facts<'_>) -> Option<Objection> {
+    let packet = facts.packet.as_ref().filter(|_| carries_envelopes(facts) && !facts.is_own_packet())?;
+    let is_heard = packet.rx_rssi != 0 || packet.rx_snr != 0.0;
+    if is_heard || RADIO.contains(&packet.transport) {
+        return None;
+    }
+    object(
+        Verdict::RecordOnly,
+        "Nothing shows that this gateway heard the packet over the radio: it names neither signal strength nor LoRa.",
+    )
+}
+
+pub(super) fn wrong_time(settings: &OriginSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let packet = up.facts.packet.as_ref()?;
+    if packet.rx_time == 0 {
+        return None; // a gateway without a clock
+    }
+    let late_s = up.now.unix_ms.div_euclid(1000) - i64::from(packet.rx_time);
+    if late_s > i64::from(settings.late_max_s) {
+        return object(
+            Verdict::RecordOnly,
+            format!("It was heard {late_s} s before it came here, or the gateway's clock is wrong."),
+        );
+    }
+    if -late_s > i64::from(settings.early_max_s) {
+        return object(
+            Verdict::RecordOnly,
+            format!("The gateway's clock is {} s ahead.", late_s.unsigned_abs()),
+        );
+    }
+    None
+}
 
 pub(super) fn via_mqtt(facts: &Facts<'_>) -> Option<Objection> {
     if !facts.flags.contains(Flags::VIA_MQTT) {

@@ -1,12 +1,50 @@
 //! Who publishes, and where: topics that a credential allows, and one gateway named everywhere.
 
-use mesh::observe::Flags;
+use ipnet::IpNet;
+use mesh::observe::{Facts, Flags};
 use mesh::topic::TopicKind;
 
 use super::{Objection, Uplink, carries_envelopes, kind, object};
 use crate::decision::Verdict;
 use crate::principal::Principal;
 use crate::response::is_response_topic;
+
+/// Who is shut out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WhoSettings {
+    /// Networks that nothing is taken from.
+    pub blocked_networks: Vec<IpNet>,
+    /// Node numbers of gateways that nothing is taken from.
+    pub blocked_gateways: Vec<u32>,
+    /// Node numbers whose packets are not passed on, whoever heard them.
+    pub blocked_nodes: Vec<u32>,
+}
+
+pub(super) fn blocked_address(settings: &WhoSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let address = up.address?.to_canonical();
+    if !settings.blocked_networks.iter().any(|network| network.contains(&address)) {
+        return None;
+    }
+    object(Verdict::Refuse, "The operator has blocked the network that this gateway connects from.")
+}
+
+pub(super) fn blocked_gateway(settings: &WhoSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let is_blocked = |number: u32| settings.blocked_gateways.contains(&number);
+    let named = up.sender.gateway().is_some_and(is_blocked)
+        || (!settings.blocked_gateways.is_empty() && super::heard_by(up.facts).is_some_and(is_blocked));
+    if !named {
+        return None;
+    }
+    object(Verdict::Refuse, "The operator has blocked this gateway; ask them why.")
+}
+
+pub(super) fn blocked_node(settings: &WhoSettings, facts: &Facts<'_>) -> Option<Objection> {
+    let from = facts.packet.as_ref()?.from.0;
+    if !settings.blocked_nodes.contains(&from) {
+        return None;
+    }
+    object(Verdict::RecordOnly, format!("The operator has blocked the node !{from:08x}."))
+}
 
 pub(super) fn topic_rights(up: &Uplink<'_>) -> Option<Objection> {
     match up.sender {

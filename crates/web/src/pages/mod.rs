@@ -5,6 +5,7 @@ pub mod log;
 pub mod login;
 pub mod node;
 pub mod packet;
+pub mod policy;
 pub mod setup;
 pub mod status;
 pub mod trouble;

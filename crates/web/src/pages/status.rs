@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use axum::response::{IntoResponse, Response};
 use broker::{ClientSnapshot, DOOR_REASONS, MALFORMED_REASONS, Snapshot};
 use maud::{Markup, html};
-use policy::rule::{RULES, RuleId, RuleState, Stage};
+use policy::rule::{RULES, RuleState};
 use policy::settings::Settings;
 
 use crate::activity::{self, ByVerdict, GatewayHour, Minute};
 use crate::assets::LIVE;
 use crate::layout::Section;
 use crate::site::{Visit, read};
-use crate::words::{self, count, number};
+use crate::words::{count, number};
 use crate::{HistoryHealth, Mode, moment, picture};
 
 /// A connected gateway from which nothing came for this long is quiet: node information, position and telemetry of
@@ -48,11 +48,11 @@ pub async fn changing_part(visit: &Visit) -> Markup {
             a.button href="/log" { "See the log" }
             a.button.plain href="/log?port=text" { "Texts" }
             a.button.plain href="/log?since=1h&group=packet" { "Packets of the last hour" }
+            @if visit.site.info.mode != Mode::Lab { a.button.plain href="/policy" { "Policy" } }
         }
         (figures(visit, &snapshot, &hour))
         (rate(&minutes))
         (gateway_table(visit, &gateways))
-        @if visit.site.info.mode != Mode::Lab { (policy_table(&policy, &snapshot)) }
         @if visit.sight.is_operator() { (clients(visit, &snapshot.clients)) (internals(&snapshot, &health)) }
     }
 }
@@ -226,38 +226,6 @@ fn gateway_row(visit: &Visit, line: &GatewayLine) -> Markup {
                 (picture::mix(parts)) span.small { (passed) " · " (recorded) " · " (refused) }
             } }
         }
-    }
-}
-
-fn policy_table(policy: &Settings, snapshot: &Snapshot) -> Markup {
-    let hits: BTreeMap<_, _> = snapshot.counters.by_rule.iter().collect();
-    let would_have: BTreeMap<_, _> = snapshot.counters.would_have.iter().collect();
-    html! {
-        h2 #policy { "Policy" }
-        p.soft { "Rules in the order in which they are asked. Counts are since the program started." }
-        div.scroll.stack.rules { table {
-            thead { tr {
-                th scope="col" { "Rule" } th scope="col" { "State" } th.n scope="col" { "Decided" }
-                th.n scope="col" { "Would have" } th scope="col" { "What it does" }
-            } }
-            tbody { @for rule in RULES {
-                tr {
-                    th scope="row" {
-                        // Of the rules about copies, only the hop limit decides on receptions too.
-                        @if rule.stage == Stage::Uplink || rule.id == RuleId::HopLimit {
-                            a.mono.nowrap href={ "/log?rule=" (rule.name) } { (rule.name) }
-                        } @else { span.mono.nowrap { (rule.name) } }
-                    }
-                    td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id))) } }
-                    td.n data-label="Decided" { span.cell { (number(hits.get(&rule.id).copied().unwrap_or(0))) } }
-                    td.n data-label="Would have" { span.cell {
-                        @if policy.state(rule.id) == RuleState::Observe { (number(would_have.get(&rule.id).copied().unwrap_or(0))) }
-                        @else { span.soft { "–" } }
-                    } }
-                    td { span.cell.small { (rule.doc) } }
-                }
-            } }
-        } }
     }
 }
 

@@ -1,0 +1,25 @@
+//! What may leave the community. Inside, the operator chooses what happens without consent; toward the outside nobody
+//! does: bridges, feeds and automation that others can see get what its sender agreed to, and nothing else.
+
+use crate::principal::Principal;
+use crate::release::Passing;
+
+/// Who is outside the community.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutsideSettings {
+    /// User names of observers and services whose readers are outside: bridges, public feeds, shared dashboards.
+    pub receivers: Vec<Box<str>>,
+}
+
+impl OutsideSettings {
+    /// Whether what this client gets leaves the community.
+    pub fn holds(&self, receiver: &Principal) -> bool {
+        let name = receiver.username();
+        name.is_some_and(|name| self.receivers.iter().any(|outside| **outside == **name))
+    }
+}
+
+/// Whether a packet may leave the community. There is no setting for this.
+pub const fn may_leave(passing: &Passing<'_>) -> bool {
+    passing.has_consent
+}
