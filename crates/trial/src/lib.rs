@@ -96,7 +96,7 @@ pub struct Outcome {
     pub broken: Option<Broken>,
 }
 
-/// Runs a trial to its end, or to the first broken promise.
+/// Runs a trial to its end.
 pub fn run(plan: &Plan) -> Outcome {
     stage::Stage::new(plan).run()
 }

@@ -14,6 +14,7 @@ use record::Record;
 
 use crate::client::{Client, Login};
 use crate::figures::Figures;
+use crate::promise::Broken;
 use crate::scene;
 use crate::watch::{Kept, Watch};
 use crate::{Fault, Outcome, Plan, Way};
@@ -33,6 +34,8 @@ pub(crate) struct Stage {
     watch: Watch,
     figures: Figures,
     digest: u64,
+    /// The first broken promise.
+    broken: Option<Broken>,
     before: Report,
     busy_before_s: Vec<f64>,
     /// Copies until the planted fault strikes.
@@ -83,6 +86,7 @@ impl Stage {
             watch: Watch::default(),
             figures: Figures::default(),
             digest: 0xcbf2_9ce4_8422_2325,
+            broken: None,
             before: Report::default(),
             busy_before_s: Vec::new(),
             fault_in: 40,
@@ -90,24 +94,24 @@ impl Stage {
     }
 
     pub fn run(mut self) -> Outcome {
-        let broken = self.play().err();
+        self.play();
         let mut figures = std::mem::take(&mut self.figures);
         figures.take_from(&self.city, &self.plan, &self.before, &self.busy_before_s);
-        Outcome { figures, digest: self.digest, broken }
+        Outcome { figures, digest: self.digest, broken: self.broken }
     }
 
-    fn play(&mut self) -> Kept {
+    fn play(&mut self) {
         let mut at_ms = 0;
         while at_ms < self.plan.duration_ms {
             at_ms += STEP_MS;
             let now = scene::now(at_ms);
             for uplink in self.city.live_until(at_ms) {
-                self.go_up(now, at_ms, &uplink)?;
+                self.go_up(now, at_ms, &uplink);
             }
             self.broker.tick(now);
-            self.look_at_copies(at_ms)?;
+            self.look_at_copies(at_ms);
             self.come_down(now);
-            self.look_at_copies(at_ms)?;
+            self.look_at_copies(at_ms);
             self.take_records(at_ms);
             if at_ms == self.plan.warm_up_ms {
                 self.before = self.city.report().clone();
@@ -117,21 +121,19 @@ impl Stage {
                     .collect();
             }
         }
-        Ok(())
     }
 
-    fn go_up(&mut self, now: Now, at_ms: u64, uplink: &Uplink) -> Kept {
+    fn go_up(&mut self, now: Now, at_ms: u64, uplink: &Uplink) {
         let Some((_, client)) = self.gateways.iter_mut().find(|(num, _)| *num == uplink.gateway) else {
-            return Ok(());
+            return;
         };
         self.watch.on_uplink(at_ms, &self.city, uplink);
         client.publish(&mut self.broker, now, &uplink.topic, &uplink.payload);
-        self.look_at_copies(at_ms)
+        self.look_at_copies(at_ms);
     }
 
     /// Looks at what the broker has just written to anybody.
-    fn look_at_copies(&mut self, at_ms: u64) -> Kept {
-        let mut result = Ok(());
+    fn look_at_copies(&mut self, at_ms: u64) {
         while let Some(id) = self.broker.next_dirty() {
             let Some(place) = self.by_connection.get(&id).copied() else { continue };
             let client = match place {
@@ -139,13 +141,12 @@ impl Stage {
                 None => &mut self.outside,
             };
             for payload in client.written(&mut self.broker) {
-                let checked = self.look_at_copy(at_ms, place, payload);
-                result = result.and(checked);
+                let broken = self.look_at_copy(at_ms, place, payload).err();
+                // Promises are the policy's; the other ways make none.
+                self.broken = self.broken.take().or(broken.filter(|_| self.plan.way == Way::Policy));
             }
         }
         while self.broker.next_closing().is_some() {}
-        // Promises are the policy's; the other ways make none.
-        if self.plan.way == Way::Policy { result } else { Ok(()) }
     }
 
     fn look_at_copy(&mut self, at_ms: u64, place: Option<usize>, payload: Vec<u8>) -> Kept {

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
+    let (mut out, mut broken) = (std::io::stdout().lock(), Vec::new());
     let mut runs = Vec::new();
     for is_abused in [true, false] {
         runs.extend(Way::ALL.map(|way| Run { way, is_abused, figures: Vec::new() }));
@@ -58,9 +58,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
                 plan.abuse_ms = None;
             }
             let outcome = trial::run(&plan);
-            if let Some(broken) = outcome.broken {
-                return Err(format!("seed {seed}, {}: {broken:?}", run.way.words()).into());
-            }
+            broken
+                .extend(outcome.broken.as_ref().map(|b| format!("seed {seed}, {:?}: {}", b.promise, b.what)));
             if arguments.json {
                 writeln!(out, "{}", table::json(seed, arguments.hours, run, &outcome))?;
             }
@@ -70,5 +69,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.json {
         write!(out, "{}", table::table(&runs))?;
     }
-    Ok(())
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("promises were broken:\n{}", broken.join("\n")).into())
+    }
 }
