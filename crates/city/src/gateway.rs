@@ -1,13 +1,15 @@
 //! What gateways do: what they hear goes up as the firmware sends it up, what comes down goes through its checks.
 
 use mesh::compose::{Closed, Content, Packet, envelope};
+use mesh::crypto::apply_ctr;
+use mesh::data::DataView;
 use mesh::envelope::EnvelopeView;
 use mesh::node::NodeNum;
 use mesh::packet::Variant;
 use mesh::portnum::PortNum;
 use mesh::topic::map_topic;
 
-use crate::letter::{CHANNEL, Letter};
+use crate::letter::{CHANNEL, Kind, Letter};
 use crate::misfit::Manner;
 use crate::radio::Signal;
 use crate::radio_node::Frame;
@@ -61,13 +63,13 @@ impl City {
         let Ok(view) = EnvelopeView::parse(payload) else { return };
         let (uplinked_by, packet) = (view.gateway_id, view.packet);
         let Some(packet) = packet else { return };
-        let (header, Variant::Encrypted(_)) = (packet.header, packet.variant) else { return };
+        let (header, Variant::Encrypted(body)) = (packet.header, packet.variant) else { return };
         let is_own_uplink = uplinked_by.and_then(NodeNum::parse) == Some(gateway);
         if is_own_uplink || header.from == gateway || header.hop_limit.max(header.hop_start) > HOPS_MAX {
             return;
         }
         let key = (header.from.0, header.id);
-        if self.manners[node] == Manner::Bridge {
+        if self.manners[node] == Manner::Bridge && self.plan.misfits.has_bridge {
             self.uplink_again(node, key, header.hop_limit);
         }
         if !self.radios[node].note(key) {
@@ -76,11 +78,26 @@ impl City {
         self.report.downlinks_used += 1;
         self.arrive(node, key);
         let is_for_it = header.to == gateway;
+        if is_for_it && !self.letters.contains_key(&key) {
+            self.answer_stranger(node, header.from, header.id, body);
+        }
         if header.hop_limit == 0 || is_for_it || header.to == NodeNum::BROADCAST_NO_LORA {
             return;
         }
         let hop_limit = header.hop_limit - 1;
         self.put_in_line(node, Frame { key, hop_limit, via_mqtt: true, is_relay: false });
+    }
+
+    /// Somebody who is no node of the city, such as the broker itself, asks a gateway for a traceroute: firmware answers
+    /// always and at once.
+    fn answer_stranger(&mut self, node: usize, from: NodeNum, id: u32, body: &[u8]) {
+        let mut bytes = body.to_vec();
+        apply_ctr(&self.key, from, id, &mut bytes);
+        let Ok(data) = DataView::parse(&bytes) else { return };
+        if data.port == PortNum::TRACEROUTE && data.want_response {
+            let route = mesh::compose::traceroute(Default::default(), Default::default());
+            self.say(node, Kind::TracerouteReply, from, route, Some((from.0, id)));
+        }
     }
 }
 

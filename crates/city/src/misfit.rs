@@ -25,19 +25,13 @@ pub enum Manner {
 }
 
 /// Time between two packets of the spoofer, ms.
-const SPOOF_INTERVAL_MS: u64 = 20_000;
+const SPOOF_INTERVAL_MS: u64 = 120_000;
 
 impl Manner {
     /// How each gateway of a plan behaves.
     pub(crate) fn of_gateways(plan: &Plan) -> Vec<Self> {
-        let misfits = &plan.misfits;
-        let there = [
-            (Self::Abuser, misfits.abuser_ms.is_some()),
-            (Self::Bridge, misfits.has_bridge),
-            (Self::Mobile, misfits.mobile_at_ms.is_some()),
-            (Self::Spoofer, misfits.has_spoofer),
-        ];
-        let there: Vec<Self> = there.into_iter().filter(|(_, is)| *is).map(|(manner, _)| manner).collect();
+        let there = [Self::Abuser, Self::Bridge, Self::Mobile, Self::Spoofer];
+        let there = if plan.misfits.are_there { &there[..] } else { &[] };
         let honest = plan.gateways.saturating_sub(there.len());
         let mut manners = vec![Self::Honest; honest];
         manners.extend(there);
@@ -55,7 +49,7 @@ impl City {
                 Manner::Honest | Manner::Bridge => None,
                 Manner::Abuser => misfits.abuser_ms.as_ref().map(|r| (r.start, Event::Abuse(0))),
                 Manner::Mobile => misfits.mobile_at_ms.map(|at| (at, Event::Move(node))),
-                Manner::Spoofer => Some((SPOOF_INTERVAL_MS, Event::Spoof(node))),
+                Manner::Spoofer => misfits.has_spoofer.then_some((SPOOF_INTERVAL_MS, Event::Spoof(node))),
             };
             self.agenda.extend(first.map(Reverse));
         }

@@ -31,9 +31,12 @@ pub struct Plan {
     pub start_unix_ms: i64,
 }
 
-/// Gateways that misbehave. They are the last of the gateways, in this order.
+/// Gateways that misbehave. They are the last of the gateways, in this order; each can be told to behave, and the rest of
+/// the city is the same.
 #[derive(Debug, Clone, Default)]
 pub struct Misfits {
+    /// Whether there are any. The others count only then.
+    pub are_there: bool,
     /// One publishes [`ABUSE_PER_SECOND`] packets of its own a second during this time, ms since the start.
     pub abuser_ms: Option<Range<u64>>,
     /// One uplinks again what came down, as if it had heard it over the radio.
@@ -46,16 +49,6 @@ pub struct Misfits {
 
 /// What the abuser publishes.
 pub const ABUSE_PER_SECOND: u64 = 300;
-
-impl Misfits {
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        [self.abuser_ms.is_some(), self.has_bridge, self.mobile_at_ms.is_some(), self.has_spoofer]
-            .into_iter()
-            .filter(|is_there| *is_there)
-            .count()
-    }
-}
 
 impl Default for Plan {
     fn default() -> Self {

@@ -285,7 +285,7 @@ impl City {
     }
 
     /// A node transmits a packet of its own: it floods the island, and gateways that hear it uplink it.
-    fn say(
+    pub(crate) fn say(
         &mut self,
         index: usize,
         kind: Kind,
@@ -314,7 +314,9 @@ impl City {
         answers: Option<Key>,
     ) -> Letter {
         let resident = &self.residents[index];
-        let hop_limit = resident.hop_limit;
+        // Who asks without a hop gets an answer for one hop.
+        let is_near = answers.is_some_and(|key| !self.letters.contains_key(&key));
+        let hop_limit = if is_near { 1 } else { resident.hop_limit };
         let packet = Packet {
             from: resident.num,
             to,

@@ -13,14 +13,22 @@ pub enum Fault {
     DamageCopy,
     /// The broker does not know which gateways heard a packet.
     ForgetWhoHeard,
+    /// The broker does not count airtime against budgets.
+    IgnoreBudgets,
     /// A copy is sent twice.
     RepeatCopy,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::IgnoreConsent, Self::RaiseHopLimit, Self::DamageCopy, Self::ForgetWhoHeard, Self::RepeatCopy];
+    pub const ALL: [Self; 6] = [
+        Self::IgnoreConsent,
+        Self::RaiseHopLimit,
+        Self::DamageCopy,
+        Self::ForgetWhoHeard,
+        Self::IgnoreBudgets,
+        Self::RepeatCopy,
+    ];
 
     /// The promise that it breaks.
     pub const fn breaks(self) -> Promise {
@@ -29,6 +37,7 @@ impl Fault {
             Self::RaiseHopLimit => Promise::HopLimit,
             Self::DamageCopy => Promise::ExactBytes,
             Self::ForgetWhoHeard => Promise::NotHeardBefore,
+            Self::IgnoreBudgets => Promise::Budget,
             Self::RepeatCopy => Promise::Once,
         }
     }

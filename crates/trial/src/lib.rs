@@ -45,6 +45,31 @@ impl Way {
     }
 }
 
+/// A gateway that misbehaves the whole time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Misfit {
+    /// It uplinks again what came down, as if it had heard it over the radio.
+    Bridge,
+    /// It moves to another island half-way.
+    Mobile,
+    /// It uplinks packets under the ids of others.
+    Spoofer,
+}
+
+impl Misfit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bridge, Self::Mobile, Self::Spoofer];
+
+    /// Its name on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Mobile => "mobile",
+            Self::Spoofer => "spoofer",
+        }
+    }
+}
+
 /// What is to be run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -58,6 +83,8 @@ pub struct Plan {
     pub way: Way,
     /// When one gateway publishes 300 packets a second, ms since the start.
     pub abuse_ms: Option<Range<u64>>,
+    /// Misfits that behave like everybody else in this trial.
+    pub tamed: Vec<Misfit>,
     /// Nodes of the city, gateways included.
     pub nodes: usize,
     /// Text messages in the whole city per hour, outside the rush.
@@ -78,8 +105,9 @@ impl Plan {
             warm_up_ms: 1_800_000,
             way,
             abuse_ms: Some(rush..rush + 600_000),
+            tamed: Vec::new(),
             nodes: 300,
-            texts_per_hour: 60,
+            texts_per_hour: 20,
             fault: None,
         }
     }

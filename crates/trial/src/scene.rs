@@ -9,10 +9,11 @@ use directory::{Command, Directory, GatewayId, TOKEN_RANDOM_BYTES, Token, TokenK
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
+use policy::downlink::model::Model;
 use policy::rule::{RuleId, RuleState};
 use policy::settings::Settings;
 
-use crate::{Fault, Plan, Way};
+use crate::{Fault, Misfit, Plan, Way};
 
 /// Radio islands of the city.
 pub(crate) const ISLANDS: usize = 3;
@@ -22,9 +23,11 @@ pub(crate) const GATEWAYS: usize = 12;
 pub(crate) const OUTSIDE: &str = "outside";
 
 const START_UNIX_MS: i64 = 1_795_000_000_000;
+/// Node number of the broker itself, which asks gateways whether downlink reaches them.
+const OWN_NODE: u32 = 0x0bac_4a01;
 const TOKEN_KEY: [u8; 32] = [7; 32];
 
-/// The city of a plan. Misfits are there in any case; only the abuser can be left out.
+/// The city of a plan.
 pub(crate) fn city(plan: &Plan) -> City {
     let rush = plan.duration_ms / 3..plan.duration_ms * 2 / 3;
     City::new(city::plan::Plan {
@@ -34,14 +37,14 @@ pub(crate) fn city(plan: &Plan) -> City {
         gateways: GATEWAYS,
         texts_per_hour: plan.texts_per_hour,
         directs_per_hour: plan.texts_per_hour / 2,
-        traceroutes_per_hour: plan.texts_per_hour / 10,
+        traceroutes_per_hour: plan.texts_per_hour / 4,
         rush_ms: rush,
         misfits: Misfits {
-            // An abuser who never begins is a gateway like others, and the rest of the city is the same.
-            abuser_ms: Some(plan.abuse_ms.clone().unwrap_or(u64::MAX - 1..u64::MAX)),
-            has_bridge: true,
-            mobile_at_ms: Some(plan.duration_ms / 2),
-            has_spoofer: true,
+            are_there: true,
+            abuser_ms: plan.abuse_ms.clone(),
+            has_bridge: !plan.tamed.contains(&Misfit::Bridge),
+            mobile_at_ms: (!plan.tamed.contains(&Misfit::Mobile)).then_some(plan.duration_ms / 2),
+            has_spoofer: !plan.tamed.contains(&Misfit::Spoofer),
         },
         start_unix_ms: START_UNIX_MS,
         ..city::plan::Plan::default()
@@ -87,11 +90,16 @@ fn directory(city: &City) -> Directory {
 /// The policy on trial.
 pub(crate) fn settings(fault: Option<Fault>) -> Settings {
     let mut settings = Settings::default();
-    match fault {
-        Some(Fault::IgnoreConsent) => settings.set_state(RuleId::Consent, RuleState::Off),
-        Some(Fault::ForgetWhoHeard) => settings.set_state(RuleId::AlreadyHeard, RuleState::Off),
-        Some(Fault::RaiseHopLimit | Fault::DamageCopy | Fault::RepeatCopy) | None => {}
-    }
+    settings.model.default = Model::TEXTS_KEEP_HOPS;
+    settings.outside.receivers = vec![OUTSIDE.into()];
+    settings.set_state(RuleId::DownlinkVerified, RuleState::Enforce);
+    let off: &[RuleId] = match fault {
+        Some(Fault::IgnoreConsent) => &[RuleId::Consent, RuleId::OutsideConsent],
+        Some(Fault::ForgetWhoHeard) => &[RuleId::AlreadyHeard, RuleId::IslandHeard],
+        Some(Fault::IgnoreBudgets) => &[RuleId::AirtimeBudget],
+        Some(Fault::RaiseHopLimit | Fault::DamageCopy | Fault::RepeatCopy) | None => &[],
+    };
+    off.iter().for_each(|rule| settings.set_state(*rule, RuleState::Off));
     settings
 }
 
@@ -100,7 +108,7 @@ pub(crate) fn broker(plan: &Plan, city: &City) -> Broker {
     let is_plain = plan.way != Way::Policy;
     let mut keyring = Keyring::default();
     keyring.add(city::simulation::channel(), ChannelKey::default_key());
-    Broker::new(Options {
+    let mut broker = Broker::new(Options {
         lab: is_plain,
         limits: Limits::default(),
         policy: Arc::new(settings(plan.fault)),
@@ -111,5 +119,7 @@ pub(crate) fn broker(plan: &Plan, city: &City) -> Broker {
         last_seq: 0,
         acknowledge_when_durable: false,
         seed: plan.seed,
-    })
+    });
+    broker.set_own_node(OWN_NODE);
+    broker
 }

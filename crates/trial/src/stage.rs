@@ -83,7 +83,7 @@ impl Stage {
             gateways,
             outside,
             by_connection,
-            watch: Watch::default(),
+            watch: Watch::new(scene::settings(None).budget, plan.warm_up_ms),
             figures: Figures::default(),
             digest: 0xcbf2_9ce4_8422_2325,
             broken: None,
@@ -223,6 +223,11 @@ impl Stage {
                 }
                 Record::Release(release) => {
                     for copy in &release.copies {
+                        let details = &copy.details;
+                        if let Some(island) = details.island.filter(|_| details.airtime_us > 0) {
+                            let kept = self.watch.on_charge(at_ms, island, details.airtime_us);
+                            self.broken = self.broken.take().or(kept.err());
+                        }
                         if let (CopyOutcome::Withheld(rule), true) = (copy.outcome, is_counted) {
                             *self.figures.by_rule.entry(rule.name()).or_default() += 1;
                         }

@@ -1,18 +1,22 @@
 //! The watch: it sees every envelope that goes up and every copy that comes down, knows the truth about the city, and
 //! says when a promise is broken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use city::letter::Key;
 use city::misfit::Manner;
 use city::simulation::{City, Uplink};
+use mesh::airtime::{HEADER_BYTES, ModemPreset};
 use mesh::envelope::EnvelopeView;
 use mesh::node::NodeNum;
+use mesh::packet::Variant;
+use policy::downlink::budget::BudgetSettings;
 
 use crate::promise::{Broken, Promise};
 
 /// How long an envelope is remembered, ms.
 const REMEMBERED_MS: u64 = 3_600_000;
+const HOUR_MS: u64 = 3_600_000;
 
 /// What went up of one packet.
 #[derive(Debug, Default)]
@@ -28,20 +32,50 @@ struct Packet {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Envelope {
+    to: u32,
     hop_limit: u32,
+    frame_bytes: usize,
     rest: Vec<u8>,
 }
 
+/// What airtime is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Account {
+    /// What one gateway transmits.
+    Gateway(u32),
+    /// What one sender takes up.
+    Node(u32),
+    /// What goes down to one island, as the broker draws it.
+    Island(u32),
+}
+
 /// The watch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
     packets: BTreeMap<Key, Packet>,
     forgotten_at_ms: u64,
+    budget: BudgetSettings,
+    /// Until then nobody can know who is on which island.
+    islands_known_ms: u64,
+    /// What was spent in the last hour: when and how much, µs.
+    spent: BTreeMap<Account, VecDeque<(u64, u64)>>,
 }
 
 pub(crate) type Kept = Result<(), Broken>;
 
 impl Watch {
+    /// A watch over a policy with these budgets; that a gateway's island had heard a packet is held against nobody before
+    /// `islands_known_ms`.
+    pub fn new(budget: BudgetSettings, islands_known_ms: u64) -> Self {
+        Self {
+            packets: BTreeMap::new(),
+            forgotten_at_ms: 0,
+            budget,
+            islands_known_ms,
+            spent: BTreeMap::new(),
+        }
+    }
+
     /// An envelope goes up.
     pub fn on_uplink(&mut self, now_ms: u64, city: &City, uplink: &Uplink) {
         let Some((key, envelope)) = read(&uplink.payload) else { return };
@@ -70,9 +104,42 @@ impl Watch {
         if !packet.sent_to.insert(gateway.0) {
             return broken(Promise::Once, format!("{who} again"));
         }
-        let island = city.residents().iter().find(|r| r.num == gateway).map(|r| r.island);
-        if island.is_some_and(|island| packet.islands.contains(&island)) {
+        let place = city.residents().iter().position(|r| r.num == gateway);
+        let island = place.map(|place| city.residents()[place].island);
+        // Where the mobile gateway is at the moment nobody knows, and what is for a gateway itself is always due to it.
+        let is_fixed = place.is_some_and(|place| city.manner(place) != Manner::Mobile);
+        let is_due = copy.to == gateway.0 || !is_fixed || now_ms < self.islands_known_ms;
+        if !is_due && island.is_some_and(|island| packet.islands.contains(&island)) {
             return broken(Promise::NotHeardBefore, format!("{who}, which its island had uplinked"));
+        }
+        if copy.hop_limit > 0 && copy.to != gateway.0 {
+            let frame_us = ModemPreset::LongFast.time_on_air_us(copy.frame_bytes);
+            // Its own transmission, and what is reckoned for the relays of every further hop.
+            let relays = u64::from(self.budget.relays_per_hop) * u64::from(copy.hop_limit - 1);
+            let airtime_us = u64::from(frame_us) * (1 + relays);
+            self.spend(now_ms, Account::Gateway(gateway.0), self.budget.gateway, airtime_us)?;
+            self.spend(now_ms, Account::Node(key.0), self.budget.node, airtime_us)?;
+        }
+        Ok(())
+    }
+
+    /// The broker says on which island it has spent how much.
+    pub fn on_charge(&mut self, now_ms: u64, island: u32, airtime_us: u32) -> Kept {
+        self.spend(now_ms, Account::Island(island), self.budget.island, u64::from(airtime_us))
+    }
+
+    /// Adds to what was spent in the hour that ends now; `share` is in thousandths of an hour.
+    fn spend(&mut self, now_ms: u64, account: Account, share: u32, airtime_us: u64) -> Kept {
+        let spent = self.spent.entry(account).or_default();
+        spent.push_back((now_ms, airtime_us));
+        while spent.front().is_some_and(|(at, _)| at + HOUR_MS <= now_ms) {
+            spent.pop_front();
+        }
+        let used_us: u64 = spent.iter().map(|(_, us)| us).sum();
+        let limit_us = HOUR_MS * u64::from(share);
+        if used_us > limit_us {
+            let what = format!("{account:?} has {used_us} µs in an hour, and {limit_us} at most");
+            return Err(Broken { promise: Promise::Budget, at_ms: now_ms, what });
         }
         Ok(())
     }
@@ -84,8 +151,10 @@ impl Watch {
         let who = format!("the outside is sent {:08x}/{:08x}", key.0, key.1);
         packet.check_bytes(now_ms, &copy, &who)?;
         match city.letter(key) {
-            // What a gateway says itself it agrees to by uplinking it.
-            Some(letter) if !letter.consents && !city.residents()[letter.maker].is_gateway => {
+            // Nobody can see what the sender of a sealed packet agreed to. What a gateway says itself it agrees to by uplinking it.
+            Some(letter)
+                if (!letter.consents || letter.is_sealed) && !city.residents()[letter.maker].is_gateway =>
+            {
                 let what = format!("{who}, whose sender does not agree");
                 Err(Broken { promise: Promise::Consent, at_ms: now_ms, what })
             }
@@ -123,6 +192,11 @@ fn read(payload: &[u8]) -> Option<(Key, Envelope)> {
     if let Some(byte) = view.hop_limit_at().and_then(|at| rest.get_mut(at)) {
         *byte = 0;
     }
-    let envelope = Envelope { hop_limit: header.hop_limit, rest };
+    let body_bytes = match view.packet?.variant {
+        Variant::Encrypted(body) | Variant::Decoded(body) => body.len(),
+        _ => 0,
+    };
+    let frame_bytes = HEADER_BYTES + body_bytes;
+    let envelope = Envelope { to: header.to.0, hop_limit: header.hop_limit, frame_bytes, rest };
     (header.id != 0).then_some(((header.from.0, header.id), envelope))
 }

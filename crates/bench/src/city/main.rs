@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use bench::Failure;
 use clap::Parser;
-use trial::{Figures, Plan, Way};
+use trial::{Figures, Misfit, Plan, Way};
 
 /// Lets a simulated city of 300 nodes live and prints what became of its air and its texts.
 #[derive(Parser)]
@@ -22,6 +22,9 @@ struct Arguments {
     /// Hours of the city's life; the first half hour is not counted
     #[arg(long, default_value_t = 3)]
     hours: u64,
+    /// Misfits that behave like everybody else: bridge, mobile, spoofer
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<String>,
     /// Prints every run as a line of JSON
     #[arg(long)]
     json: bool,
@@ -54,6 +57,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         for run in &mut runs {
             let mut plan = Plan::of_hours(seed, arguments.hours, run.way);
+            let is_tamed = |m: &Misfit| arguments.without.iter().any(|word| word == m.word());
+            plan.tamed = Misfit::ALL.into_iter().filter(is_tamed).collect();
             if !run.is_abused {
                 plan.abuse_ms = None;
             }

@@ -1,5 +1,6 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod downlink;
 pub mod health;
 pub mod log;
 pub mod login;
