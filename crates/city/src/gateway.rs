@@ -103,7 +103,12 @@ impl City {
 
 #[cfg(test)]
 mod tests {
+    use mesh::key::ChannelKey;
+    use mesh::keyring::Keyring;
+    use mesh::observe::{Scratch, observe};
+
     use crate::plan::Plan;
+    use crate::simulation::Uplink;
 
     use super::*;
 
@@ -144,5 +149,34 @@ mod tests {
         city.downlink(other, &foreign.payload);
         city.live_until(3_720_000);
         assert_eq!(city.report().downlinks_used, once.downlinks_used);
+    }
+
+    #[test]
+    fn a_traceroute_to_a_gateway_is_answered_on_the_air_and_uplinked() {
+        let mut city = City::new(Plan::default());
+        let gateway = city.gateways().next().unwrap().num;
+        let (port, payload) = mesh::compose::traceroute(Default::default(), Default::default());
+        let packet =
+            Packet { from: NodeNum(0x5e00_0007), to: gateway, id: 77, hop_limit: 1, ..Packet::default() };
+        let content = Content { port: port.0, payload, want_response: true, ..Content::default() };
+        let key = ChannelKey::default_key();
+        let request = envelope(&packet, &content, CHANNEL, Closed::Encrypted(&key), packet.from);
+        city.downlink(gateway, &request);
+        let answers = |uplinks: Vec<Uplink>| {
+            let mut by = Vec::new();
+            for uplink in uplinks {
+                let (keyring, mut scratch) = (Keyring::default(), Scratch::default());
+                let facts = observe(&uplink.topic, &uplink.payload, &keyring, &mut scratch);
+                if facts.data.is_some_and(|data| data.request_id == 77) {
+                    let header = facts.packet.unwrap();
+                    assert_eq!((header.from, header.to), (gateway, packet.from));
+                    by.push(uplink.gateway);
+                }
+            }
+            by
+        };
+        assert!(answers(city.live_until(10_000)).contains(&gateway));
+        city.downlink(gateway, &request);
+        assert!(answers(city.live_until(20_000)).is_empty(), "once is enough");
     }
 }

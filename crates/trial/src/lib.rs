@@ -16,6 +16,9 @@ mod watch;
 
 use std::ops::Range;
 
+use policy::downlink::budget::BudgetSettings;
+use policy::downlink::model::Model;
+
 pub use fault::Fault;
 pub use figures::{Figures, IslandFigures, Reach};
 pub use promise::{Broken, Promise};
@@ -89,6 +92,10 @@ pub struct Plan {
     pub nodes: usize,
     /// Text messages in the whole city per hour, outside the rush.
     pub texts_per_hour: u32,
+    /// The model of how far copies go.
+    pub model: Model,
+    /// The budgets of airtime.
+    pub budget: BudgetSettings,
     /// A fault to plant, which must be noticed.
     pub fault: Option<Fault>,
 }
@@ -108,6 +115,8 @@ impl Plan {
             tamed: Vec::new(),
             nodes: 300,
             texts_per_hour: 20,
+            model: Model::TEXTS_KEEP_HOPS,
+            budget: BudgetSettings::default(),
             fault: None,
         }
     }

@@ -9,7 +9,6 @@ use directory::{Command, Directory, GatewayId, TOKEN_RANDOM_BYTES, Token, TokenK
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
-use policy::downlink::model::Model;
 use policy::rule::{RuleId, RuleState};
 use policy::settings::Settings;
 
@@ -88,12 +87,13 @@ fn directory(city: &City) -> Directory {
 }
 
 /// The policy on trial.
-pub(crate) fn settings(fault: Option<Fault>) -> Settings {
+pub(crate) fn settings(plan: &Plan) -> Settings {
     let mut settings = Settings::default();
-    settings.model.default = Model::TEXTS_KEEP_HOPS;
+    settings.model.default = plan.model;
+    settings.budget = plan.budget.clone();
     settings.outside.receivers = vec![OUTSIDE.into()];
     settings.set_state(RuleId::DownlinkVerified, RuleState::Enforce);
-    let off: &[RuleId] = match fault {
+    let off: &[RuleId] = match plan.fault {
         Some(Fault::IgnoreConsent) => &[RuleId::Consent, RuleId::OutsideConsent],
         Some(Fault::ForgetWhoHeard) => &[RuleId::AlreadyHeard, RuleId::IslandHeard],
         Some(Fault::IgnoreBudgets) => &[RuleId::AirtimeBudget],
@@ -111,7 +111,7 @@ pub(crate) fn broker(plan: &Plan, city: &City) -> Broker {
     let mut broker = Broker::new(Options {
         lab: is_plain,
         limits: Limits::default(),
-        policy: Arc::new(settings(plan.fault)),
+        policy: Arc::new(settings(plan)),
         keyring,
         preset: ModemPreset::LongFast,
         directory: Arc::new(if is_plain { Directory::default() } else { directory(city) }),

@@ -83,7 +83,7 @@ impl Stage {
             gateways,
             outside,
             by_connection,
-            watch: Watch::new(scene::settings(None).budget, plan.warm_up_ms),
+            watch: Watch::new(plan.budget.clone(), plan.warm_up_ms),
             figures: Figures::default(),
             digest: 0xcbf2_9ce4_8422_2325,
             broken: None,

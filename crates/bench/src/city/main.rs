@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use bench::Failure;
 use clap::Parser;
+use policy::downlink::model::Model;
 use trial::{Figures, Misfit, Plan, Way};
 
 /// Lets a simulated city of 300 nodes live and prints what became of its air and its texts.
@@ -25,6 +26,15 @@ struct Arguments {
     /// Misfits that behave like everybody else: bridge, mobile, spoofer
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
+    /// Text messages in the whole city per hour, outside the rush
+    #[arg(long, default_value_t = 20)]
+    texts: u32,
+    /// The policy's model of how far copies go
+    #[arg(long, default_value = "texts-keep-hops")]
+    model: String,
+    /// Budgets of island, gateway, channel and sender, in thousandths of an hour
+    #[arg(long, value_delimiter = ',', num_args = 4)]
+    budget: Option<Vec<u32>>,
     /// Prints every run as a line of JSON
     #[arg(long)]
     json: bool,
@@ -59,6 +69,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             let mut plan = Plan::of_hours(seed, arguments.hours, run.way);
             let is_tamed = |m: &Misfit| arguments.without.iter().any(|word| word == m.word());
             plan.tamed = Misfit::ALL.into_iter().filter(is_tamed).collect();
+            plan.texts_per_hour = arguments.texts;
+            plan.model = Model::from_name(&arguments.model).ok_or("there is no such model")?;
+            if let Some([island, gateway, channel, node]) = arguments.budget.as_deref() {
+                (plan.budget.island, plan.budget.gateway) = (*island, *gateway);
+                (plan.budget.channel, plan.budget.node) = (*channel, *node);
+            }
             if !run.is_abused {
                 plan.abuse_ms = None;
             }
