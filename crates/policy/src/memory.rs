@@ -75,8 +75,10 @@ impl Memory {
         let (Some(packet), Some(gateway)) = (&facts.packet, heard_by(facts)) else { return };
         // Firmware never uplinks what came down, so whoever does has software that closes a loop: it heard nothing, and would
         // make one island of all.
-        let came_down = packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway));
-        if !came_down && (facts.is_own_packet() || shows_radio(packet)) {
+        if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
+            return;
+        }
+        if facts.is_own_packet() || shows_radio(packet) {
             self.learn_heard(now, facts, gateway);
         }
         if let Some(key) = packet_key(facts) {

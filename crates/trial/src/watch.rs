@@ -177,11 +177,12 @@ impl Packet {
     }
 }
 
-/// The island whose air carried the packet. What the bridge and the spoofer say they heard was not on the air.
+/// The island whose air carried the packet. What the bridge and the spoofer say they heard was not on the air, and where the
+/// mobile gateway is nobody knows.
 fn island_that_heard(city: &City, gateway: NodeNum) -> Option<usize> {
     let (place, resident) = city.gateways().enumerate().find(|(_, r)| r.num == gateway)?;
-    let lies = matches!(city.manner(place), Manner::Bridge | Manner::Spoofer);
-    (!lies).then_some(resident.island)
+    let is_no_witness = matches!(city.manner(place), Manner::Bridge | Manner::Spoofer | Manner::Mobile);
+    (!is_no_witness).then_some(resident.island)
 }
 
 /// A packet's identity, its hop limit, and the bytes without that; `None` for what has no identity.
