@@ -97,6 +97,9 @@ impl Policy {
                 self.memory.seen.note_sent(now.mono_ms, key, charge.island);
             }
         }
+        if let Some(key) = passing.key.filter(|_| passing.from != receiver) {
+            self.memory.seen.note_given(now.mono_ms, key, receiver);
+        }
         CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
     }
 

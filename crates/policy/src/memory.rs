@@ -95,6 +95,11 @@ impl Memory {
             return;
         }
         let (Some(packet), Some(gateway)) = (&facts.packet, heard_by(facts)) else { return };
+        // Firmware never uplinks what came down, so whoever does has software that closes a loop: it heard nothing, and would
+        // make one island of all.
+        if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
+            return;
+        }
         if facts.is_own_packet() || shows_radio(packet) {
             self.learn_heard(now, facts, gateway);
         }
