@@ -94,6 +94,14 @@ impl Pages {
                 let core = core.clone();
                 move || core.snapshot()
             }),
+            about_node: Arc::new({
+                let core = core.clone();
+                move |node| core.about_node(node)
+            }),
+            watching: Arc::new({
+                let core = core.clone();
+                move || core.watching()
+            }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
@@ -106,7 +114,10 @@ impl Pages {
                 data: settings.data.clone(),
                 keyring: settings.keyring.clone(),
                 preset: settings.preset,
-                limits: MemoryLimits { seen_packets_max: settings.limits.seen_packets_max },
+                limits: MemoryLimits {
+                    seen_packets_max: settings.limits.seen_packets_max,
+                    ..MemoryLimits::default()
+                },
             })),
             clock: Arc::new(unix_ms),
             history,

@@ -45,6 +45,10 @@ pub use mqtt_upgrade::MqttConnection;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
+/// Asks the broker what is known of a node; `None` when it does not answer in time.
+pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Sync>;
+/// Asks the broker what wants the operator's eye; `None` when it does not answer in time.
+pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
 /// Asks how the recorder keeps up.
 pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 /// Asks for the policy in force.
@@ -96,6 +100,10 @@ pub struct WebState {
     pub info: Info,
     /// Asks the broker what is going on.
     pub snapshot: SnapshotFn,
+    /// Asks the broker what is known of a node.
+    pub about_node: AboutNodeFn,
+    /// Asks the broker what wants the operator's eye.
+    pub watching: WatchingFn,
     /// Asks how the recorder keeps up.
     pub history_health: HealthFn,
     /// Asks for the policy in force.

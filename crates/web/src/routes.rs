@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble,
+    downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -24,6 +24,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/log", get(log::page))
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
+        .route("/node/{id}/{action}", post(watch::decided))
+        .route("/watch", get(watch::page))
         .route("/policy", get(policy::page))
         .route("/policy/change", get(policy_change::page))
         .route(

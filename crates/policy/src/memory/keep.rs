@@ -189,7 +189,11 @@ mod tests {
     const GATEWAY: u32 = 0x7c5a_0a01;
 
     fn empty(packets_max: usize) -> Memory {
-        Memory::new(&Settings::default(), MemoryLimits { seen_packets_max: packets_max }, 3)
+        Memory::new(
+            &Settings::default(),
+            MemoryLimits { seen_packets_max: packets_max, ..MemoryLimits::default() },
+            3,
+        )
     }
 
     fn full() -> Memory {

@@ -11,3 +11,4 @@ pub mod policy_change;
 pub mod setup;
 pub mod status;
 pub mod trouble;
+pub mod watch;
