@@ -70,6 +70,9 @@ impl Memory {
         put(&mut out, "islands", 1, &self.islands.kept());
         put(&mut out, "reach", 1, &self.reach.kept());
         put(&mut out, "reports", 1, &self.reports.kept());
+        put(&mut out, "nodes", 1, &self.nodes);
+        put(&mut out, "profiles", 1, &self.profiles);
+        put(&mut out, "movement", 1, &self.movement);
         let checksum = crc32fast::hash(&out);
         out.extend(checksum.to_le_bytes());
         out
@@ -93,6 +96,9 @@ impl Memory {
                 ("islands", 1) => section.read().map(|kept| self.islands.take_over(kept)),
                 ("reach", 1) => section.read().map(|kept| self.reach.take_over(kept)),
                 ("reports", 1) => section.read().map(|kept| self.reports.take_over(kept)),
+                ("nodes", 1) => section.read().map(|kept| self.nodes = kept),
+                ("profiles", 1) => section.read().map(|kept| self.profiles = kept),
+                ("movement", 1) => section.read().map(|kept| self.movement = kept),
                 _ => None,
             };
             if is_taken.is_none() {
