@@ -15,7 +15,7 @@ use policy::rule::RuleId;
 use record::{Reception, Release};
 use serde_json::json;
 
-use crate::log::{open_history, parse_node, to_json};
+use crate::log::{open_history, parse_node};
 use crate::{Outcome, clock};
 
 /// Options of `explain`.
@@ -51,14 +51,14 @@ pub fn run(arguments: Arguments) -> Outcome {
     let story = open_history(&arguments.data)?.packet(from.0, id)?;
     if story.is_empty() {
         return Err(format!(
-            "packet {id} of {from} is not in the history of `{}`; `backhaul log --node '{from}'` lists what is",
+            "packet {id} of {from} is not in the history of `{}`; `backhaul log 'node:{from}'` lists what is",
             arguments.data.display()
         )
         .into());
     }
     if arguments.json {
         for (reception, release) in &story {
-            let mut line = to_json(reception);
+            let mut line = history::json::reception(reception);
             line["ladder"] = ladder_to_json(reception);
             line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
             writeln!(std::io::stdout(), "{line}")?;

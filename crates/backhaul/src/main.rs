@@ -16,6 +16,7 @@ mod gateway;
 mod observer;
 mod service;
 
+mod backup;
 mod config_file;
 mod policy_file;
 
@@ -58,6 +59,10 @@ enum Command {
     /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
     #[command(subcommand)]
     Downlink(downlink::Command),
+    /// Copy everything that is kept to a folder, also while the server runs
+    Backup(backup::BackupArguments),
+    /// Make a data folder of a backup
+    Restore(backup::RestoreArguments),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -85,6 +90,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Downlink(command) => downlink::run(command),
+        Command::Backup(arguments) => backup::back_up(arguments),
+        Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),

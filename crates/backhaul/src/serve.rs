@@ -110,6 +110,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,
             commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
+            keyring: settings::keyring(&config),
             ..RecorderOptions::default()
         }),
         persistence: config.mqtt.persistence && !arguments.lab,

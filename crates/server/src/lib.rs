@@ -25,6 +25,7 @@ mod pages;
 mod session_keeper;
 mod start;
 
+pub mod backup;
 mod open_files;
 mod service_manager;
 

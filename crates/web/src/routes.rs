@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{downlink, health, log, login, node, packet, policy, setup, status, trouble};
 use crate::site::Site;
-use crate::{assets, live, mqtt_upgrade, security};
+use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
 const FORM_BYTES_MAX: usize = 4096;
@@ -29,6 +29,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/receptions", get(api::receptions))
+        .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
         .route("/robots.txt", get(health::robots))
