@@ -14,8 +14,9 @@ FILTER, UPLINK = "msh/US/2/e/LongFast/+", f"msh/US/2/e/LongFast/{ALPHA}"
 
 @pytest.fixture
 def strict(serve, tmp_path):
-    config = tmp_path / "strict.toml"
-    config.write_text('[policy.rules]\ndownlink-verified = "enforce"\n')
+    policy, config = tmp_path / "policy.toml", tmp_path / "strict.toml"
+    policy.write_text('[rules]\ndownlink-verified = "enforce"\n')
+    config.write_text(f'policy = "{policy}"\n')
     return serve("--config", str(config))
 
 

@@ -19,6 +19,7 @@ mod service;
 mod backup;
 mod config_file;
 mod policy_file;
+mod policy_test;
 
 mod credential_edit;
 mod credential_list;

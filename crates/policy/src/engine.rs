@@ -38,10 +38,17 @@ impl Policy {
         &self.settings
     }
 
+    /// Another choice of the operator's; what was learned stays.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.memory.seen.set_window(settings.duplicate_window_ms);
+        self.memory.islands.set_settings(settings.islands.clone());
+        self.settings = settings;
+    }
+
     /// Journey step 3, judge: decides on one reception and learns from it. A permit comes with *accept* and *rewrite*.
     pub fn judge(&mut self, now: Now, publish: &Publish<'_>) -> (Decision, Option<Permit>) {
         let decided = decide_uplink(&self.settings, &Uplink::new(now, publish, &self.memory));
-        self.memory.learn(now, publish, &decided.0);
+        self.memory.learn(&self.settings, now, publish, &decided.0);
         decided
     }
 

@@ -23,6 +23,8 @@ use crate::transport::{ReadBuffers, ReadEnd, Transport};
 pub enum Command {
     /// The directory changed: who may connect, and who must leave.
     SetDirectory(Arc<directory::Directory>),
+    /// Another policy is in force from the next packet on; who did it is recorded.
+    SetPolicy(Arc<policy::settings::Settings>, Box<record::PolicyChange>),
     /// Receptions up to this number are on disk; their acknowledgements may go out.
     Durable(u64),
     /// Changes of what must survive a restart are on disk up to this number; what promised them may go out.
@@ -384,6 +386,7 @@ impl CoreLoop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
+                Ok(Command::SetPolicy(settings, change)) => self.broker.set_policy(now, settings, *change),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),

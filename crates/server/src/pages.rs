@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::core_loop::{Arrival, Command, CoreHandle};
 use crate::listener::unmapped;
+use crate::policy_desk::PolicyDesk;
 use crate::start::{Settings, StartError};
 use crate::tls::{SharedTls, TlsSettings};
 use crate::transport::Transport;
@@ -68,13 +69,13 @@ impl Pages {
         core: CoreHandle,
         health: Option<Arc<Health>>,
         live: Live,
+        desk: Arc<PolicyDesk>,
     ) -> Result<Self, StartError> {
         let Some(pages) = settings.pages.clone() else {
             return Err(StartError::System(std::io::Error::other("no pages")));
         };
         let history = history::Reader::open(&settings.data.join("history")).map_err(StartError::History)?;
         let directory = Store::open(&settings.data).map_err(StartError::Directory)?;
-        let policy = settings.policy.clone();
         let mode = if pages.is_demo { web::Mode::Demo } else { web::Mode::Normal };
         let state = web::WebState {
             info: web::Info {
@@ -91,7 +92,11 @@ impl Pages {
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
-            policy: Arc::new(move || policy.clone()),
+            policy: Arc::new({
+                let desk = desk.clone();
+                move || desk.settings()
+            }),
+            policy_desk: Some(desk),
             clock: Arc::new(unix_ms),
             history,
             directory,
@@ -124,6 +129,24 @@ impl Drop for Pages {
     }
 }
 
+impl web::PolicyDesk for PolicyDesk {
+    fn text(&self) -> (String, u64) {
+        (self.text(), self.number())
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.problem()
+    }
+
+    fn read(&self, text: &str) -> Result<policy::settings::Settings, String> {
+        self.read(text)
+    }
+
+    fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String> {
+        self.apply(text, number, who)
+    }
+}
+
 /// What upgrades at `/mqtt` enters the core through the listener after those that were asked for.
 fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
     let listener = u8::try_from(number).expect("listeners were counted when they were opened");
@@ -143,7 +166,7 @@ fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
     })
 }
 
-fn unix_ms() -> i64 {
+pub(crate) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -47,6 +47,23 @@ pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
 pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 /// Asks for the policy in force.
 pub type PolicyFn = Arc<dyn Fn() -> Arc<policy::settings::Settings> + Send + Sync>;
+/// Where the policy in force is changed.
+pub trait PolicyDesk: Send + Sync {
+    /// The text in force with its number, which rises with every change.
+    fn text(&self) -> (String, u64);
+    /// Why the policy file is not in force; `None` when it is.
+    fn problem(&self) -> Option<String>;
+    /// Understands a text, or says everything that is wrong with it.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn read(&self, text: &str) -> Result<policy::settings::Settings, String>;
+    /// Puts a text in force, if it is right and the number is still that of the one in force. May wait for the disk.
+    ///
+    /// # Errors
+    /// What is wrong, for people; nothing has changed then.
+    fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String>;
+}
 /// Asks for the time, Unix ms.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -65,6 +82,8 @@ pub struct WebState {
     pub history_health: HealthFn,
     /// Asks for the policy in force.
     pub policy: PolicyFn,
+    /// Where it is changed; `None` where it cannot be.
+    pub policy_desk: Option<Arc<dyn PolicyDesk>>,
     /// Asks for the time.
     pub clock: ClockFn,
     /// What was received.

@@ -37,6 +37,8 @@ pub struct Site {
     pub history_health: crate::HealthFn,
     /// The policy in force.
     pub policy: crate::PolicyFn,
+    /// Where it is changed.
+    pub policy_desk: Option<Arc<dyn crate::PolicyDesk>>,
     /// Keys that may open packets.
     pub keyring: Arc<Keyring>,
     /// The past.
@@ -72,6 +74,7 @@ impl Site {
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
+            policy_desk: state.policy_desk,
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
             account: Account::new(state.directory, is_https),

@@ -367,6 +367,7 @@ impl Town {
             },
             snapshot: Arc::new(snapshot),
             history_health: Arc::new(move || health.clone()),
+            policy_desk: None,
             policy: Arc::new(|| Arc::new(Settings::default())),
             clock: Arc::new(move || tell.load(Ordering::Relaxed)),
             history: history::Reader::open(&self.folder.path().join("history")).unwrap(),
