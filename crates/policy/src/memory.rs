@@ -81,6 +81,12 @@ impl Memory {
         }
     }
 
+    /// Another choice of the operator's, where a ledger goes by it. What was learned stays.
+    pub fn set_settings(&mut self, settings: &Settings) {
+        self.seen.set_window(settings.duplicate_window_ms);
+        self.islands.set_settings(settings.islands.clone());
+    }
+
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
     pub fn learn(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
         let facts = publish.facts;
@@ -89,6 +95,11 @@ impl Memory {
             return;
         }
         let (Some(packet), Some(gateway)) = (&facts.packet, heard_by(facts)) else { return };
+        // Firmware never uplinks what came down, so whoever does has software that closes a loop: it heard nothing, and would
+        // make one island of all.
+        if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
+            return;
+        }
         if facts.is_own_packet() || shows_radio(packet) {
             self.learn_heard(now, facts, gateway);
         }

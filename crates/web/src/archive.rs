@@ -33,6 +33,20 @@ impl Archive {
         Self { reader, turns: Semaphore::new(QUESTIONS_AT_ONCE) }
     }
 
+    /// A reader of its own, for work that takes no turn.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Changes of the policy between two moments, newest first.
+    pub async fn policy_changes(
+        &self,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<record::PolicyChange>, Unreadable> {
+        self.ask(move |reader| reader.policy_changes(since_ms, until_ms)).await
+    }
+
     /// A page of what fulfils the condition and the visitor may see, newest first.
     pub async fn log(
         &self,

@@ -7,19 +7,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use history::Page;
 use maud::{Markup, html};
-use record::Reception;
+use record::{PolicyChange, Reception};
 
 use crate::archive::Unreadable;
 use crate::assets::{Asset, LIVE, SEARCH};
 use crate::filter::View;
 use crate::layout::Section;
+use crate::pages::policy_change;
 use crate::site::Visit;
 use crate::timeline::Timeline;
 use crate::visibility::Visitor;
-use crate::{log_row, search, words};
+use crate::{log_row, moment, search, words};
 
 /// Receptions on one page.
 const PAGE_ROWS: usize = 50;
+/// Changes of the policy told above them.
+const POLICY_CHANGES_SHOWN: usize = 3;
 /// Records waiting to be stored that are worth saying: more than a busy second.
 const LAGGING: u64 = 2_000;
 
@@ -45,6 +48,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let Ok(found) = site.archive.log(condition, view.before, sight, PAGE_ROWS).await else {
         return visit.history_failed();
     };
+    let changes = policy_changes(&visit, &found, is_live).await;
     let Ok(bars) = timeline_of(&visit, &view, timeline).await else {
         return visit.history_failed();
     };
@@ -55,6 +59,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         (search::form(&visit, &view, &[]))
         (bars)
         @if is_live { (live_bar()) }
+        @for change in &changes { (policy_change_line(&visit, change)) }
         (rows(&visit, &view, &found, is_live))
         (pager(&view, &found))
     };
@@ -81,6 +86,27 @@ fn stalled(visit: &Visit) -> Markup {
             div.banner role="status" { p {
                 (words::count(health.queued, "record")) " are still being written; the newest are not in this list yet."
             } }
+        }
+    }
+}
+
+/// Changes of the policy in the time that the page shows: rows before and after them were judged differently.
+async fn policy_changes(visit: &Visit, found: &Page, is_live: bool) -> Vec<PolicyChange> {
+    let times = || found.receptions.iter().map(|reception| reception.at_ms);
+    let (Some(oldest), Some(newest)) = (times().min(), times().max()) else { return Vec::new() };
+    let until = if is_live { i64::MAX } else { newest };
+    // Rows matter more: without these the page is still right.
+    let mut changes = visit.site.archive.policy_changes(oldest, until).await.unwrap_or_default();
+    changes.truncate(POLICY_CHANGES_SHOWN);
+    changes
+}
+
+fn policy_change_line(visit: &Visit, change: &PolicyChange) -> Markup {
+    let is_operator = visit.sight.is_operator();
+    html! {
+        div.banner {
+            p { (moment::clock(change.at_ms, visit.now_ms)) " The policy was changed" @if is_operator { ": " (change.who) } "." }
+            (policy_change::lines(if is_operator { &change.private_changes } else { &change.changes }))
         }
     }
 }
