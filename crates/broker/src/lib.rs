@@ -312,14 +312,6 @@ impl Broker {
         self.on_directory_change(now, &old);
     }
 
-    /// Another policy comes into force, between two packets. Tells the history who did it.
-    pub fn set_policy(&mut self, now: Now, settings: Arc<Settings>, change: PolicyChange) {
-        self.options.policy = settings.clone();
-        self.policy.set_settings(settings);
-        let change = PolicyChange { at_ms: now.unix_ms, ..change };
-        self.records.push(Record::PolicyChange(Arc::new(change)));
-    }
-
     /// What policy remembers, as bytes for the next run.
     pub fn remembered(&self, now: Now) -> Vec<u8> {
         self.policy.memory.to_bytes(now)
@@ -332,6 +324,14 @@ impl Broker {
     /// When the bytes are not what `remembered` gave.
     pub fn remember(&mut self, bytes: &[u8]) -> Result<Restored, Damaged> {
         self.policy.memory.restore(bytes)
+    }
+
+    /// Another policy comes into force, between two packets. Tells the history who did it.
+    pub fn set_policy(&mut self, now: Now, settings: Arc<Settings>, change: PolicyChange) {
+        self.options.policy = settings.clone();
+        self.policy.set_settings(settings);
+        let change = PolicyChange { at_ms: now.unix_ms, ..change };
+        self.records.push(Record::PolicyChange(Arc::new(change)));
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -79,6 +79,7 @@ fn sentence(key: &Key) -> String {
         | Kind::Nodes
         | Kind::Names
         | Kind::Ports
+        | Kind::Pairs
         | Kind::WebAddress
         | Kind::TopicRoot => String::new(),
     };

@@ -8,6 +8,7 @@ mod store;
 
 mod audit;
 mod downlink;
+mod grant;
 mod login;
 
 mod error;

@@ -11,6 +11,7 @@ mod snapshot;
 
 mod command;
 mod downlink;
+mod grant;
 mod operator;
 
 mod gateway_id;
@@ -24,6 +25,10 @@ pub use downlink::{
     Downlink, DownlinkApplied, DownlinkCommand, DownlinkRefused, IslandNumber, STOPPED_ISLANDS_MAX,
 };
 pub use gateway_id::{GatewayId, GatewayIdError};
+pub use grant::{
+    GRANT_CHANNELS_MAX, GRANT_TEXT_BYTES_MAX, Grant, GrantApplied, GrantCommand, GrantRefused, Grants,
+    in_words,
+};
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};

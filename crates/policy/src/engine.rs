@@ -47,7 +47,7 @@ impl Policy {
     /// Journey step 3, judge: decides on one reception and learns from it. A permit comes with *accept* and *rewrite*.
     pub fn judge(&mut self, now: Now, publish: &Publish<'_>) -> (Decision, Option<Permit>) {
         let decided = decide_uplink(&self.settings, &Uplink::new(now, publish, &self.memory));
-        self.memory.learn(now, publish, &decided.0);
+        self.memory.learn(&self.settings, now, publish, &decided.0);
         decided
     }
 

@@ -1,27 +1,33 @@
 //! What policy remembers between packets: one ledger for each subject, each bounded and forgetting by age.
 
 pub mod airtime;
+pub mod holds;
 pub mod islands;
 pub mod keep;
 pub mod proof;
 pub mod reach;
 pub mod reports;
 pub mod seen;
+pub mod volume;
 
 use mesh::airtime::ModemPreset;
 use mesh::observe::Facts;
 
 use crate::decision::{Decision, Verdict};
 use crate::now::Now;
+use crate::rule::RuleId;
 use crate::settings::Settings;
 use crate::uplink::origin::shows_radio;
+use crate::uplink::volume::{LARGE_BYTES, kind_of};
 use crate::uplink::{Publish, heard_by, packet_key};
-use airtime::Airtime;
+use airtime::{Account, Airtime};
+use holds::{Held, Holds};
 use islands::{COMMON_WITHIN_MS, Islands};
 use proof::Proofs;
 use reach::Reach;
 use reports::Reports;
 use seen::SeenPackets;
+use volume::Volume;
 
 /// How much may be remembered.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +57,12 @@ pub struct Memory {
     pub reports: Reports,
     /// What was charged on the air.
     pub airtime: Airtime,
+    /// What came up: airtime of gateways and nodes.
+    pub uplink: Airtime,
+    /// How much comes from whom.
+    pub volume: Volume,
+    /// Who is held.
+    pub holds: Holds,
 }
 
 impl Memory {
@@ -63,6 +75,9 @@ impl Memory {
             reach: Reach::new(seed),
             reports: Reports::new(seed),
             airtime: Airtime::new(seed),
+            uplink: Airtime::new(seed),
+            volume: Volume::new(seed),
+            holds: Holds::new(seed),
         }
     }
 
@@ -73,8 +88,9 @@ impl Memory {
     }
 
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
-    pub fn learn(&mut self, now: Now, publish: &Publish<'_>, decision: &Decision) {
+    pub fn learn(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
         let facts = publish.facts;
+        self.learn_volume(settings, now, publish, decision);
         if decision.verdict == Verdict::Refuse {
             return;
         }
@@ -87,6 +103,41 @@ impl Memory {
         }
         self.reports.note(now.mono_ms, gateway, facts);
         self.learn_answer(now, facts);
+    }
+
+    /// Counts what came, and what was too much.
+    fn learn_volume(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
+        let facts = publish.facts;
+        let Some(gateway) = publish.sender.gateway().or_else(|| heard_by(facts)) else { return };
+        let (node, key) = (facts.packet.as_ref().map(|packet| packet.from.0), packet_key(facts));
+        let held = match decision.rule {
+            Some(RuleId::MessageRate) => Some(Held::Gateway(gateway)),
+            Some(RuleId::Stream | RuleId::UplinkAirtime) => node.map(Held::Node),
+            _ => None,
+        };
+        if let (Some(held), Some(rule)) = (held, decision.rule) {
+            self.holds.note_objection(&settings.holds, now, held, rule, key);
+        }
+        if !matches!(decision.rule, Some(RuleId::MessageRate | RuleId::Hold)) {
+            self.volume.take_token(now.mono_ms, gateway, settings.volume.rate);
+        }
+        let (Some(node), Some(bytes)) = (node, facts.frame_bytes) else { return };
+        if decision.verdict == Verdict::Refuse {
+            return;
+        }
+        let preset = self.reports.preset(gateway).unwrap_or(ModemPreset::LongFast);
+        let airtime_us = preset.time_on_air_us(usize::from(bytes));
+        if !facts.is_own_packet() {
+            self.uplink.add(now.mono_ms, Account::Gateway(gateway), airtime_us);
+        }
+        if key.is_some_and(|key| self.seen.is_known(key)) {
+            return;
+        }
+        self.uplink.add(now.mono_ms, Account::Node(node), airtime_us);
+        if let Some(kind) = kind_of(facts) {
+            let is_passed = matches!(decision.verdict, Verdict::Accept | Verdict::Rewrite);
+            self.volume.note(now.mono_ms, kind, bytes >= LARGE_BYTES, is_passed);
+        }
     }
 
     /// A gateway heard a packet over the radio, or sent it.

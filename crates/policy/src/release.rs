@@ -5,7 +5,6 @@
 
 use directory::{Directory, IslandNumber};
 use mesh::node::NodeNum;
-
 use mesh::observe::Facts;
 use mesh::portnum::PortNum;
 use mesh::wire::{Content, Fields};
@@ -86,7 +85,7 @@ pub fn mqtt_packet_bytes(topic: &str, payload: &[u8]) -> usize {
     } + body
 }
 
-/// Which of the things that its port carries a packet has: for telemetry the number of what was measured.
+/// Which of the things that its port carries a packet has, such as telemetry of the device or of the air; 0 unknown.
 pub fn variant(facts: &Facts<'_>) -> u8 {
     let Some(data) = facts.data.as_ref().filter(|data| data.port == PortNum::TELEMETRY) else { return 0 };
     let mut fields = Fields::of(data.payload).map_while(Result::ok);
@@ -143,6 +142,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let is_stopped = release.directory.downlink().is_stopped_for(Some(IslandNumber(numbers.island)));
     let own_node = memory.proofs.own_node();
     let is_for_us = own_node != 0 && passing.to == own_node;
+    let has_grant = release.directory.grant(receiver, now.unix_ms).is_some_and(|grant| grant.downlink);
     let is_unproved = !memory.proofs.is_valid(receiver, now, &settings.proof);
     let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
     let was_heard = passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
@@ -168,6 +168,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         (RuleId::DirectTarget, matches!(way, Way::Better | Way::Elsewhere)),
         (RuleId::UnknownDestination, way == Way::Unknown),
         (RuleId::DownlinkModel, numbers.hop_limit.is_err()),
+        (RuleId::DownlinkGrant, !has_grant),
         (RuleId::DownlinkVerified, is_unproved),
         (RuleId::DownlinkSize, is_too_large),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.

@@ -4,6 +4,7 @@ use crate::downlink::budget::BudgetSettings;
 use crate::downlink::model::ModelSettings;
 use crate::downlink::queue::QueueSettings;
 use crate::downlink::target::TargetSettings;
+use crate::memory::holds::HoldSettings;
 use crate::memory::islands::IslandSettings;
 use crate::memory::proof::ProofSettings;
 use crate::outside::OutsideSettings;
@@ -12,6 +13,7 @@ use crate::rule::{RULES, RuleId, RuleSet, RuleState};
 use crate::uplink::consent::ConsentSettings;
 use crate::uplink::keys::KeySettings;
 use crate::uplink::origin::OriginSettings;
+use crate::uplink::volume::VolumeSettings;
 use crate::uplink::what::WhatSettings;
 use crate::uplink::who::WhoSettings;
 
@@ -34,6 +36,10 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// What gateways are sent.
     pub downlink: DownlinkSettings,
+    /// How much may come from whom.
+    pub volume: VolumeSettings,
+    /// When somebody is held.
+    pub holds: HoldSettings,
     /// What it takes to be on one island.
     pub islands: IslandSettings,
     /// How far copies may go on the radio, by island and channel.
@@ -62,6 +68,8 @@ impl Default for Settings {
             outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
+            volume: VolumeSettings::default(),
+            holds: HoldSettings::default(),
             islands: IslandSettings::default(),
             model: ModelSettings::default(),
             target: TargetSettings::default(),

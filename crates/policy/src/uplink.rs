@@ -6,7 +6,7 @@
 pub mod consent;
 pub mod keys;
 pub mod origin;
-mod volume;
+pub mod volume;
 pub mod what;
 pub mod who;
 
@@ -146,7 +146,7 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::PkiOpened => what::pki_opened(up.facts),
         RuleId::RemoteControl => what::remote_control(up.facts),
         RuleId::DecodedOnWire => what::decoded_on_wire(up.facts),
-        RuleId::GrantedPorts => what::granted_ports(&settings.what, up.facts),
+        RuleId::GrantedPorts => what::granted_ports(&settings.what, up),
         RuleId::MapReport => what::map_report(up.facts),
         RuleId::NoRadioEvidence => origin::no_radio_evidence(up.facts),
         RuleId::WrongTime => origin::wrong_time(&settings.origin, up),
@@ -156,6 +156,12 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::Stat => what::stat(up.facts),
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
         RuleId::PublicKey => keys::public_key(&settings.keys, up.facts),
+        RuleId::Hold => volume::hold(&settings.volume, up),
+        RuleId::MessageRate => volume::message_rate(&settings.volume, up),
+        RuleId::UplinkAirtime => volume::uplink_airtime(&settings.volume, up),
+        RuleId::Interval => volume::interval(&settings.volume, up),
+        RuleId::Stream => volume::stream(&settings.volume, up),
+        RuleId::ChannelGrant => who::channel_grant(up),
         RuleId::Duplicate => volume::duplicate(up),
         // The release rules are asked elsewhere; a test sees to it that every uplink rule stands above.
         _ => None,

@@ -132,8 +132,8 @@ pub struct Running {
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
-    policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     memory: Option<MemoryKeeper>,
+    policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -226,8 +226,8 @@ fn run(
         recorder: None,
         sessions: None,
         keeper: None,
-        policy: None,
         memory: None,
+        policy: None,
         pages: None,
         lock: None,
     };

@@ -180,7 +180,8 @@ impl Airtime {
         self.add(now_ms, Account::Heard(island), airtime_us);
     }
 
-    fn add(&mut self, now_ms: u64, account: Account, airtime_us: u32) {
+    /// Charges one account.
+    pub fn add(&mut self, now_ms: u64, account: Account, airtime_us: u32) {
         if self.accounts.len() >= ACCOUNTS_MAX && !self.accounts.contains_key(&account) {
             self.accounts.retain(|_, hour| hour.used_us(now_ms) > 0);
             if self.accounts.len() >= ACCOUNTS_MAX {

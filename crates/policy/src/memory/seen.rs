@@ -81,6 +81,11 @@ impl SeenPackets {
         self.window_ms = window_ms;
     }
 
+    /// Whether anything of the packet was seen within the window.
+    pub fn is_known(&self, key: PacketKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// Whether the packet was passed on to gateways within the window.
     pub fn was_released(&self, key: PacketKey) -> bool {
         self.entries.get(&key).is_some_and(|e| e.released)
