@@ -138,8 +138,14 @@ impl Backtest {
                     true => mine.add(&settled),
                     false => settle(unsettled, report, index, &settled),
                 };
-                waiting +=
-                    self.sides[index].release(now, heard.seq, &passing, receivers.iter(), &self.people, &mut told);
+                waiting += self.sides[index].release(
+                    now,
+                    heard.seq,
+                    &passing,
+                    receivers.iter(),
+                    &self.people,
+                    &mut told,
+                );
             }
             self.sides[index].policy.note_passed_on(now, packet_key(&facts), permit);
         }
@@ -196,7 +202,12 @@ impl Backtest {
 }
 
 /// A copy that waited is settled; with the last of them, so is its reception. Those of the time before are not kept.
-fn settle(unsettled: &mut HashMap<u64, Fate, FixedState>, report: &mut Report, side: usize, settled: &Settled) {
+fn settle(
+    unsettled: &mut HashMap<u64, Fate, FixedState>,
+    report: &mut Report,
+    side: usize,
+    settled: &Settled,
+) {
     let Some(fate) = unsettled.get_mut(&settled.seq) else { return };
     fate.copies[side].add(settled);
     fate.waiting = fate.waiting.saturating_sub(1);
@@ -227,12 +238,16 @@ impl Copies {
         self.observed.0 |= settled.observed.0;
         self.airtime_us += settled.airtime_us;
         match (settled.outcome, settled.gateway) {
-            (Outcome::Withheld(rule), _) => match self.withheld.iter_mut().find(|(known, _)| *known == rule) {
-                Some((_, count)) => *count += 1,
-                None => self.withheld.push((rule, 1)),
-            },
+            (Outcome::Withheld(rule), _) => {
+                match self.withheld.iter_mut().find(|(known, _)| *known == rule) {
+                    Some((_, count)) => *count += 1,
+                    None => self.withheld.push((rule, 1)),
+                }
+            }
             (Outcome::Dropped, _) => {}
-            (Outcome::Delivered | Outcome::DeliveredWithHopLimit(_), Some(gateway)) => self.gateways.push(gateway),
+            (Outcome::Delivered | Outcome::DeliveredWithHopLimit(_), Some(gateway)) => {
+                self.gateways.push(gateway)
+            }
             (Outcome::Delivered | Outcome::DeliveredWithHopLimit(_), None) => self.to_others += 1,
         }
     }

@@ -167,7 +167,8 @@ impl Side {
 
     /// Does what is due by the clock: each at its own time, not when the next reception comes.
     pub fn tick(&mut self, now: Now, people: &People, told: &mut impl FnMut(Settled)) {
-        while let Some(Reverse((at_ms, gateway))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now.mono_ms)
+        while let Some(Reverse((at_ms, gateway))) =
+            self.due.peek().copied().filter(|Reverse((at, _))| *at <= now.mono_ms)
         {
             self.due.pop();
             let earlier_ms = now.mono_ms - at_ms;
@@ -181,10 +182,13 @@ impl Side {
         while let Some(old) = self.queues.get_mut(&gateway).and_then(|q| q.take_too_old(now.mono_ms)) {
             told(old.handle.settled(Outcome::Withheld(RuleId::DownlinkAge)));
         }
-        while let Some(next) = self.queues.get_mut(&gateway).and_then(|q| q.take(&settings.queue, now.mono_ms)) {
+        while let Some(next) =
+            self.queues.get_mut(&gateway).and_then(|q| q.take(&settings.queue, now.mono_ms))
+        {
             let waiting = next.handle;
             let passing = waiting.bound.passing();
-            let (outcome, observed) = self.policy.release(now, &passing, &waiting.receiver, people.directory());
+            let (outcome, observed) =
+                self.policy.release(now, &passing, &waiting.receiver, people.directory());
             let observed = RuleSet(waiting.observed.0 | observed.0);
             if matches!(outcome, Outcome::Withheld(_) | Outcome::Dropped) {
                 told(Settled { observed, ..waiting.settled(outcome) });

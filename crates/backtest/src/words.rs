@@ -81,10 +81,12 @@ pub fn sentences(report: &Report) -> Vec<Sentence> {
     for (rule, counts) in report.rules_changed() {
         let (name, [before, after]) = (rule.name(), counts.observed);
         if after > before {
-            say(format!("Rule {name} would have noted {} without deciding on them.", thousands(after)), false);
+            say(
+                format!("Rule {name} would have noted {} without deciding on them.", thousands(after)),
+                false,
+            );
         }
-        let told =
-            [(counts.decided, "decided on", "receptions"), (counts.withheld, "withheld", "copies")];
+        let told = [(counts.decided, "decided on", "receptions"), (counts.withheld, "withheld", "copies")];
         for ([before, after], what, of) in told.into_iter().filter(|([before, after], ..)| before != after) {
             let (after, before) = (thousands(after), thousands(before));
             say(format!("Rule {name} would have {what} {after} {of} instead of {before}."), true);
