@@ -84,9 +84,14 @@ def test_a_rule_is_switched_after_reading_what_it_would_have_done(backhaul, gate
     assert "would not have been passed on any more" in read(browser)
     browser.find_element(By.XPATH, "//button[contains(., 'Put it in force')]").click()
     wait_for(lambda: "enforce" in browser.find_element(By.CSS_SELECTOR, "#consent").text, "the policy to be applied")
-    browser.get(backhaul.web + "/policy/change")
-    changes = wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".changes > li"), "the changes so far")
-    assert len(changes) == 2 and "operator, on the page" in changes[0].text, [c.text for c in changes]
+
+    def changes_told():
+        browser.get(backhaul.web + "/policy/change")
+        told = browser.find_elements(By.CSS_SELECTOR, ".changes > li")
+        return told if len(told) == 2 else None
+
+    changes = wait_for(changes_told, "both changes to be in the history")
+    assert "operator, on the page" in changes[0].text, [c.text for c in changes]
     fits(browser)
     picture(browser, f"change-{scheme}-{size[0]}")
     browser.get(backhaul.web + "/log")
