@@ -200,7 +200,7 @@ async fn form(
         @if let Some(wrong) = wrong { div.wrong role="alert" { pre.mistakes { (wrong) } } }
         h2 { "One rule" }
         form.card method="post" action="/policy/backtest" {
-            div.fields {
+            div.fields.wide {
                 label { "Rule" (rules(visit, proposal.rule)) }
                 label { "State" (states(proposal.state)) }
                 label { "With the traffic of" (spans(proposal.span)) }
