@@ -113,7 +113,8 @@ mod tests {
     fn a_parameter_that_no_rule_lists_is_told_too_and_once() {
         let settings = |pace: &str, hops: &str| {
             let told = vec![("pace", pace.to_owned()), ("hop_limit_max", hops.to_owned())];
-            let mut settings = Settings { told, ..Settings::default() };
+            let mut settings = Settings::default();
+            settings.told = told;
             settings.downlink.hop_limit_max = hops.parse().unwrap();
             settings
         };
