@@ -192,6 +192,7 @@ pub fn lab_limits() -> broker::Limits {
 /// The policy.
 pub fn policy(config: &PolicyFile) -> policy::settings::Settings {
     let mut settings = policy::settings::Settings::default();
+    settings.told = config.policy.told();
     settings.downlink.hop_limit_max = config.policy.hop_limit_max;
     settings.consent.no = verdict(config.policy.consent_no);
     settings.consent.unknown = verdict(config.policy.consent_unknown);

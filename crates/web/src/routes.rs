@@ -40,6 +40,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/packet/{from}/{id}", get(api::packet))
         .route("/api/v1/receptions", get(api::receptions))
         .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
