@@ -44,7 +44,8 @@ impl Installation {
         Ok(Store::open(folder)?)
     }
 
-    fn folder<'a>(&'a self, config: &'a Config) -> &'a Path {
+    /// The folder of all state.
+    pub fn folder<'a>(&'a self, config: &'a Config) -> &'a Path {
         self.data.as_deref().unwrap_or(&config.top.data)
     }
 }

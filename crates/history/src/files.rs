@@ -53,7 +53,8 @@ pub fn days_in(folder: &Path) -> Result<Vec<Day>, Error> {
     Ok(days)
 }
 
-fn parse(name: &str) -> Option<Day> {
+/// The day that a date names, written as `2026-11-23`.
+pub fn parse(name: &str) -> Option<Day> {
     let date: Date = name.parse().ok()?;
     let day = EPOCH.until((Unit::Day, date)).ok()?.get_days();
     // Only names as this program writes them.
@@ -63,7 +64,7 @@ fn parse(name: &str) -> Option<Day> {
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// The date of a day; beyond the calendar's ends, the end.
-fn date_of(day: Day) -> Date {
+pub fn date_of(day: Day) -> Date {
     EPOCH.saturating_add(Span::new().days(day.clamp(-700_000, 2_900_000)))
 }
 

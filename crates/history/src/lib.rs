@@ -6,6 +6,7 @@
 
 mod activity;
 mod condition;
+mod consent;
 mod copies;
 mod error;
 mod files;
@@ -18,9 +19,11 @@ mod reader;
 mod recorder;
 mod row;
 mod schema;
+pub mod statement;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
+pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;
 pub use filter::Filter;
 pub use reader::Reader;

@@ -92,14 +92,32 @@ impl Reader {
     pub(crate) fn each_day(
         &self,
         since_ms: i64,
+        visit: impl FnMut(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.each_day_between(since_ms, None, visit)
+    }
+
+    /// Shows the files that may hold something of a window, oldest first.
+    pub(crate) fn each_day_between(
+        &self,
+        since_ms: i64,
+        until_ms: Option<i64>,
         mut visit: impl FnMut(&Connection) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        for day in self.days_between(Some(since_ms), None)? {
+        for day in self.days_between(Some(since_ms), until_ms)? {
             if let Some(connection) = self.day(day)? {
                 visit(&connection).map_err(self.in_file(day))?;
             }
         }
         Ok(())
+    }
+
+    /// The days that have a file, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn kept_days(&self) -> Result<Vec<Day>, Error> {
+        files::days_in(&self.folder)
     }
 
     fn days_between(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Result<Vec<Day>, Error> {

@@ -16,6 +16,7 @@ use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
+use crate::consent_keeper::ConsentKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
@@ -124,6 +125,7 @@ pub struct Running {
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
+    consent: Option<ConsentKeeper>,
     pages: Option<Pages>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -172,6 +174,10 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     running.sessions = sessions;
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
+    if running.recorder.is_some() {
+        let consent = ConsentKeeper::start(&settings.data, settings.policy.clone());
+        running.consent = Some(consent.map_err(StartError::System)?);
+    }
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
         running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live)?);
@@ -205,6 +211,7 @@ fn run(
         recorder: None,
         sessions: None,
         keeper: None,
+        consent: None,
         pages: None,
         lock: None,
     };
@@ -329,6 +336,7 @@ impl Drop for Running {
         self.doorman.send(Errand::CloseDoors);
         self.pages = None;
         self.keeper = None;
+        self.consent = None;
         self.certificates = None;
         self.acme.clear();
         self.core.send(Command::Stop);

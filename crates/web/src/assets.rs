@@ -33,6 +33,13 @@ pub const SETUP: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/setup.js"),
 };
+/// Buttons that copy.
+pub const COPY: Asset = Asset {
+    stem: "copy",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/copy.js"),
+};
 /// The mark of the browser tab.
 pub const ICON: Asset = Asset {
     stem: "icon",
@@ -41,7 +48,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 4] = [&STYLE, &LIVE, &SETUP, &ICON];
+const ALL: [&Asset; 5] = [&STYLE, &LIVE, &SETUP, &COPY, &ICON];
 
 impl Asset {
     /// The address of this content.

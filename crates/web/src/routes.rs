@@ -8,7 +8,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{health, log, login, node, packet, policy, setup, status, trouble};
+use crate::pages::{check, consent, health, log, login, node, packet, policy, setup, status, trouble};
 use crate::site::Site;
 use crate::{assets, live, mqtt_upgrade, security};
 
@@ -23,6 +23,12 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
         .route("/policy", get(policy::page))
+        .route(
+            "/check",
+            get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
+        )
+        .route("/consent", get(consent::page))
+        .route("/consent.json", get(consent::json))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::page).post(setup::set_up))
