@@ -129,7 +129,7 @@ fn nothing_without_consent_outside_holds() {
     assert_eq!((outside.delivered, outside.without_consent, outside.withheld), (1, 0, 1));
     assert!(statement.holds());
     assert_eq!(
-        statement.to_json()["receivers"][1]["without_consent"],
+        statement.to_json()["receivers"][0]["without_consent"],
         1,
         "the house is inside: {}",
         statement.to_json()
