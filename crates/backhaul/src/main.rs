@@ -12,10 +12,12 @@ mod log;
 
 mod check;
 mod consent;
+mod downlink;
 mod gateway;
 mod observer;
 mod service;
 
+mod backup;
 mod config_file;
 mod policy_file;
 
@@ -55,6 +57,13 @@ enum Command {
     Explain(explain::Arguments),
     /// Check a node's configuration before it becomes a gateway
     Check(check::Arguments),
+    /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
+    #[command(subcommand)]
+    Downlink(downlink::Command),
+    /// Copy everything that is kept to a folder, also while the server runs
+    Backup(backup::BackupArguments),
+    /// Make a data folder of a backup
+    Restore(backup::RestoreArguments),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -84,6 +93,9 @@ fn main() -> ExitCode {
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Downlink(command) => downlink::run(command),
+        Command::Backup(arguments) => backup::back_up(arguments),
+        Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),

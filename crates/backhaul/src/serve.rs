@@ -105,10 +105,12 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         policy: settings::policy(&config).into(),
         keyring: settings::keyring(&config),
         preset: settings::preset(&config),
+        node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,
             commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
+            keyring: settings::keyring(&config),
             ..RecorderOptions::default()
         }),
         persistence: config.mqtt.persistence && !arguments.lab,

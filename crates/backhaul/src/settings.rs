@@ -10,6 +10,8 @@ use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use policy::decision::Verdict;
+use policy::downlink::class::AgeLimits;
+use policy::downlink::queue::Pace;
 use policy::rule::{RULES, RuleState};
 use server::{
     AcmeSettings, CertificateSource, ClientCertificates, ListenerSettings, Proof, ProxySettings, TlsSettings,
@@ -212,6 +214,7 @@ pub fn policy(config: &Config) -> policy::settings::Settings {
     settings.outside.receivers = file.outside.iter().map(|name| name.as_str().into()).collect();
     settings.duplicate_window_ms = u64::from(config.policy.duplicate_window_s) * 1000;
     settings.downlink.packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;
+    downlink(&config.policy, &mut settings);
     for rule in RULES {
         let state = match config.rule(rule.name) {
             Some(config::RuleState::Off) => RuleState::Off,
@@ -222,6 +225,29 @@ pub fn policy(config: &Config) -> policy::settings::Settings {
         settings.set_state(rule.id, state);
     }
     settings
+}
+
+fn downlink(policy: &config::keys::Policy, settings: &mut policy::settings::Settings) {
+    let ms = |seconds: u32| u64::from(seconds) * 1000;
+    settings.proof.valid_ms = ms(policy.downlink_verified_days * 86_400);
+    let queue = &mut settings.queue;
+    queue.hold_ms = u64::from(policy.downlink_hold_ms);
+    queue.in_flight_max = usize::from(policy.downlink_in_flight_max);
+    queue.waiting_max = usize::from(policy.downlink_waiting_max);
+    queue.ages = AgeLimits([
+        ms(policy.downlink_age_message_s),
+        ms(policy.downlink_age_route_s),
+        ms(policy.downlink_age_node_info_s),
+        ms(policy.downlink_age_position_s),
+        ms(policy.downlink_age_telemetry_s),
+        ms(policy.downlink_age_other_s),
+    ]);
+    queue.pace = Pace {
+        messages_per_s: policy.downlink_messages_per_s,
+        messages_at_once: policy.downlink_messages_at_once,
+        bytes_per_s: policy.downlink_bytes_per_s,
+        bytes_at_once: policy.downlink_bytes_per_s,
+    };
 }
 
 const fn verdict(disposition: Disposition) -> Verdict {

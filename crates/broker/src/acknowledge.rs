@@ -259,6 +259,7 @@ impl Broker {
         }
         self.note_finished(from, entry.order);
         self.send_waiting(now, from);
+        self.downlink_acknowledged(now, from, entry.order);
         true
     }
 

@@ -258,6 +258,7 @@ impl Broker {
         self.counters.connected += 1;
         self.note_connection(now, id, client_id, ConnectionWhat::Connected(version_text(connect.version)));
         self.send_again(now, session_id);
+        self.resume_downlink(now, session_id);
     }
 
     /// Whether a client may set RETAIN: clients before 5.0 always may, since they cannot be told that it has no effect.

@@ -63,6 +63,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Messages whose expiry interval passed in a queue.
     pub expired: u64,
+    /// Copies that a gateway did not acknowledge in time and that are waited for no longer.
+    pub downlink_unacknowledged: u64,
     /// Subscriptions refused.
     pub subscriptions_refused: u64,
     /// Messages, subscriptions and sessions refused because the store of sessions is too far behind.

@@ -162,7 +162,7 @@ impl Broker {
                 return;
             }
             let Some(copy) = session.queue.pop_front() else { return };
-            if copy.message.is_expired(now.mono_ms) {
+            if copy.is_over(now.mono_ms) {
                 session.release_bytes(&copy);
                 self.counters.expired += 1;
                 self.note_finished(to, copy.order);

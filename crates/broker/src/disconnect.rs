@@ -54,6 +54,7 @@ impl Broker {
     /// here, also when the next connection of the same client is what ended this one. [MQTT-3.1.2-23]
     pub(crate) fn leave(&mut self, now: Now, id: SessionId, said_goodbye: bool) {
         self.sign_out(id);
+        self.pause_downlink(id);
         let Some(session) = self.session(id) else { return };
         session.connection = None;
         session.since_unix_ms = now.unix_ms;
@@ -91,6 +92,7 @@ impl Broker {
             self.remove_subscription(filter, id);
         }
         self.pass_on_all(now, &mut session);
+        self.end_downlink(now, &mut session);
         if session.keeping != Keeping::Nothing {
             self.journal.note(Change::SessionEnded(session.key));
         }
@@ -144,6 +146,7 @@ impl Broker {
                 None => self.end_session(now, id),
             }
         }
+        self.plan_demanded(now, old);
     }
 
     pub(crate) fn on_shut_down(&mut self, _now: Now) {

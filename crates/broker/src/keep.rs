@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mesh::topic::MeshTopic;
 use policy::admission::may_return;
 
 use crate::journal::{Away, Batch, Change, Head, SessionKey};
@@ -177,9 +178,15 @@ impl Broker {
         });
         (session.expires_at_ms, session.will_due_ms) = (away.ends_at_ms, away.will_due_ms);
         session.sent_to = away.sent_to;
+        let is_gateway = session.principal.gateway().is_some();
         for (order, copy) in kept.copies {
             session.next_order = order + 1;
             match copy {
+                // How long the program did not run is not asked: packets that late are no good on the air.
+                KeptCopy::Message(copy) if is_gateway && MeshTopic::parse(&copy.message.topic).is_some() => {
+                    self.counters.expired += 1;
+                    self.journal.note(Change::Finished(key, order));
+                }
                 KeptCopy::Released => {
                     session.inflight.push_back(Inflight {
                         order,

@@ -9,6 +9,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod disconnect;
+mod downlink;
 mod gate;
 mod holdings;
 mod journal;
@@ -37,6 +38,7 @@ mod sys;
 mod tick;
 mod timers;
 mod topic_alias;
+mod verify;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use directory::Directory;
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
+use policy::memory::keep::{Damaged, Restored};
 pub use policy::now::Now;
 use policy::settings::Settings;
 use record::{ConnectionEvent, ConnectionWhat, Record};
@@ -111,9 +114,12 @@ pub struct Broker {
     last_seq: u64,
     connections_made: u64,
     sign_ins_begun: u64,
+    round_trips: u64,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
+    /// Copies that waited and are settled, with the number of their reception and when.
+    settled: Vec<(u64, i64, record::ReleasedCopy)>,
     durable_seq: u64,
     /// Sessions that have an answer waiting for a reception to be in the history.
     held_by_seq: VecDeque<(u64, SessionId)>,
@@ -163,9 +169,11 @@ impl Broker {
             last_seq: options.last_seq,
             connections_made: 0,
             sign_ins_begun: 0,
+            round_trips: 0,
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),
+            settled: Vec::new(),
             durable_seq: options.last_seq,
             held_by_seq: VecDeque::new(),
             held_by_change: VecDeque::new(),
@@ -284,6 +292,7 @@ impl Broker {
 
     /// Hands over what happened since the last call, in order.
     pub fn take_records(&mut self, sink: &mut impl FnMut(Record)) {
+        self.record_settled();
         self.records.drain(..).for_each(sink);
     }
 
@@ -301,6 +310,20 @@ impl Broker {
     pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.options.directory, directory);
         self.on_directory_change(now, &old);
+    }
+
+    /// What policy remembers, as bytes for the next run.
+    pub fn remembered(&self, now: Now) -> Vec<u8> {
+        self.policy.memory.to_bytes(now)
+    }
+
+    /// Takes over what an earlier run remembered. To be called before the first connection; the clock must not stand
+    /// earlier than in that run.
+    ///
+    /// # Errors
+    /// When the bytes are not what `remembered` gave.
+    pub fn remember(&mut self, bytes: &[u8]) -> Result<Restored, Damaged> {
+        self.policy.memory.restore(bytes)
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -51,8 +51,10 @@ impl Memory {
 impl Broker {
     /// Counts everything.
     pub(crate) fn count_memory(&mut self) {
-        let waiting =
-            |s: &crate::session::Session| s.queued_bytes + ENTRY_BYTES * (s.queue.len() + s.inflight.len());
+        let waiting = |s: &crate::session::Session| {
+            let (copies, bytes) = s.downlink_waiting();
+            s.queued_bytes + bytes + ENTRY_BYTES * (s.queue.len() + s.inflight.len() + copies)
+        };
         let sessions: usize = self.sessions.iter().map(|(_, s)| waiting(s)).sum();
         let outboxes: usize = self.connections.iter().map(|(_, c)| c.outbox.len()).sum();
         let partial: usize = self.connections.iter().map(|(_, c)| c.partial.len()).sum();

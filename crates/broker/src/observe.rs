@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use mesh::observe::Facts;
+use mesh::portnum::PortNum;
+use mesh::wire::{Content, Fields};
 use policy::memory::seen::PacketKey;
 use record::{Consent, KeyClass, PacketSummary};
 
@@ -14,6 +16,8 @@ pub(crate) struct Observed {
     pub key: Option<PacketKey>,
     pub channel: Option<Arc<str>>,
     pub port: Option<u32>,
+    /// Which measurements a telemetry packet has: the number of the first message in it; else 0.
+    pub variant: u8,
     pub consent: Consent,
     pub key_class: KeyClass,
     pub flags: u64,
@@ -33,6 +37,7 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
         key: policy::uplink::packet_key(facts),
         channel: channel.map(Arc::from),
         port: facts.port.map(|p| p.0),
+        variant: variant(facts),
         consent: match facts.consent {
             mesh::observe::Consent::Yes => Consent::Yes,
             mesh::observe::Consent::No => Consent::No,
@@ -44,6 +49,13 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
         airtime_us: facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes))),
         hop_limit_at: facts.hop_limit_at,
     }
+}
+
+fn variant(facts: &Facts<'_>) -> u8 {
+    let Some(data) = facts.data.as_ref().filter(|data| data.port == PortNum::TELEMETRY) else { return 0 };
+    let mut fields = Fields::of(data.payload).map_while(Result::ok);
+    let measured = fields.find(|field| matches!(field.content, Content::Bytes(_)));
+    measured.and_then(|field| u8::try_from(field.number).ok()).unwrap_or(0)
 }
 
 fn summary(p: &mesh::packet::PacketHeader, facts: &Facts<'_>) -> PacketSummary {

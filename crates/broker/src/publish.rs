@@ -14,6 +14,7 @@ use policy::uplink::{Permit, Publish};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
+use crate::downlink::{Bound, Copies, Settled, released};
 use crate::message::Message;
 use crate::observe::{Observed, write_down};
 use crate::session::{Queued, SessionId};
@@ -63,20 +64,17 @@ impl Broker {
             self.retain(&message);
         }
         let routes = self.route(&message.topic, sender);
-        // 7. Release, 8. deliver.
-        let passing = self.passing(sender, &message, &judged, &permit);
-        let mut copies = Vec::with_capacity(if seq.is_some() { routes.len() } else { 0 });
+        // 7. Release, 8. deliver: at once, or to a gateway when its turn comes.
+        let key = judged.key();
+        let bound = self.bound(sender, seq, &message, judged.observed, permit);
+        let mut copies = Copies::new(&message, bound.as_ref(), routes.len());
         let mut receivers = 0;
         for route in routes.iter().filter(|route| route.wants_from(sender)) {
             receivers += 1;
-            let (outcome, observed) = self.decide_copy(now, route.session, passing.as_ref());
-            let outcome = self.deliver_by(now, route, &message, outcome);
-            if seq.is_some() {
-                self.note_copy(&mut copies, route.session, outcome, observed);
-            }
+            self.release_copy(now, route, &mut copies);
         }
-        let noted = seq.is_some().then_some(&mut copies);
-        let groups = self.deliver_to_groups(now, &message, passing.as_ref(), noted);
+        let groups = self.deliver_to_groups(now, &mut copies);
+        let settled = copies.settled;
         let is_wanted = receivers + groups > 0 || arrived.retain;
         if self.journal.refused > refused_before {
             self.answer_unkept(sender, arrived.qos, arrived.packet_id);
@@ -86,7 +84,7 @@ impl Broker {
             self.answer(sender, answer, changes_before);
         }
         // 9. Account.
-        self.account(now, seq, copies, &judged, permit);
+        self.account(now, seq, settled, key, permit);
     }
 
     /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only.
@@ -161,30 +159,23 @@ impl Broker {
         Some(self.last_seq)
     }
 
-    /// What the release rules need of an accepted packet; `None` for messages that are no mesh traffic.
-    fn passing<'a>(
+    /// An accepted packet on its way to receivers; `None` for messages that are no mesh traffic.
+    fn bound(
         &self,
         sender: SessionId,
+        seq: Option<u64>,
         message: &Message,
-        judged: &'a Judged,
-        permit: &'a Permit,
-    ) -> Option<Passing<'a>> {
-        let observed = judged.observed.as_ref()?;
-        let packet = observed.packet?;
+        observed: Option<Observed>,
+        permit: Permit,
+    ) -> Option<Bound> {
+        let observed = observed?;
         let credential = || self.sessions.get(sender.index()).and_then(|s| s.principal.gateway());
-        Some(Passing {
+        Some(Bound {
+            seq,
             permit,
             uplinked_by: observed.gateway.or_else(credential),
-            from: packet.from,
-            to: packet.to,
-            key: observed.key,
-            has_consent: observed.consent == record::Consent::Yes,
-            hop_limit: packet.hop_limit,
+            observed,
             can_lower: message.hop_limit_at.is_some(),
-            port: observed.port,
-            request_id: packet.request_id,
-            channel: observed.channel.as_deref(),
-            frame_bytes: observed.frame_bytes,
             mqtt_packet_bytes: crate::deliver::packet_bytes(message),
         })
     }
@@ -204,25 +195,16 @@ impl Broker {
         }
     }
 
-    pub(crate) fn note_copy(
-        &mut self,
-        copies: &mut Vec<ReleasedCopy>,
-        to: SessionId,
-        outcome: Outcome,
-        observed: RuleSet,
-    ) {
-        if let Outcome::Withheld(rule) = outcome {
+    pub(crate) fn note_copy(&mut self, copies: &mut Vec<ReleasedCopy>, to: SessionId, settled: Settled) {
+        self.count_copy(&settled);
+        copies.extend(self.sessions.get(to.index()).map(|session| released(session, settled)));
+    }
+
+    pub(crate) fn count_copy(&mut self, settled: &Settled) {
+        if let Outcome::Withheld(rule) = settled.outcome {
             self.counters.by_rule.add(rule);
         }
-        observed.iter().for_each(|rule| self.counters.would_have.add(rule));
-        if let Some(session) = self.sessions.get(to.index()) {
-            copies.push(ReleasedCopy {
-                receiver: session.receiver.clone(),
-                kind: session.kind(),
-                outcome,
-                observed,
-            });
-        }
+        settled.observed.iter().for_each(|rule| self.counters.would_have.add(rule));
     }
 
     /// 9. Account: what was sent and withheld goes to the history, and the packet counts as passed on.
@@ -231,10 +213,10 @@ impl Broker {
         now: Now,
         seq: Option<u64>,
         copies: Vec<ReleasedCopy>,
-        judged: &Judged,
+        key: Option<PacketKey>,
         permit: Permit,
     ) {
-        self.policy.note_passed_on(now, judged.key(), &permit);
+        self.policy.note_passed_on(now, key, &permit);
         if let Some(reception_seq) = seq
             && !copies.is_empty()
         {
@@ -288,7 +270,7 @@ fn share(now: Now, arrived: &Arrived<'_>, observed: Option<&Observed>) -> Arc<Me
 
 /// 8. Deliver what policy let through.
 impl Broker {
-    fn deliver_by(
+    pub(crate) fn deliver_by(
         &mut self,
         now: Now,
         route: &crate::deliver::Route,
@@ -305,6 +287,7 @@ impl Broker {
             qos: route.qos.min(message.qos),
             retain: message.retain && route.retain_as_published,
             hop_limit,
+            stale_at_ms: None,
             identifiers: route.identifiers.clone(),
             group: None,
             order: 0,

@@ -21,7 +21,7 @@ impl Broker {
     }
 
     /// Sends the oldest message that is to be repeated. What the client no longer takes because of its size counts as
-    /// done. [MQTT-3.1.2-25]
+    /// done [MQTT-3.1.2-25], and so does a packet toward a radio that would come too late.
     pub(crate) fn repeat_next(&mut self, now: Now, connection: ConnectionId, to: SessionId) {
         let Some(session) = self.sessions.get_mut(to.index()) else { return };
         let Some(index) = session.inflight.iter().position(|entry| entry.awaits_repeat) else {
@@ -32,7 +32,9 @@ impl Broker {
         entry.awaits_repeat = false;
         let packet_id = entry.packet_id();
         let Some(copy) = entry.copy.clone() else { return };
-        let is_sent = self.send_copy(now, connection, to, &copy, packet_id, true);
+        let is_over = copy.stale_at_ms.is_some_and(|at| at <= now.mono_ms);
+        self.counters.expired += u64::from(is_over);
+        let is_sent = !is_over && self.send_copy(now, connection, to, &copy, packet_id, true);
         if !is_sent && let Some(session) = self.sessions.get_mut(to.index()) {
             session.inflight.remove(index);
             session.release_bytes(&copy);

@@ -9,6 +9,7 @@ use record::ReceiverKind;
 
 use crate::ConnectionId;
 use crate::acknowledge::Held;
+use crate::downlink::Downlink;
 use crate::journal::SessionKey;
 use crate::message::Message;
 use crate::shared::GroupId;
@@ -78,6 +79,8 @@ pub struct Session {
     pub repeats_wait: bool,
     /// Whether it is in the list of those that wait for room in their outbox.
     pub waits_for_room: bool,
+    /// What a gateway has beside; made when the first copy goes down to it.
+    pub(crate) downlink: Option<Box<Downlink>>,
 }
 
 /// A QoS 1 or 2 message on its way to the client.
@@ -149,6 +152,9 @@ pub struct Queued {
     pub identifiers: Identifiers,
     /// The group whose member this session got it as.
     pub group: Option<GroupId>,
+    /// When it is too late for this receiver, on the broker's clock in ms: packets toward a radio. After a restart they
+    /// are too late anyway.
+    pub stale_at_ms: Option<u64>,
 }
 
 /// Subscription Identifiers of the subscriptions that matched; rarely more than one.
@@ -162,7 +168,12 @@ impl Queued {
 
     /// As the store keeps it: groups have other numbers after a restart, and what a member had stays with it then.
     pub fn for_store(&self) -> Self {
-        Self { group: None, ..self.clone() }
+        Self { group: None, stale_at_ms: None, ..self.clone() }
+    }
+
+    /// Whether it must not be sent any more.
+    pub fn is_over(&self, now_ms: u64) -> bool {
+        self.message.is_expired(now_ms) || self.stale_at_ms.is_some_and(|at| at <= now_ms)
     }
 }
 
@@ -203,6 +214,7 @@ impl Session {
             dropped: 0,
             repeats_wait: false,
             waits_for_room: false,
+            downlink: None,
         }
     }
 
@@ -286,6 +298,7 @@ mod tests {
             qos: 1,
             retain: false,
             hop_limit: None,
+            stale_at_ms: None,
             identifiers: Identifiers::new(),
             group: None,
             order: 0,

@@ -9,9 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use policy::decision::Outcome;
-use policy::release::Passing;
-use record::ReleasedCopy;
 
+use crate::downlink::{Copies, Settled};
 use crate::message::Message;
 use crate::session::{Queued, SessionId, Step};
 use crate::subscription_tree::{Subscription, SubscriptionTree};
@@ -136,36 +135,28 @@ const fn receiver(id: GroupId) -> SessionId {
 impl Broker {
     /// Steps 7 and 8 for groups: each that wants the message gets it once. A member for which policy withholds the copy is
     /// passed over, and the message is not lost for the group. Returns how many groups wanted it.
-    pub(crate) fn deliver_to_groups(
-        &mut self,
-        now: Now,
-        message: &Arc<Message>,
-        passing: Option<&Passing<'_>>,
-        copies: Option<&mut Vec<ReleasedCopy>>,
-    ) -> usize {
-        let groups = self.shared.matching(&message.topic);
-        let (mut noted, is_recorded) = (Vec::new(), copies.is_some());
+    pub(crate) fn deliver_to_groups(&mut self, now: Now, copies: &mut Copies<'_>) -> usize {
+        let groups = self.shared.matching(&copies.message.topic);
+        let (mut noted, is_recorded) = (Vec::new(), copies.is_recorded());
         for id in &groups {
-            let is_taken = self.offer(now, *id, message, |broker, member| {
-                let (outcome, observed) = broker.decide_copy(now, member, passing);
+            let is_taken = self.offer(now, *id, copies.message, |broker, member| {
+                let (outcome, observed) = broker.decide_copy(now, member, copies.passing.as_ref());
                 if is_recorded {
-                    noted.push((member, outcome, observed));
+                    noted.push((member, Settled::free(outcome, observed)));
                 }
                 outcome
             });
             if !is_taken {
                 self.counters.dropped += 1;
-                if let Some((_, outcome, _)) = noted.last_mut()
-                    && !matches!(outcome, Outcome::Withheld(_))
+                if let Some((_, settled)) = noted.last_mut()
+                    && !matches!(settled.outcome, Outcome::Withheld(_))
                 {
-                    *outcome = Outcome::Dropped;
+                    settled.outcome = Outcome::Dropped;
                 }
             }
         }
-        if let Some(copies) = copies {
-            for (member, outcome, observed) in noted {
-                self.note_copy(copies, member, outcome, observed);
-            }
+        for (member, settled) in noted {
+            self.note_copy(&mut copies.settled, member, settled);
         }
         groups.len()
     }
@@ -198,6 +189,7 @@ impl Broker {
                     qos,
                     retain: message.retain && subscription.retain_as_published,
                     hop_limit,
+                    stale_at_ms: None,
                     identifiers: subscription.identifier.into_iter().collect(),
                     group: Some(id),
                     order: 0,

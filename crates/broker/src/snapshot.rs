@@ -32,6 +32,10 @@ pub struct Snapshot {
     pub unkept_changes: u64,
     /// Whether anyone on this machine may connect without a credential.
     pub is_open_to_loopback: bool,
+    /// Where the operator has stopped downlink.
+    pub downlink: directory::Downlink,
+    /// What is known of each gateway's downlink.
+    pub proofs: Vec<(u32, policy::memory::proof::Proof)>,
 }
 
 /// One client.
@@ -83,7 +87,7 @@ impl Broker {
                 messages_in: session.messages_in,
                 messages_out: session.messages_out,
                 dropped: session.dropped,
-                queued: session.queue.len() + session.inflight.len(),
+                queued: session.queue.len() + session.inflight.len() + session.downlink_waiting().0,
             }
         });
         Snapshot {
@@ -97,6 +101,8 @@ impl Broker {
             last_seq: self.last_seq,
             unkept_changes: self.journal.behind(),
             is_open_to_loopback: !self.options.lab && !self.options.directory.has_credentials(),
+            downlink: self.options.directory.downlink().clone(),
+            proofs: self.policy.memory.proofs.iter().map(|(gateway, proof)| (gateway, *proof)).collect(),
         }
     }
 }

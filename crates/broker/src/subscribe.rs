@@ -47,6 +47,7 @@ impl Broker {
         for (filter, options) in wanted {
             self.send_retained(now, who, filter, options, identifier);
         }
+        self.plan_round_trip(now, who);
     }
 
     /// Adds one subscription; says whether it is new. [MQTT-3.8.4-3]
@@ -140,6 +141,7 @@ impl Broker {
                 qos: options.qos.min(message.qos),
                 retain: true, // [MQTT-3.3.1-8]
                 hop_limit: None,
+                stale_at_ms: None,
                 identifiers: identifier.into_iter().collect::<Identifiers>(),
                 group: None,
                 order: 0,

@@ -18,6 +18,7 @@ impl Broker {
             match timer.whose {
                 Whose::Connection(id) => self.look_at_connection(now, id, timer),
                 Whose::Session(id) => self.look_at_session(now, id, timer),
+                Whose::Downlink(id) => self.look_at_downlink(now, id, timer),
             }
         }
         self.due = due;

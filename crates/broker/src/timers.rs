@@ -13,6 +13,8 @@ use crate::session::SessionId;
 pub(crate) enum Whose {
     Connection(ConnectionId),
     Session(SessionId),
+    /// What waits for a gateway.
+    Downlink(SessionId),
 }
 
 /// One hint.

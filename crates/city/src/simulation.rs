@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use fastrand::Rng;
 use mesh::airtime::{HEADER_BYTES, ModemPreset};
-use mesh::compose::{Closed, Content, Packet, envelope};
+use mesh::compose::{Closed, Content, Packet, Route, envelope, traceroute};
+use mesh::crypto::apply_ctr;
+use mesh::data::DataView;
 use mesh::envelope::EnvelopeView;
 use mesh::key::ChannelKey;
 use mesh::node::NodeNum;
-use mesh::packet::Variant;
+use mesh::packet::{PacketHeader, Variant};
 use mesh::portnum::PortNum;
 use mesh::topic::{envelope_topic, map_topic};
 
@@ -300,6 +302,9 @@ impl City {
         }
         self.report.downlinks_used += 1;
         self.note_crossing(index, key);
+        if header.to == gateway {
+            return self.answer(index, &header, body);
+        }
         if header.hop_limit == 0 || header.to == NodeNum::BROADCAST_NO_LORA {
             return;
         }
@@ -314,6 +319,28 @@ impl City {
         }
     }
 
+    /// A request for a gateway's own node came down: a traceroute is answered on the air, and the answer is uplinked like
+    /// every packet of its own (firmware's `TraceRouteModule`).
+    fn answer(&mut self, index: usize, request: &PacketHeader, body: &[u8]) {
+        let mut opened = body.to_vec();
+        apply_ctr(&self.key, request.from, request.id, &mut opened);
+        let Ok(data) = DataView::parse(&opened) else { return };
+        if data.port != PortNum::TRACEROUTE || !data.want_response || data.request_id != 0 {
+            return;
+        }
+        let (port, payload) = traceroute(Route::default(), Route::default());
+        let packet = self.own_packet(index, request.from);
+        let content = Content { request_id: request.id, ..self.content(index, port, payload) };
+        let airtime_ms = airtime_ms(content.encode().len());
+        let flood = flood(&self.links, &self.routers, index, packet.hop_limit, airtime_ms, &mut self.rng);
+        self.report.downlink_transmissions += u64::from(flood.transmissions);
+        self.report.downlink_airtime_ms += u64::from(flood.transmissions) * airtime_ms;
+        let key = (packet.from.0, packet.id);
+        self.seen[index].note(key);
+        self.uplink_content(index, &packet, &content);
+        self.spread(&flood, &packet, &content, key);
+    }
+
     fn note_crossing(&mut self, gateway: usize, key: (u32, u32)) {
         let island = self.residents[gateway].island;
         let is_foreign_text = self.texts.get(&key).is_some_and(|origin| *origin != island);
@@ -324,9 +351,13 @@ impl City {
 
     fn uplink_own(&mut self, index: usize, packet: &Packet, (port, payload): (PortNum, Vec<u8>)) {
         let content = self.content(index, port, payload);
+        self.uplink_content(index, packet, &content);
+    }
+
+    fn uplink_content(&mut self, index: usize, packet: &Packet, content: &Content) {
         let gateway = self.residents[index].num;
         let copy = Packet { rx_time: self.now_s(), ..packet.clone() };
-        let bytes = envelope(&copy, &content, CHANNEL, Closed::Encrypted(&self.key), gateway);
+        let bytes = envelope(&copy, content, CHANNEL, Closed::Encrypted(&self.key), gateway);
         let topic = envelope_topic(&self.plan.root, CHANNEL, gateway);
         let at_ms = self.now_ms + self.rng.u64(20..150);
         self.publish_at(at_ms, gateway, topic, bytes);
@@ -464,5 +495,35 @@ mod tests {
         assert!(once.downlink_airtime_ms > 0);
         city.downlink(other, &foreign.payload);
         assert_eq!(city.report().downlink_airtime_ms, once.downlink_airtime_ms);
+    }
+
+    #[test]
+    fn a_traceroute_to_a_gateway_is_answered_on_the_air_and_uplinked() {
+        let mut city = City::new(Plan { seed: 1, ..Plan::default() });
+        let gateway = city.gateways().next().unwrap().num;
+        let (port, payload) = traceroute(Route::default(), Route::default());
+        let packet =
+            Packet { from: NodeNum(0x5e00_0007), to: gateway, id: 77, hop_limit: 1, ..Packet::default() };
+        let content = Content { port: port.0, payload, want_response: true, ..Content::default() };
+        let key = ChannelKey::default_key();
+        let request = envelope(&packet, &content, CHANNEL, Closed::Encrypted(&key), packet.from);
+        city.downlink(gateway, &request);
+        let answers = |uplinks: Vec<Uplink>| {
+            let mut by = Vec::new();
+            for uplink in uplinks {
+                let (keyring, mut scratch) = (Keyring::default(), Scratch::default());
+                let facts = observe(&uplink.topic, &uplink.payload, &keyring, &mut scratch);
+                if facts.data.is_some_and(|data| data.request_id == 77) {
+                    let header = facts.packet.unwrap();
+                    assert_eq!((header.from, header.to), (gateway, packet.from));
+                    by.push(uplink.gateway);
+                }
+            }
+            by
+        };
+        assert!(answers(city.live_until(10_000)).contains(&gateway));
+        city.downlink(gateway, &request);
+        assert!(answers(city.live_until(20_000)).is_empty(), "once is enough");
+        assert!(city.report().downlink_airtime_ms > 0);
     }
 }

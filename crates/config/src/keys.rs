@@ -178,6 +178,9 @@ section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";
         "LoRa region.";
     preset: String = Text("LONG_FAST"), Kind::Choice(PRESETS),
         "Modem preset; decides how long a packet is on the air.";
+    node_name: String = Text("Backhaul"), Kind::Text { bytes_max: 36 },
+        "Name of the broker's own node, which asks gateways whether downlink reaches them. Its node number follows from \
+         the name and the installation's secret key.";
 }
 
 section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
@@ -215,6 +218,32 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
     downlink_packet_max_bytes: u32 = Whole(1_024), Kind::Whole { min: 64, max: 1_024 },
         "Largest MQTT packet sent to a gateway, in bytes, fixed header included. Firmware throws away \
          anything over 1024.";
+    downlink_hold_ms: u32 = Whole(3_000), Kind::Whole { min: 0, max: 60_000 },
+        "Rule `radio-first`: how long a copy waits where the radio may bring the packet, in milliseconds.";
+    downlink_verified_days: u32 = Whole(30), Kind::Whole { min: 1, max: 366 },
+        "Rule `downlink-verified`: how long a round trip through a gateway counts, in days.";
+    downlink_age_message_s: u32 = Whole(600), Kind::Whole { min: 1, max: 86_400 },
+        "Rule `downlink-age`: how long a text, an acknowledgement or an alert is worth sending to a gateway, in seconds.";
+    downlink_age_route_s: u32 = Whole(60), Kind::Whole { min: 1, max: 86_400 },
+        "The same for traceroutes and waypoints.";
+    downlink_age_node_info_s: u32 = Whole(300), Kind::Whole { min: 1, max: 86_400 },
+        "The same for what nodes say of themselves.";
+    downlink_age_position_s: u32 = Whole(120), Kind::Whole { min: 1, max: 86_400 },
+        "The same for positions.";
+    downlink_age_telemetry_s: u32 = Whole(120), Kind::Whole { min: 1, max: 86_400 },
+        "The same for telemetry.";
+    downlink_age_other_s: u32 = Whole(60), Kind::Whole { min: 1, max: 86_400 },
+        "The same for everything else.";
+    downlink_messages_per_s: u32 = Whole(10), Kind::Whole { min: 1, max: 1_000 },
+        "Copies per second that one gateway is sent in the long run. Firmware reads at most 50.";
+    downlink_messages_at_once: u32 = Whole(4), Kind::Whole { min: 1, max: 1_000 },
+        "Copies that one gateway is sent at once after a pause. Firmware has room for four behind its MQTT client.";
+    downlink_bytes_per_s: u32 = Whole(4_096), Kind::Whole { min: 64, max: 10_000_000 },
+        "Bytes per second that one gateway is sent in the long run, and at once after a pause.";
+    downlink_in_flight_max: u16 = Whole(4), Kind::Whole { min: 1, max: 1_000 },
+        "QoS 1 and 2 copies that one gateway has not acknowledged, at a time.";
+    downlink_waiting_max: u16 = Whole(64), Kind::Whole { min: 1, max: 1_000 },
+        "Copies that wait for one gateway at a time.";
 }
 
 section! { History, HISTORY_LINES, "history", "What is remembered.";

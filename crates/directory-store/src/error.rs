@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use directory::{CommandError, OperatorPasswordError};
+use directory::{CommandError, DownlinkRefused, OperatorPasswordError};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -68,6 +68,8 @@ pub enum StoreError {
     Random(getrandom::Error),
     /// The directory refused the command.
     Command(CommandError),
+    /// The directory refused the command about downlink.
+    Downlink(DownlinkRefused),
     /// The chosen password is not taken.
     Password(OperatorPasswordError),
     /// The password could not be hashed.
@@ -132,6 +134,7 @@ impl fmt::Display for StoreError {
             StoreError::KeyLength { path } => write!(f, "`{}` must hold exactly 32 bytes", path.display()),
             StoreError::Random(_) => f.write_str("operating system gave no random bytes"),
             StoreError::Command(error) => error.fmt(f),
+            StoreError::Downlink(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
         }
@@ -150,6 +153,7 @@ impl Error for StoreError {
             | StoreError::KeyForeign { .. }
             | StoreError::KeyLength { .. }
             | StoreError::Command(_)
+            | StoreError::Downlink(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,
         }

@@ -7,6 +7,7 @@
 mod store;
 
 mod audit;
+mod downlink;
 mod login;
 
 mod error;

@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::store::begin_write;
 
 /// Version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// The tables of version 1.
 const TABLES: &str = "
@@ -61,6 +61,9 @@ CREATE TABLE audit (
 const STEPS: &[&str] = &[
     // What checks a token by SCRAM-SHA-256; credentials that are there get theirs when they are rotated.
     "ALTER TABLE credential ADD COLUMN scram TEXT;",
+    // Where downlink is stopped (no island: everywhere), and which gateways the operator has asked to prove themselves.
+    "CREATE TABLE IF NOT EXISTS downlink_stop (island INTEGER UNIQUE, since_ms INTEGER NOT NULL) STRICT;
+     CREATE TABLE IF NOT EXISTS downlink_asked (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

@@ -11,7 +11,7 @@ use directory::{
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::StoreError;
-use crate::{audit, schema, secret};
+use crate::{audit, downlink, schema, secret};
 
 /// How long an edit waits for another process's edit to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ fn make_private_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read_directory(connection: &Connection, path: &Path) -> Result<Directory, StoreError> {
+pub(crate) fn read_directory(connection: &Connection, path: &Path) -> Result<Directory, StoreError> {
     let failed = |source| StoreError::during("read", path, source);
     let last_generation: Option<i64> = connection
         .query_row("SELECT last_generation FROM state", [], |row| row.get(0))
@@ -143,8 +143,9 @@ fn read_directory(connection: &Connection, path: &Path) -> Result<Directory, Sto
     let last_generation = last_generation.and_then(|n| u64::try_from(n).ok());
     let last_generation =
         last_generation.ok_or_else(|| StoreError::corrupt(path, "the generation counter is missing"))?;
-    Directory::from_parts(credentials, last_generation)
-        .map_err(|error| StoreError::corrupt(path, error.to_string()))
+    let directory = Directory::from_parts(credentials, last_generation)
+        .map_err(|error| StoreError::corrupt(path, error.to_string()))?;
+    Ok(directory.with_downlink(downlink::read(connection).map_err(failed)?))
 }
 
 fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError> {

@@ -380,3 +380,26 @@ fn service(name: &str) -> Command {
     let prefix = "home/kc".into();
     Command::AddService { name: name.into(), prefix, owner: None, note: String::new(), token }
 }
+
+#[test]
+fn where_downlink_is_stopped_survives_and_is_audited() {
+    use directory::{DownlinkCommand, IslandNumber};
+    let folder = tempfile::tempdir().unwrap();
+    let island = IslandNumber(0x7c5a_0a01);
+    let mut store = Store::open(folder.path()).unwrap();
+    store.apply_downlink(DownlinkCommand::Stop(Some(island)), "command line", 5).unwrap();
+    store.apply_downlink(DownlinkCommand::Stop(None), "operator", 6).unwrap();
+    let refused = store.apply_downlink(DownlinkCommand::Stop(None), "operator", 7);
+    assert!(matches!(refused, Err(StoreError::Downlink(_))));
+    drop(store);
+    let mut store = Store::open(folder.path()).unwrap();
+    let directory = store.load().unwrap();
+    assert_eq!(directory.downlink().stopped_ms, Some(6));
+    assert_eq!(directory.downlink().stopped_islands.get(&island), Some(&5));
+    store.apply_downlink(DownlinkCommand::Start(None), "operator", 8).unwrap();
+    assert!(!store.load().unwrap().downlink().is_stopped_anywhere());
+    let audit: Vec<_> = store.audit(9).unwrap().into_iter().map(|line| (line.actor, line.words)).collect();
+    assert_eq!(audit[0], ("operator".to_owned(), "started all downlink".to_owned()));
+    assert_eq!(audit[2].1, "stopped downlink on island !7c5a0a01");
+    assert_eq!(audit.len(), 3);
+}

@@ -10,6 +10,7 @@ mod credential;
 mod snapshot;
 
 mod command;
+mod downlink;
 mod operator;
 
 mod gateway_id;
@@ -19,6 +20,9 @@ mod token;
 
 pub use command::{Applied, Command, CommandError, Edit};
 pub use credential::{Credential, Owner, Role};
+pub use downlink::{
+    Downlink, DownlinkApplied, DownlinkCommand, DownlinkRefused, IslandNumber, STOPPED_ISLANDS_MAX,
+};
 pub use gateway_id::{GatewayId, GatewayIdError};
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Credential, GatewayId, Role, TokenHash, TokenKey, Username};
+use crate::{Credential, Downlink, GatewayId, Role, TokenHash, TokenKey, Username};
 
 /// All credentials at one moment. Cloning shares the credentials.
 ///
@@ -15,6 +15,7 @@ use crate::{Credential, GatewayId, Role, TokenHash, TokenKey, Username};
 pub struct Directory {
     pub(crate) credentials: BTreeMap<Username, Arc<Credential>>,
     pub(crate) last_generation: u64,
+    pub(crate) downlink: Arc<Downlink>,
 }
 
 impl Directory {
@@ -23,7 +24,8 @@ impl Directory {
         credentials: impl IntoIterator<Item = Credential>,
         last_generation: u64,
     ) -> Result<Directory, InconsistentDirectory> {
-        let mut directory = Directory { credentials: BTreeMap::new(), last_generation };
+        let mut directory =
+            Directory { credentials: BTreeMap::new(), last_generation, ..Directory::default() };
         for credential in credentials {
             let name = credential.name.clone();
             let name_fits_role = match credential.role {

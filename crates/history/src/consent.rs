@@ -7,10 +7,10 @@ use policy::decision::{Outcome, Verdict};
 use policy::rule::RuleId;
 use record::{Consent, ReceiverKind};
 
+use crate::copies;
 use crate::error::Error;
 use crate::files::{self, Day};
 use crate::reader::Reader;
-use crate::{condition, copies};
 
 /// Receptions of mesh packets, by what their senders agreed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,37 +62,23 @@ impl Reader {
         let (since_ms, until_ms) = (files::start_of(day), files::start_of(day + 1));
         let mut counted = ConsentDay::default();
         let mut packets: Vec<(u64, Option<u32>)> = Vec::new();
-        self.each_day_between(since_ms, Some(until_ms), |connection| {
-            let judgements = judgements(connection)?;
-            let window = condition::times(connection, Some(since_ms), Some(until_ms))?.within(
-                "SELECT s.gateway, r.judgement, r.sender, r.packet FROM reception r
-                 JOIN source s ON s.id = r.source WHERE {}",
-            );
-            let mut statement = connection.prepare(&window.text)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(window.arguments))?;
-            while let Some(row) = rows.next()? {
-                let gateway = u32::try_from(row.get::<_, i64>(0)?).ok();
-                let judgement = judgements.get(&row.get::<_, i64>(1)?).copied().unwrap_or(UNREADABLE);
-                let (Some(sender), Some(id)) = (row.get::<_, Option<u32>>(2)?, row.get::<_, Option<u32>>(3)?)
-                else {
-                    counted.no_packet += 1;
-                    continue;
-                };
-                let is_nameless = id == 0;
-                if !is_nameless {
-                    packets.push((u64::from(sender) << 32 | u64::from(id), gateway));
-                }
-                counted.all.take(judgement, is_nameless);
-                if let Some(gateway) = gateway {
-                    counted.by_gateway.entry(gateway).or_default().take(judgement, is_nameless);
-                }
-            }
-            counted.take_releases(connection, &judgements, since_ms, until_ms)
-        })?;
+        for file in self.days_between(Some(since_ms), Some(until_ms))? {
+            let Some((connection, _)) = self.day(file)? else { continue };
+            let window = (since_ms, until_ms);
+            let mut count = |connection: &rusqlite::Connection| {
+                let judgements = judgements(connection)?;
+                counted.take_receptions(connection, &judgements, window, &mut packets)?;
+                counted.take_releases(connection, &judgements, window)
+            };
+            count(&connection).map_err(self.in_file(file))?;
+        }
         counted.count_distinct(packets);
         Ok(counted)
     }
 }
+
+/// From a moment, and before another, Unix ms.
+type Window = (i64, i64);
 
 /// What consent was found, and whether the rule `consent` kept the packet from everyone.
 type Judged = (Consent, bool);
@@ -127,14 +113,45 @@ impl ConsentCounts {
 }
 
 impl ConsentDay {
+    fn take_receptions(
+        &mut self,
+        connection: &rusqlite::Connection,
+        judgements: &HashMap<i64, Judged>,
+        window: Window,
+        packets: &mut Vec<(u64, Option<u32>)>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(
+            "SELECT s.gateway, r.judgement, r.sender, r.packet FROM reception r
+             JOIN source s ON s.id = r.source WHERE r.at_ms >= ?1 AND r.at_ms < ?2",
+        )?;
+        let mut rows = statement.query(window)?;
+        while let Some(row) = rows.next()? {
+            let gateway = u32::try_from(row.get::<_, i64>(0)?).ok();
+            let judgement = judgements.get(&row.get::<_, i64>(1)?).copied().unwrap_or(UNREADABLE);
+            let (Some(sender), Some(id)) = (row.get::<_, Option<u32>>(2)?, row.get::<_, Option<u32>>(3)?)
+            else {
+                self.no_packet += 1;
+                continue;
+            };
+            let is_nameless = id == 0;
+            if !is_nameless {
+                packets.push((u64::from(sender) << 32 | u64::from(id), gateway));
+            }
+            self.all.take(judgement, is_nameless);
+            if let Some(gateway) = gateway {
+                self.by_gateway.entry(gateway).or_default().take(judgement, is_nameless);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads every release of the day. One whose reception is missing counts as without consent: what cannot be shown
     /// to have been agreed to was not.
     fn take_releases(
         &mut self,
         connection: &rusqlite::Connection,
         judgements: &HashMap<i64, Judged>,
-        since_ms: i64,
-        until_ms: i64,
+        window: Window,
     ) -> rusqlite::Result<()> {
         let mut names: HashMap<i64, String> = HashMap::new();
         let mut name = connection.prepare("SELECT text FROM word WHERE id = ?1")?;
@@ -142,7 +159,7 @@ impl ConsentDay {
             "SELECT l.copies, r.judgement FROM release l LEFT JOIN reception r ON r.seq = l.seq
              WHERE l.at_ms >= ?1 AND l.at_ms < ?2",
         )?;
-        let mut rows = statement.query([since_ms, until_ms])?;
+        let mut rows = statement.query(window)?;
         while let Some(row) = rows.next()? {
             let bytes: Vec<u8> = row.get(0)?;
             let judgement = row.get::<_, Option<i64>>(1)?.and_then(|id| judgements.get(&id));

@@ -33,7 +33,12 @@ pub fn starts_taking(day: Day) -> i64 {
 
 /// The file of a day: `2026-11-23.db`.
 pub fn path_of(folder: &Path, day: Day) -> PathBuf {
-    folder.join(format!("{}.db", date_of(day)))
+    folder.join(format!("{}.db", name_of(day)))
+}
+
+/// A day as files are named: `2026-11-23`.
+pub fn name_of(day: Day) -> String {
+    date_of(day).to_string()
 }
 
 /// The days that have a file, oldest first.
@@ -53,7 +58,7 @@ pub fn days_in(folder: &Path) -> Result<Vec<Day>, Error> {
     Ok(days)
 }
 
-/// The day that a date names, written as `2026-11-23`.
+/// The day of a name as `name_of` writes it.
 pub fn parse(name: &str) -> Option<Day> {
     let date: Date = name.parse().ok()?;
     let day = EPOCH.until((Unit::Day, date)).ok()?.get_days();
@@ -64,7 +69,7 @@ pub fn parse(name: &str) -> Option<Day> {
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// The date of a day; beyond the calendar's ends, the end.
-pub fn date_of(day: Day) -> Date {
+fn date_of(day: Day) -> Date {
     EPOCH.saturating_add(Span::new().days(day.clamp(-700_000, 2_900_000)))
 }
 

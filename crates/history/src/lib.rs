@@ -5,7 +5,7 @@
 //! together. Nothing here decides anything about packets.
 
 mod activity;
-mod condition;
+mod candidates;
 mod consent;
 mod copies;
 mod error;
@@ -13,13 +13,22 @@ mod files;
 mod filter;
 mod header;
 mod insert;
+pub mod json;
+mod names;
 mod payload;
 mod queue;
 mod reader;
 mod recorder;
+mod rollup;
 mod row;
+mod said;
 mod schema;
+mod search;
+pub mod snapshot;
+mod span;
+mod sql;
 pub mod statement;
+mod upgrade;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
@@ -28,4 +37,7 @@ pub use error::Error;
 pub use filter::Filter;
 pub use reader::Reader;
 pub use recorder::{Health, Recorder, RecorderOptions};
+pub use rollup::{Dimension, Tally, Thing};
+pub use said::said;
+pub use search::{Cursor, Effort, Page, Search};
 pub use writer::Writer;

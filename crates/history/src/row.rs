@@ -107,7 +107,8 @@ pub fn release(connection: &Connection, seq: u64) -> rusqlite::Result<Option<Rel
     for copy in copies::read(&bytes) {
         let receiver: String = word.query_row([copy.receiver], |row| row.get(0))?;
         let (kind, outcome, observed) = (copy.kind, copy.outcome, copy.observed);
-        copies.push(ReleasedCopy { receiver: receiver.into(), kind, outcome, observed });
+        let details = copy.details;
+        copies.push(ReleasedCopy { receiver: receiver.into(), kind, outcome, observed, details });
     }
     Ok(Some(Release { reception_seq: seq, at_ms, copies }))
 }

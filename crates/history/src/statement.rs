@@ -29,7 +29,7 @@ pub fn parse_day(date: &str) -> Option<Day> {
 
 /// A day as a date, `2026-11-23`.
 pub fn date(day: Day) -> String {
-    files::date_of(day).to_string()
+    files::name_of(day)
 }
 
 /// A statement on one day.

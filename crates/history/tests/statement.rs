@@ -10,6 +10,7 @@ use history::statement::{self, Statement, Uncheckable};
 use history::{Reader, Writer};
 use made_up::{Maker, NOON_MS};
 use policy::decision::{Outcome, Verdict};
+use policy::downlink::details::CopyDetails;
 use policy::rule::{RuleId, RuleSet};
 use record::{Consent, ReceiverKind, Reception, Record, Release, ReleasedCopy};
 use tempfile::TempDir;
@@ -39,6 +40,7 @@ fn passed(seq: u64, consent: Consent, copies: &[(&str, ReceiverKind, Outcome)]) 
         kind: *kind,
         outcome: *outcome,
         observed: RuleSet::default(),
+        details: CopyDetails::default(),
     });
     let release = Release { reception_seq: seq, at_ms: NOON_MS, copies: copies.collect() };
     [Record::Reception(Arc::new(reception)), Record::Release(Arc::new(release))]

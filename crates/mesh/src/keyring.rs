@@ -43,6 +43,12 @@ impl Keyring {
         self.channels.iter().map(|(name, _)| &**name)
     }
 
+    /// The key to speak with on a channel: ours of that name, or the default one on a channel named after a preset.
+    pub fn key_of(&self, name: &str) -> Option<&ChannelKey> {
+        let named = self.channels.iter().find(|channel| *channel.0 == *name).map(|(_, key)| key);
+        named.or_else(|| ModemPreset::of_channel_name(name).map(|_| &self.default_key))
+    }
+
     /// Tries the keys that a packet of this channel name and hash may be closed with until one `opens` it. The name
     /// goes first and the hash must always fit; 256 hashes collide easily, so the rest are guesses. Names that we have
     /// keys for are not guessed at, but for the default key: it is what everybody else's channel of that name has.

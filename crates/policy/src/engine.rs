@@ -6,6 +6,9 @@ use std::sync::Arc;
 use directory::Directory;
 
 use crate::decision::{Decision, Outcome};
+use crate::downlink::details::CopyDetails;
+use crate::downlink::hold::hold;
+use crate::downlink::numbers::{charge_of, numbers};
 use crate::memory::seen::PacketKey;
 use crate::memory::{Memory, MemoryLimits};
 use crate::now::Now;
@@ -26,7 +29,7 @@ pub struct Policy {
 impl Policy {
     /// A policy that has seen nothing yet.
     pub fn new(settings: Arc<Settings>, limits: MemoryLimits, seed: u64) -> Self {
-        let memory = Memory::new(settings.duplicate_window_ms, limits, seed);
+        let memory = Memory::new(&settings, limits, seed);
         Self { settings, memory }
     }
 
@@ -52,6 +55,43 @@ impl Policy {
         directory: &Directory,
     ) -> (Outcome, RuleSet) {
         decide_release(&self.settings, &Release { now, passing, receiver, directory, memory: &self.memory })
+    }
+
+    /// How long a copy waits so that the radio may bring the packet first, in ms, and whether the rule that says so only
+    /// watches.
+    pub fn hold(&self, now: Now, passing: &Passing<'_>, receiver: u32) -> (u64, RuleSet) {
+        hold(&self.settings, &self.memory, now, passing, receiver)
+    }
+
+    /// The numbers of a copy toward a gateway, whether it is sent or not.
+    pub fn details(&self, now: Now, passing: &Passing<'_>, receiver: u32) -> CopyDetails {
+        let numbers = numbers(&self.settings, &self.memory, now, passing, receiver);
+        CopyDetails {
+            island: Some(numbers.island),
+            airtime_us: 0,
+            budget_left_us: Some(numbers.budget.left_us),
+            ..CopyDetails::default()
+        }
+    }
+
+    /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost and what is left.
+    pub fn charge(&mut self, now: Now, passing: &Passing<'_>, receiver: u32, hop_limit: u8) -> CopyDetails {
+        // Its own packet comes back to a gateway as an acknowledgement, and what is for the gateway itself ends there. A
+        // request of the broker's own node stays off the air too, but its answer is about as long.
+        let is_answered = passing.from == self.memory.proofs.own_node() && passing.to == receiver;
+        let hops = match () {
+            () if is_answered => 1,
+            () if passing.from == receiver || passing.to == receiver => 0,
+            () => hop_limit,
+        };
+        let charge = charge_of(&self.settings, &self.memory, passing, receiver, hops);
+        if hops > 0 {
+            self.memory.airtime.charge(now.mono_ms, &charge);
+            if let Some(key) = passing.key {
+                self.memory.seen.note_sent(now.mono_ms, key, charge.island);
+            }
+        }
+        CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
     }
 
     /// Journey step 9, account: the packet was passed on, as far as its permit allows.

@@ -4,6 +4,7 @@
 
 pub mod admission;
 pub mod decision;
+pub mod downlink;
 pub mod engine;
 pub mod ladder;
 pub mod memory;

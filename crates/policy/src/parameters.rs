@@ -1,5 +1,6 @@
 //! What each rule goes by, in words: for the listing, the page and differences between two policies.
 
+use crate::downlink::class::Class;
 use crate::rule::RuleId;
 use crate::settings::Settings;
 
@@ -44,25 +45,18 @@ pub fn parameters(settings: &Settings, rule: RuleId) -> Vec<Parameter> {
         RuleId::DownlinkSize => {
             vec![open("downlink_packet_max_bytes", downlink.packet_bytes_max.to_string())]
         }
+        RuleId::DownlinkVerified => {
+            vec![open("downlink_verified_days", (settings.proof.valid_ms / 86_400_000).to_string())]
+        }
+        RuleId::RadioFirst => vec![open("downlink_hold_ms", settings.queue.hold_ms.to_string())],
+        RuleId::DownlinkAge => ages(settings).map(|(key, value)| open(key, value)).collect(),
         RuleId::HopLimit => vec![open("hop_limit_max", downlink.hop_limit_max.to_string())],
-        RuleId::TopicRights
-        | RuleId::JsonCommand
-        | RuleId::NotAnEnvelope
-        | RuleId::Identity
-        | RuleId::NoPayload
-        | RuleId::Oversize
-        | RuleId::PkiOpened
-        | RuleId::RemoteControl
-        | RuleId::DecodedOnWire
-        | RuleId::ViaMqtt
-        | RuleId::ImpossibleHops
-        | RuleId::NoRadioEvidence
-        | RuleId::JsonUplink
-        | RuleId::Stat
-        | RuleId::MapReport
-        | RuleId::Echo
-        | RuleId::AlreadyHeard => Vec::new(),
+        _ => Vec::new(),
     }
+}
+
+fn ages(settings: &Settings) -> impl Iterator<Item = (&'static str, String)> {
+    Class::ALL.into_iter().map(|class| (class.age_key(), (settings.queue.ages.of(class) / 1000).to_string()))
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

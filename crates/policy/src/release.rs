@@ -3,9 +3,12 @@
 //! Observers and services cost no airtime and get what was accepted as it came. Copies toward gateways end on the
 //! radio, so they pass every rule here.
 
-use directory::Directory;
+use directory::{Directory, IslandNumber};
+use mesh::node::NodeNum;
 
 use crate::decision::Outcome;
+use crate::downlink::numbers::numbers;
+use crate::downlink::target::{Way, way};
 use crate::memory::Memory;
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
@@ -23,11 +26,13 @@ pub struct DownlinkSettings {
     pub hop_limit_max: u8,
     /// Largest MQTT packet sent to a gateway, in bytes (firmware's receive buffer: 1024).
     pub packet_bytes_max: usize,
+    /// Gateways of one island that transmit a packet for everybody.
+    pub copies_per_island: usize,
 }
 
 impl Default for DownlinkSettings {
     fn default() -> Self {
-        Self { hop_limit_max: 1, packet_bytes_max: 1024 }
+        Self { hop_limit_max: 1, packet_bytes_max: 1024, copies_per_island: 2 }
     }
 }
 
@@ -56,8 +61,12 @@ pub struct Passing<'a> {
     pub request_id: u32,
     /// Channel name, when known.
     pub channel: Option<&'a str>,
+    /// Which of the things that its port carries, such as telemetry of the device or of the air; 0 unknown.
+    pub variant: u8,
     /// Bytes on the air, LoRa header included.
     pub frame_bytes: Option<u16>,
+    /// Time on air in µs on the preset assumed for its channel.
+    pub airtime_us: Option<u32>,
     /// Size of the whole MQTT packet toward a gateway.
     pub mqtt_packet_bytes: usize,
 }
@@ -105,24 +114,49 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         }
         RuleState::Off => false,
     };
+    let (memory, now) = (release.memory, release.now);
+    let numbers = numbers(settings, memory, now, passing, receiver);
+    let hop_limit_max = numbers.hop_limit.unwrap_or(0);
+    let is_stopped = release.directory.downlink().is_stopped_for(Some(IslandNumber(numbers.island)));
+    let own_node = memory.proofs.own_node();
+    let is_for_us = own_node != 0 && passing.to == own_node;
+    let is_unproved = !memory.proofs.is_valid(receiver, now, &settings.proof);
     let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
-    let was_heard = passing.key.is_some_and(|key| release.memory.seen.was_heard_by(key, receiver));
+    let was_heard = passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
+    let is_here = |gateway: u32| memory.islands.island_of(gateway) == Some(numbers.island);
+    let island_heard = passing.key.is_some_and(|key| memory.seen.was_heard_where(key, is_here));
+    let copies = passing.key.map_or(0, |key| memory.seen.copies_on(key, numbers.island));
+    let is_for_all = passing.to == NodeNum::BROADCAST.0;
+    let way = way(&settings.target, memory, now, passing, receiver);
     let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
-    let is_too_far = passing.hop_limit > settings.downlink.hop_limit_max;
+    let is_too_far = passing.hop_limit > hop_limit_max;
     for (rule, applies) in [
+        (RuleId::DownlinkStopped, is_stopped),
+        (RuleId::OwnNode, is_for_us),
         (RuleId::Echo, is_echo),
         (RuleId::AlreadyHeard, was_heard),
         (RuleId::Duplicate, !passing.permit.allows_radio()),
+        // A gateway that is asked for by number gets its packet, whatever its neighbours heard.
+        (RuleId::IslandHeard, island_heard && passing.to != receiver),
+        (
+            RuleId::IslandOnce,
+            is_for_all && hop_limit_max > 0 && copies >= settings.downlink.copies_per_island,
+        ),
+        (RuleId::DirectTarget, matches!(way, Way::Better | Way::Elsewhere)),
+        (RuleId::UnknownDestination, way == Way::Unknown),
+        (RuleId::DownlinkModel, numbers.hop_limit.is_err()),
+        (RuleId::DownlinkVerified, is_unproved),
         (RuleId::DownlinkSize, is_too_large),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
         (RuleId::HopLimit, is_too_far && !passing.can_lower),
+        (RuleId::AirtimeBudget, !numbers.fits),
     ] {
         if withhold(rule, applies) {
             return (Outcome::Withheld(rule), observed);
         }
     }
     if withhold(RuleId::HopLimit, is_too_far) {
-        return (Outcome::DeliveredWithHopLimit(settings.downlink.hop_limit_max), observed);
+        return (Outcome::DeliveredWithHopLimit(hop_limit_max), observed);
     }
     (Outcome::Delivered, observed)
 }

@@ -114,14 +114,38 @@ rules! {
         "Further copies of a packet go to observers only: each gateway gets a packet once.";
     OutsideConsent = 28, "outside-consent", Release, Enforce,
         "Receivers outside the community get a packet only when its sender agreed to MQTT.";
+    DownlinkStopped = 56, "downlink-stopped", Release, Enforce,
+        "Where the operator has stopped downlink, nothing goes down.";
+    OwnNode = 61, "own-node", Release, Enforce,
+        "A packet for the broker's own node has arrived, and goes down to nobody.";
     Echo = 20, "echo", Release, Enforce,
         "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
     AlreadyHeard = 21, "already-heard", Release, Enforce,
         "A gateway that heard a packet over the radio does not get it again over MQTT.";
+    IslandHeard = 48, "island-heard", Release, Enforce,
+        "A gateway does not get a packet that its island has already heard over the radio.";
+    IslandOnce = 53, "island-once", Release, Enforce,
+        "An island gets a packet through as few gateways as were asked for, not through all of them.";
+    DirectTarget = 49, "direct-target", Release, Enforce,
+        "A packet for one node goes to the gateways that heard the node lately, the best first.";
+    UnknownDestination = 50, "unknown-destination", Release, Enforce,
+        "A packet for a node that nobody heard lately goes down only where the operator said so.";
+    DownlinkModel = 51, "downlink-model", Release, Enforce,
+        "Each island and channel gets the kinds of packet that its model lets through.";
+    DownlinkVerified = 57, "downlink-verified", Release, Observe,
+        "A gateway gets packets only when it has proved by a round trip that what is sent down to it arrives.";
     DownlinkSize = 22, "downlink-size", Release, Enforce,
         "Nodes silently throw away MQTT packets over 1024 bytes, so those are not sent to gateways.";
     HopLimit = 23, "hop-limit", Release, Enforce,
         "A copy toward a gateway leaves with at most the hop limit the operator set, so it cannot flood the radio.";
+    AirtimeBudget = 52, "airtime-budget", Release, Enforce,
+        "What goes down stays within the airtime of the hour for island, gateway, channel, sender and kind.";
+    RadioFirst = 60, "radio-first", Release, Enforce,
+        "A copy waits a moment where the radio may bring the packet, and is not sent when it has.";
+    NewestOnly = 59, "newest-only", Release, Enforce,
+        "Of what a node says on one subject, only the newest of what waits for a gateway is sent.";
+    DownlinkAge = 58, "downlink-age", Release, Enforce,
+        "A copy that has waited longer than its kind stays of use is not sent.";
 }
 
 impl RuleId {

@@ -1,5 +1,11 @@
 //! What the operator chose: the state of each rule and its parameters. Values only; reading a file is elsewhere.
 
+use crate::downlink::budget::BudgetSettings;
+use crate::downlink::model::ModelSettings;
+use crate::downlink::queue::QueueSettings;
+use crate::downlink::target::TargetSettings;
+use crate::memory::islands::IslandSettings;
+use crate::memory::proof::ProofSettings;
 use crate::outside::OutsideSettings;
 use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
@@ -28,6 +34,18 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// What gateways are sent.
     pub downlink: DownlinkSettings,
+    /// What it takes to be on one island.
+    pub islands: IslandSettings,
+    /// How far copies may go on the radio, by island and channel.
+    pub model: ModelSettings,
+    /// Where packets for one node go.
+    pub target: TargetSettings,
+    /// How much of an hour downlink may take up.
+    pub budget: BudgetSettings,
+    /// How copies wait for a gateway.
+    pub queue: QueueSettings,
+    /// How gateways prove that downlink reaches them.
+    pub proof: ProofSettings,
     /// How long a packet is remembered to recognise further copies, in milliseconds.
     pub duplicate_window_ms: u64,
 }
@@ -44,6 +62,12 @@ impl Default for Settings {
             outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
+            islands: IslandSettings::default(),
+            model: ModelSettings::default(),
+            target: TargetSettings::default(),
+            budget: BudgetSettings::default(),
+            queue: QueueSettings::default(),
+            proof: ProofSettings::default(),
             duplicate_window_ms: 3_600_000,
         };
         RULES.iter().for_each(|r| settings.set_state(r.id, r.default));

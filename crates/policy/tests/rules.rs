@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use directory::Directory;
+use directory::{Directory, DownlinkCommand};
 use mesh::compose::{Closed, Content, Packet, envelope, text};
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
@@ -13,6 +13,10 @@ use mesh::node::NodeNum;
 use mesh::observe::{Scratch, observe};
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
+use policy::downlink::hold::hold;
+use policy::downlink::model::Model;
+use policy::downlink::numbers::charge_of;
+use policy::memory::airtime::Charge;
 use policy::memory::seen::PacketKey;
 use policy::memory::{Memory, MemoryLimits};
 use policy::now::Now;
@@ -26,6 +30,7 @@ use proptest::prelude::*;
 const GATEWAY: u32 = 0x7c5a_0a01;
 const OTHER: u32 = 0x7c5a_0c03;
 const FIELD: u32 = 0x7c5a_0b02;
+const OWN_NODE: u32 = 0x7c5a_0d04;
 
 /// The same time in Unix seconds.
 const NOW_S: u32 = 1_790_000_000;
@@ -33,7 +38,7 @@ const NOW_S: u32 = 1_790_000_000;
 const NOW: Now = Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 };
 
 fn memory() -> Memory {
-    Memory::new(3_600_000, MemoryLimits::default(), 0)
+    Memory::new(&Settings::default(), MemoryLimits::default(), 0)
 }
 
 fn gateway(number: u32) -> Principal {
@@ -371,7 +376,9 @@ const fn passing(permit: &Permit) -> Passing<'_> {
         port: Some(1),
         request_id: 0,
         channel: Some("Ops"),
+        variant: 0,
         frame_bytes: Some(40),
+        airtime_us: Some(500_000),
         mqtt_packet_bytes: 200,
     }
 }
@@ -394,7 +401,8 @@ fn each_release_rule_withholds_what_it_is_for() {
     let (permit, listeners_only) = (permit(), listeners_only());
     let mut heard = memory();
     heard.seen.note_heard(0, PacketKey { from: FIELD, id: 7 }, OTHER);
-    let unseen = memory();
+    let mut unseen = memory();
+    unseen.proofs.set_own_node(OWN_NODE);
     let (other, own) = (gateway(OTHER), gateway(GATEWAY));
     let fine = passing(&permit);
     assert_eq!(ask(&Settings::default(), &unseen, &other, &fine).0, Outcome::Delivered);
@@ -405,16 +413,150 @@ fn each_release_rule_withholds_what_it_is_for() {
         (RuleId::Duplicate, &other, &unseen, passing(&listeners_only)),
         (RuleId::DownlinkSize, &other, &unseen, Passing { mqtt_packet_bytes: 1025, ..fine }),
         (RuleId::HopLimit, &other, &unseen, Passing { hop_limit: 3, can_lower: false, ..fine }),
+        (RuleId::OwnNode, &other, &unseen, Passing { to: OWN_NODE, ..fine }),
+        (RuleId::DownlinkVerified, &other, &unseen, fine),
     ];
     for (rule, receiver, memory, case) in cases {
-        assert_eq!(ask(&Settings::default(), memory, receiver, &case).0, Outcome::Withheld(rule));
         let mut settings = Settings::default();
+        settings.set_state(rule, RuleState::Enforce);
+        assert_eq!(ask(&settings, memory, receiver, &case).0, Outcome::Withheld(rule));
         settings.set_state(rule, RuleState::Observe);
         let (outcome, observed) = ask(&settings, memory, receiver, &case);
         assert!(outcome != Outcome::Withheld(rule) && observed.contains(rule), "{}", rule.name());
     }
     let lowered = ask(&Settings::default(), &unseen, &other, &Passing { hop_limit: 3, ..fine }).0;
     assert_eq!(lowered, Outcome::DeliveredWithHopLimit(1));
+}
+
+#[test]
+fn the_kill_switch_stops_what_would_end_on_the_radio_and_nothing_else() {
+    let (permit, memory, settings) = (permit(), memory(), Settings::default());
+    let stopped = Directory::default().apply_downlink(DownlinkCommand::Stop(None), 1).unwrap().directory;
+    let ask = |receiver: &Principal, passing: &Passing<'_>| {
+        let (directory, memory) = (&stopped, &memory);
+        decide_release(&settings, &Release { now: NOW, passing, receiver, directory, memory }).0
+    };
+    let fine = passing(&permit);
+    assert_eq!(ask(&gateway(OTHER), &fine), Outcome::Withheld(RuleId::DownlinkStopped));
+    assert_eq!(ask(&Principal::Observer { username: "o".into() }, &fine), Outcome::Delivered);
+    let echo = Passing { from: GATEWAY, ..fine };
+    assert_eq!(ask(&gateway(GATEWAY), &echo), Outcome::Delivered, "its own packet is never transmitted");
+}
+
+#[test]
+fn a_gateway_that_has_proved_itself_gets_packets() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    settings.set_state(RuleId::DownlinkVerified, RuleState::Enforce);
+    memory.proofs.note_asked(NOW, OTHER, 5);
+    memory.proofs.note_answer(NOW, OTHER, 5, OTHER);
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &passing(&permit)).0, Outcome::Delivered);
+}
+
+#[test]
+fn a_copy_waits_for_the_radio_where_its_sender_is_heard_now_and_then() {
+    let permit = permit();
+    let (mut settings, mut policy) = (Settings::default(), memory());
+    let hold = |settings: &Settings, memory: &Memory| hold(settings, memory, NOW, &passing(&permit), OTHER);
+    assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
+    policy.reach.note_heard(NOW.mono_ms, FIELD, OTHER, Some(1));
+    assert_eq!(hold(&settings, &policy), (settings.queue.hold_ms, RuleSet::default()));
+    settings.set_state(RuleId::RadioFirst, RuleState::Observe);
+    let (hold_ms, observed) = hold(&settings, &policy);
+    assert!(hold_ms == 0 && observed.contains(RuleId::RadioFirst));
+    settings.set_state(RuleId::RadioFirst, RuleState::Off);
+    assert_eq!(hold(&settings, &policy), (0, RuleSet::default()));
+}
+
+/// Gateways that hear the same twenty packets are on one island.
+fn on_one_island(memory: &mut Memory, gateways: &[u32]) {
+    for packet in 0..20 {
+        for (place, gateway) in gateways.iter().enumerate() {
+            memory.islands.note_heard(packet * 60_000, *gateway, gateways[..place].iter().copied());
+        }
+    }
+}
+
+#[test]
+fn an_island_that_heard_a_packet_does_not_get_it_and_another_does() {
+    let (permit, mut memory) = (permit(), memory());
+    let (near, far) = (0x7c5a_0d04, 0x7c5a_0e05);
+    on_one_island(&mut memory, &[OTHER, near]);
+    on_one_island(&mut memory, &[far]);
+    memory.seen.note_heard(0, PacketKey { from: FIELD, id: 7 }, near);
+    let ask =
+        |receiver, passing: &Passing<'_>| ask(&Settings::default(), &memory, &gateway(receiver), passing).0;
+    assert_eq!(ask(OTHER, &passing(&permit)), Outcome::Withheld(RuleId::IslandHeard));
+    assert_eq!(ask(far, &passing(&permit)), Outcome::Delivered);
+}
+
+#[test]
+fn an_island_gets_as_many_copies_as_were_asked_for() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    on_one_island(&mut memory, &[OTHER, 0x7c5a_0d04]);
+    let island = memory.islands.island_of(OTHER).unwrap();
+    settings.downlink.copies_per_island = 1;
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &passing(&permit)).0, Outcome::Delivered);
+    memory.seen.note_sent(0, PacketKey { from: FIELD, id: 7 }, island);
+    let copy = passing(&permit);
+    assert_eq!(ask(&settings, &memory, &gateway(OTHER), &copy).0, Outcome::Withheld(RuleId::IslandOnce));
+    settings.downlink.hop_limit_max = 0;
+    let on_phones = ask(&settings, &memory, &gateway(OTHER), &copy).0;
+    assert_eq!(on_phones, Outcome::DeliveredWithHopLimit(0), "phones cost no airtime");
+}
+
+#[test]
+fn a_packet_for_one_node_goes_where_the_node_was_heard_the_best_first() {
+    let (permit, mut memory, mut settings) = (permit(), memory(), Settings::default());
+    settings.target.gateways_max = 1;
+    let node = 0x7c5a_0f06;
+    let direct = Passing { to: node, ..passing(&permit) };
+    let outcome =
+        |settings: &Settings, memory: &Memory, receiver| ask(settings, memory, &gateway(receiver), &direct).0;
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Withheld(RuleId::UnknownDestination));
+    settings.target.unknown_to_all = true;
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Delivered);
+    memory.reach.note_heard(NOW.mono_ms, node, OTHER, Some(0));
+    memory.reach.note_heard(NOW.mono_ms, node, 0x7c5a_0d04, Some(2));
+    assert_eq!(outcome(&settings, &memory, OTHER), Outcome::Delivered);
+    for worse in [0x7c5a_0d04, 0x7c5a_0e05] {
+        assert_eq!(outcome(&settings, &memory, worse), Outcome::Withheld(RuleId::DirectTarget));
+    }
+    let to_a_gateway = Passing { to: 0x7c5a_0e05, ..passing(&permit) };
+    assert_eq!(ask(&settings, &memory, &gateway(0x7c5a_0e05), &to_a_gateway).0, Outcome::Delivered);
+}
+
+#[test]
+fn a_model_says_what_goes_down_and_how_far() {
+    let (permit, memory, mut settings) = (permit(), memory(), Settings::default());
+    let text = Passing { hop_limit: 3, ..passing(&permit) };
+    let telemetry = Passing { port: Some(67), ..text };
+    let outcome =
+        |settings: &Settings, passing: &Passing<'_>| ask(settings, &memory, &gateway(OTHER), passing).0;
+    settings.model.default = Model::TEXTS_KEEP_HOPS;
+    assert_eq!(outcome(&settings, &text), Outcome::Delivered);
+    assert_eq!(outcome(&settings, &telemetry), Outcome::DeliveredWithHopLimit(0));
+    settings.model.default = Model::TEXT_ONLY;
+    assert_eq!(outcome(&settings, &text), Outcome::DeliveredWithHopLimit(1));
+    assert_eq!(outcome(&settings, &telemetry), Outcome::Withheld(RuleId::DownlinkModel));
+}
+
+#[test]
+fn what_goes_down_stays_within_its_budget_and_texts_have_more_of_it() {
+    let (permit, mut memory, settings) = (permit(), memory(), Settings::default());
+    let text = Passing { airtime_us: Some(500_000), ..passing(&permit) };
+    let telemetry = Passing { port: Some(67), ..text };
+    let outcome = |memory: &Memory, passing: &Passing<'_>| ask(&settings, memory, &gateway(OTHER), passing).0;
+    let mut sent = 0;
+    while outcome(&memory, &telemetry) == Outcome::Delivered {
+        let charge = charge_of(&settings, &memory, &telemetry, OTHER, 1);
+        memory.airtime.charge(NOW.mono_ms, &Charge { node: sent, ..charge });
+        sent += 1;
+    }
+    assert!(sent > 50, "{sent}");
+    assert_eq!(outcome(&memory, &telemetry), Outcome::Withheld(RuleId::AirtimeBudget));
+    assert_eq!(outcome(&memory, &text), Outcome::Delivered);
+    memory.reports.note_utilisation(NOW.mono_ms, OTHER, 80.0);
+    assert_eq!(outcome(&memory, &text), Outcome::Withheld(RuleId::AirtimeBudget), "the channel is busy");
 }
 
 #[test]

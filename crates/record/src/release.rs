@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use policy::decision::Outcome;
+use policy::downlink::details::CopyDetails;
 use policy::rule::RuleSet;
 
-/// All copies of one accepted reception.
+/// Copies of one accepted reception: those that were settled at once, or some that had waited and were settled later.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// The reception that was released.
     pub reception_seq: u64,
     /// When, Unix milliseconds.
     pub at_ms: i64,
-    /// One entry for each receiver whose subscription matched, in no promised order.
+    /// One entry for each receiver whose subscription matched and whose copy does not wait, in no promised order.
     pub copies: Vec<ReleasedCopy>,
 }
 
@@ -27,6 +28,8 @@ pub struct ReleasedCopy {
     pub outcome: Outcome,
     /// Rules in state `observe` that would have withheld or changed it.
     pub observed: RuleSet,
+    /// What stands behind it; all unset for receivers that cost no airtime.
+    pub details: CopyDetails,
 }
 
 /// What kind of client a receiver is. The numbers are stored.

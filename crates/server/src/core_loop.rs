@@ -7,13 +7,14 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use broker::{Broker, ConnectionId, Now, Origin};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use record::Record;
 
+use crate::clock::Clock;
 use crate::doorman::{DoormanHandle, Errand};
 use crate::listener::unmapped;
 use crate::transport::{ReadBuffers, ReadEnd, Transport};
@@ -28,6 +29,8 @@ pub enum Command {
     Kept(u64),
     /// The reception could not be kept; its acknowledgement must not promise that it was.
     Lost(u64),
+    /// Say what policy remembers.
+    Remembered(Sender<Vec<u8>>),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
     /// Say that the loop still turns.
@@ -86,7 +89,7 @@ pub struct CoreLoop {
     doorman: Option<DoormanHandle>,
     records: RecordSink,
     changes: ChangeSink,
-    started: Instant,
+    clock: Clock,
     buffers: ReadBuffers,
     /// Connections that stopped at the fairness limit with bytes still to read.
     unread: Vec<ConnectionId>,
@@ -128,6 +131,7 @@ impl CoreLoop {
     pub fn new(
         mut listeners: Vec<PlainListener>,
         broker: Broker,
+        clock: Clock,
         records: RecordSink,
         changes: ChangeSink,
         stop_grace: Duration,
@@ -151,7 +155,7 @@ impl CoreLoop {
             doorman: None,
             records,
             changes,
-            started: Instant::now(),
+            clock,
             buffers: ReadBuffers::default(),
             unread: Vec::new(),
             refused: Vec::new(),
@@ -224,11 +228,7 @@ impl CoreLoop {
     }
 
     fn now(&self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
-        }
+        self.clock.now()
     }
 
     fn until_next_deadline(&self) -> Option<Duration> {
@@ -390,6 +390,8 @@ impl CoreLoop {
                 // Whoever asked may have stopped waiting.
                 Ok(Command::Ping(reply)) => drop(reply.send(())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Remembered(reply)) => drop(reply.send(self.broker.remembered(now))),
                 Ok(Command::Snapshot(reply)) => {
                     if let Some(doorman) = &self.doorman {
                         self.broker.note_doors(doorman.refusals());

@@ -8,10 +8,12 @@ mod acme;
 mod entrances;
 mod folder_lock;
 mod listener;
+mod memory_keeper;
 mod private_file;
 mod tls;
 
 mod arriving;
+mod clock;
 mod core_loop;
 mod doorman;
 mod leaving;
@@ -24,6 +26,7 @@ mod pages;
 mod session_keeper;
 mod start;
 
+pub mod backup;
 mod open_files;
 mod service_manager;
 
@@ -31,6 +34,7 @@ pub use acme::{AcmeSettings, Proof};
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
+pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
 pub use service_manager::{ServiceNotice, inherited_sockets};

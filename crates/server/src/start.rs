@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
+use crate::clock::Clock;
 use crate::consent_keeper::ConsentKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
@@ -23,6 +24,7 @@ use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
+use crate::memory_keeper::{self, MemoryKeeper};
 use crate::pages::{Live, Pages, PagesSettings};
 use crate::session_keeper;
 use crate::tls::TlsError;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub policy: Arc<policy::settings::Settings>,
     /// Keys of channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
+    /// Name of the broker's own node.
+    pub node_name: String,
     /// Modem preset assumed where a channel's name does not tell.
     pub preset: mesh::airtime::ModemPreset,
     /// How the recorder batches; `None` keeps no history.
@@ -126,6 +130,7 @@ pub struct Running {
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     consent: Option<ConsentKeeper>,
+    memory: Option<MemoryKeeper>,
     pages: Option<Pages>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -141,7 +146,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
         entrances.check_inherited()?;
         let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
         let broker = Broker::new(options).with_listeners(settings.rules());
-        let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
+        let clock = Clock::not_before(0);
+        let (running, _) = run(&settings, entrances, broker, clock, Box::new(drop), Box::new(drop))?;
         return Ok(running);
     }
     let web = settings.pages.as_ref().map(|pages| {
@@ -164,14 +170,19 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
     let options = options(&settings, directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
+    let own_node = own_node(&options.token_key, &settings.node_name);
     let mut broker = Broker::new(options).with_listeners(settings.rules());
-    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
-    let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
+    let clock = remember(&settings.data, &mut broker);
+    broker.set_own_node(own_node);
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, clock, bell.clone())?;
+    let (mut running, handle) = run(&settings, entrances, broker, clock, sink, changes)?;
     bell.connect(handle.clone());
     let health = recorder.as_ref().map(Recorder::health);
     running.lock = Some(lock);
     running.recorder = recorder;
     running.sessions = sessions;
+    let memory = MemoryKeeper::start(&settings.data, handle.clone());
+    running.memory = Some(memory.map_err(StartError::System)?);
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
     if running.recorder.is_some() {
@@ -190,13 +201,14 @@ fn run(
     settings: &Settings,
     entrances: Entrances,
     broker: Broker,
+    clock: Clock,
     records: RecordSink,
     changes: ChangeSink,
 ) -> Result<(Running, CoreHandle), StartError> {
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
-    let (mut core, handle) =
-        CoreLoop::new(plain, broker, records, changes, settings.stop_grace).map_err(StartError::System)?;
+    let (mut core, handle) = CoreLoop::new(plain, broker, clock, records, changes, settings.stop_grace)
+        .map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -212,6 +224,7 @@ fn run(
         sessions: None,
         keeper: None,
         consent: None,
+        memory: None,
         pages: None,
         lock: None,
     };
@@ -231,6 +244,30 @@ fn run(
         running.certificates = Some(keeper.map_err(StartError::System)?);
     }
     Ok((running, handle))
+}
+
+/// What an earlier run remembered goes into the broker; its clock goes on from there.
+fn remember(data: &Path, broker: &mut Broker) -> Clock {
+    let found = memory_keeper::read(data);
+    if let Some(bytes) = &found.bytes {
+        match broker.remember(bytes) {
+            Ok(restored) if restored.left_out.is_empty() => {}
+            Ok(restored) => tracing::warn!(
+                ledgers = restored.left_out.join(", "),
+                "what policy remembered in these is of another version; they begin anew"
+            ),
+            Err(damage) => memory_keeper::set_aside(&data.join(memory_keeper::MEMORY_FILE), damage),
+        }
+    }
+    Clock::not_before(found.mono_ms)
+}
+
+/// The node number of the broker's own node: nobody else's, the same after every start, and not to be guessed.
+fn own_node(key: &TokenKey, name: &str) -> u32 {
+    let hash = key.hash_credential("own node", name.as_bytes());
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    // The lowest numbers and the highest are reserved.
+    u32::from_be_bytes([a, b, c, d]).clamp(0x1000, u32::MAX - 1)
 }
 
 /// The recorder: what it has stored, the core may acknowledge and the pages may show.
@@ -339,6 +376,7 @@ impl Drop for Running {
         self.consent = None;
         self.certificates = None;
         self.acme.clear();
+        self.memory = None;
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));

@@ -54,6 +54,7 @@ fn main() {
                 hop_limit: None,
                 identifiers: Default::default(),
                 group: None,
+                stale_at_ms: None,
             };
             keep(Some(Change::Queued(key, copy)));
         }

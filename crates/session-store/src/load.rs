@@ -136,6 +136,7 @@ fn copies(
                 hop_limit: row.get(5)?,
                 identifiers: identifiers(blob(row.get_ref(6)?)?),
                 group: None,
+                stale_at_ms: None,
             }),
         };
         session.copies.insert(order, copy);

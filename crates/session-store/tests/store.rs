@@ -100,6 +100,7 @@ fn change() -> impl Strategy<Value = Vec<Change>> {
                     hop_limit,
                     identifiers: identifiers.iter().copied().collect(),
                     group: None,
+                    stale_at_ms: None,
                 })).collect()
             }),
         4 => (key(), 1u64..20).prop_map(|(key, order)| vec![Change::Released(key, order)]),

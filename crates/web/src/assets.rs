@@ -26,6 +26,13 @@ pub const LIVE: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/live.js"),
 };
+/// Completions in the search field.
+pub const SEARCH: Asset = Asset {
+    stem: "search",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/search.js"),
+};
 /// Moves the one-time code from the link into the form.
 pub const SETUP: Asset = Asset {
     stem: "setup",
@@ -48,7 +55,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 5] = [&STYLE, &LIVE, &SETUP, &COPY, &ICON];
+const ALL: [&Asset; 6] = [&STYLE, &LIVE, &SEARCH, &SETUP, &COPY, &ICON];
 
 impl Asset {
     /// The address of this content.

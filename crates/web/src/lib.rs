@@ -5,6 +5,7 @@
 
 mod account;
 mod activity;
+mod api;
 mod archive;
 mod assets;
 mod challenge;
@@ -21,6 +22,7 @@ mod payload;
 mod picture;
 mod reading;
 mod routes;
+mod search;
 mod security;
 mod site;
 mod throttle;

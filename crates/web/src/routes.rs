@@ -8,9 +8,11 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{check, consent, health, log, login, node, packet, policy, setup, status, trouble};
+use crate::pages::{
+    check, consent, downlink, health, log, login, node, packet, policy, setup, status, trouble,
+};
 use crate::site::Site;
-use crate::{assets, live, mqtt_upgrade, security};
+use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
 const FORM_BYTES_MAX: usize = 4096;
@@ -29,11 +31,14 @@ pub fn router(site: Arc<Site>) -> Router {
         )
         .route("/consent", get(consent::page))
         .route("/consent.json", get(consent::json))
+        .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/receptions", get(api::receptions))
+        .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
         .route("/robots.txt", get(health::robots))

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
+use query::{Condition, NodeName, Problem, Query, Surroundings};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
@@ -65,13 +66,14 @@ impl Site {
     pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
         let is_https =
             state.info.is_tls || state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
+        let keyring = Arc::new(state.keyring);
         Self {
             ask_snapshot: state.snapshot,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
-            keyring: Arc::new(state.keyring),
-            archive: Archive::new(state.history),
+            archive: Archive::new(state.history.with_keyring(keyring.clone())),
+            keyring,
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),
@@ -115,6 +117,7 @@ impl Site {
     pub fn take(&self, record: &Record) {
         let Record::Reception(reception) = record else { return };
         write(&self.activity).take(reception);
+        write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
     }
 
@@ -203,6 +206,31 @@ impl Visit {
             "The history cannot be read",
             "Try again in a moment. If it stays so, the operator finds the reason in the program's log.",
         )
+    }
+
+    /// The condition that a query is for this visitor, who may ask only by what they may know.
+    pub fn bind(&self, query: &Query) -> Result<Condition, Problem> {
+        if let (false, Some((field, place))) = (self.sight.is_operator(), query.operators_field()) {
+            let message = format!("only the operator may ask for `{field}`; sign in first");
+            return Err(Problem { span: place.unwrap_or_default(), message, instead: Vec::new() });
+        }
+        if query.is_empty() {
+            return Ok(Condition::ALWAYS);
+        }
+        let names = self.node_names();
+        query.bind(&Surroundings { now_ms: self.now_ms, names: &names, islands: &[] })
+    }
+
+    /// Gateways and channels of the last hours that this visitor may know.
+    pub fn heard(&self) -> (Vec<u32>, Vec<String>) {
+        let gateways = read(&self.site.activity).gateways(self.now_ms);
+        let channels = read(&self.site.names).channels(self.sight.visitor);
+        (gateways.into_iter().map(|gateway| gateway.gateway).collect(), channels)
+    }
+
+    /// Nodes with the names that this visitor may know.
+    pub fn node_names(&self) -> Vec<NodeName> {
+        read(&self.site.names).all(self.sight.visitor)
     }
 
     /// Nodes by name as this visitor may know them, for the time of one page.

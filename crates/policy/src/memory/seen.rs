@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PacketKey {
     /// Sender's node number.
     pub from: u32,
@@ -29,13 +30,40 @@ pub struct SeenPackets {
     pub forgotten_early: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
+    /// Islands whose gateways transmitted it, once for each gateway.
+    sent_to: Vec<u32>,
+    first_ms: u64,
+}
+
+/// The same as it is kept across a restart: packets in the order in which they came.
+#[derive(Debug, Deserialize)]
+pub struct KeptPackets(Vec<(u64, PacketKey, Seen)>);
+
+impl Serialize for SeenPackets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seen = |(at, key): &(u64, PacketKey)| Some((*at, *key, self.entries.get(key)?));
+        let packets: Vec<_> = self.order.iter().filter_map(seen).collect();
+        packets.serialize(serializer)
+    }
 }
 
 impl SeenPackets {
+    /// Takes over what an earlier run knew, the newest as far as there is room.
+    pub fn take_over(&mut self, kept: KeptPackets) {
+        let too_many = kept.0.len().saturating_sub(self.packets_max);
+        self.order.clear();
+        self.entries.clear();
+        for (at, key, mut seen) in kept.0.into_iter().skip(too_many) {
+            seen.heard_by.truncate(GATEWAYS_PER_PACKET_MAX);
+            self.order.push_back((at, key));
+            self.entries.insert(key, seen);
+        }
+    }
+
     /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
     /// `seed` makes its hashing unpredictable to those who choose packet ids.
     pub fn new(window_ms: u64, packets_max: usize, seed: u64) -> Self {
@@ -56,6 +84,30 @@ impl SeenPackets {
     /// Whether that gateway has uplinked the packet within the window.
     pub fn was_heard_by(&self, key: PacketKey, gateway: u32) -> bool {
         self.entries.get(&key).is_some_and(|e| e.heard_by.contains(&gateway))
+    }
+
+    /// The gateways that have uplinked the packet, in order, if the first of them did within `within_ms`.
+    pub fn heard_by(&self, now_ms: u64, key: PacketKey, within_ms: u64) -> &[u32] {
+        let entry = self.entries.get(&key).filter(|e| now_ms.saturating_sub(e.first_ms) <= within_ms);
+        entry.map_or(&[], |e| &e.heard_by)
+    }
+
+    /// Whether any gateway that this holds for has uplinked the packet within the window.
+    pub fn was_heard_where(&self, key: PacketKey, is_there: impl Fn(u32) -> bool) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.heard_by.iter().any(|gateway| is_there(*gateway)))
+    }
+
+    /// Gateways of an island that transmitted the packet.
+    pub fn copies_on(&self, key: PacketKey, island: u32) -> usize {
+        self.entries.get(&key).map_or(0, |e| e.sent_to.iter().filter(|to| **to == island).count())
+    }
+
+    /// Notes that a gateway of an island was sent the packet and transmits it.
+    pub fn note_sent(&mut self, now_ms: u64, key: PacketKey, island: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.sent_to.len() < GATEWAYS_PER_PACKET_MAX {
+            entry.sent_to.push(island);
+        }
     }
 
     /// Notes that a gateway uplinked the packet.
@@ -92,7 +144,7 @@ impl SeenPackets {
             }
             self.order.push_back((now_ms, key));
         }
-        self.entries.entry(key).or_default()
+        self.entries.entry(key).or_insert_with(|| Seen { first_ms: now_ms, ..Seen::default() })
     }
 
     fn forget_old(&mut self, now_ms: u64) {

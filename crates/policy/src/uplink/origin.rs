@@ -1,6 +1,7 @@
 //! Whether a packet can have come over the radio, as far as it shows by itself.
 
 use mesh::observe::{Facts, Flags};
+use mesh::packet::PacketHeader;
 
 use super::{Objection, Uplink, carries_envelopes, object};
 use crate::decision::Verdict;
@@ -23,10 +24,14 @@ impl Default for OriginSettings {
 /// Ways of arrival that are the radio's (`MeshPacket.TransportMechanism`): LoRa and its alternatives.
 const RADIO: std::ops::RangeInclusive<u32> = 1..=4;
 
+/// Whether a packet shows that its gateway heard it over the radio.
+pub(crate) fn shows_radio(packet: &PacketHeader) -> bool {
+    packet.rx_rssi != 0 || packet.rx_snr != 0.0 || RADIO.contains(&packet.transport)
+}
+
 pub(super) fn no_radio_evidence(facts: &Facts<'_>) -> Option<Objection> {
     let packet = facts.packet.as_ref().filter(|_| carries_envelopes(facts) && !facts.is_own_packet())?;
-    let is_heard = packet.rx_rssi != 0 || packet.rx_snr != 0.0;
-    if is_heard || RADIO.contains(&packet.transport) {
+    if shows_radio(packet) {
         return None;
     }
     object(

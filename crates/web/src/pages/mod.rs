@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod consent;
+pub mod downlink;
 pub mod health;
 pub mod log;
 pub mod login;

@@ -223,7 +223,7 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
-            policy: Default::default(),
+            policy: Arc::new(prompt()),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(store.load().unwrap()),
@@ -389,6 +389,13 @@ impl Town {
         pages.learn_the_past().await;
         pages
     }
+}
+
+/// The default policy, but copies do not wait for the radio: time stands still here.
+fn prompt() -> Settings {
+    let mut settings = Settings::default();
+    settings.queue.hold_ms = 0;
+    settings
 }
 
 fn control_packet(first: u8, body: &[u8]) -> Vec<u8> {

@@ -1,0 +1,404 @@
+//! Which gateways are on one island: they hear the same packets over the radio, directly or through the mesh.
+//!
+//! Two gateways that uplink the same packet within a minute have something in common. What they have in common fades
+//! with the hours, and they are on one island while it is enough and a fair share of what the quieter of the two hears:
+//! a packet that the weather carried into the next city once joins nothing. It takes more to join than to stay.
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+/// Number of an island: the node number of the gateway that it began with. It stays when others come and go.
+pub type IslandId = u32;
+
+/// What it takes to be on one island.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IslandSettings {
+    /// Packets in common, fading, from which two gateways are on one island.
+    pub join_packets: f32,
+    /// Share of what the quieter of two hears that must be in common, 0–1.
+    pub join_share: f32,
+    /// Packets in common below which they are not any more.
+    pub stay_packets: f32,
+    /// The share below which they are not any more.
+    pub stay_share: f32,
+    /// Time after which half of what was in common counts, in ms.
+    pub half_life_ms: u64,
+}
+
+impl Default for IslandSettings {
+    fn default() -> Self {
+        Self {
+            join_packets: 4.0,
+            join_share: 0.05,
+            stay_packets: 0.5,
+            stay_share: 0.01,
+            half_life_ms: 6 * 3_600_000,
+        }
+    }
+}
+
+/// Gateways remembered; the one that was silent longest makes room.
+const GATEWAYS_MAX: usize = 1_024;
+/// Pairs remembered; the weakest make room.
+const LINKS_MAX: usize = 8_192;
+/// How often islands are drawn anew, in ms.
+const REDRAW_MS: u64 = 10_000;
+/// Receptions of one packet that are further apart did not come by the same flood, in ms.
+pub const COMMON_WITHIN_MS: u64 = 60_000;
+
+/// An amount that fades.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Fading {
+    amount: f32,
+    at_ms: u64,
+}
+
+impl Fading {
+    fn now(self, now_ms: u64, half_life_ms: u64) -> f32 {
+        let half_lives = now_ms.saturating_sub(self.at_ms) as f32 / half_life_ms.max(1) as f32;
+        self.amount * (-half_lives).exp2()
+    }
+
+    fn add(&mut self, now_ms: u64, half_life_ms: u64) {
+        *self = Self { amount: self.now(now_ms, half_life_ms) + 1.0, at_ms: now_ms };
+    }
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Member {
+    number: u32,
+    island: IslandId,
+    heard: Fading,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Link {
+    common: Fading,
+    is_joined: bool,
+}
+
+/// Islands as they are kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptIslands {
+    members: Vec<Member>,
+    links: Vec<((u32, u32), Link)>,
+}
+
+/// All islands.
+#[derive(Debug)]
+pub struct Islands {
+    settings: IslandSettings,
+    /// Place of each gateway in `members`.
+    index: HashMap<u32, usize, FixedState>,
+    members: Vec<Member>,
+    /// By node numbers, the smaller first.
+    links: HashMap<(u32, u32), Link, FixedState>,
+    drawn_ms: u64,
+}
+
+/// Why a gateway is on its island: what it has in common with another gateway of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InCommon {
+    /// The other gateway.
+    pub with: u32,
+    /// Packets in common, fading.
+    pub packets: f32,
+    /// Share of what the quieter of the two hears, 0–1.
+    pub share: f32,
+    /// Whether it is enough to be on one island.
+    pub is_joined: bool,
+}
+
+impl Islands {
+    /// No islands yet.
+    pub fn new(settings: IslandSettings, seed: u64) -> Self {
+        Self {
+            settings,
+            index: HashMap::with_hasher(FixedState::with_seed(seed)),
+            members: Vec::new(),
+            links: HashMap::with_hasher(FixedState::with_seed(seed)),
+            drawn_ms: 0,
+        }
+    }
+
+    /// Islands as they are kept across a restart.
+    pub fn kept(&self) -> KeptIslands {
+        let mut links: Vec<_> = self.links.iter().map(|(pair, link)| (*pair, *link)).collect();
+        links.sort_unstable_by_key(|(pair, _)| *pair);
+        KeptIslands { members: self.members.clone(), links }
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptIslands) {
+        self.members = kept.members;
+        self.members.truncate(GATEWAYS_MAX);
+        self.index.clear();
+        self.index.extend(self.members.iter().enumerate().map(|(place, member)| (member.number, place)));
+        self.links.clear();
+        self.links.extend(kept.links.into_iter().take(LINKS_MAX));
+        self.drawn_ms = 0;
+    }
+
+    /// A gateway heard a packet over the radio that these others had heard just before.
+    pub fn note_heard(&mut self, now_ms: u64, gateway: u32, others: impl Iterator<Item = u32>) {
+        let half_life_ms = self.settings.half_life_ms;
+        let place = self.place_of(now_ms, gateway);
+        self.members[place].heard.add(now_ms, half_life_ms);
+        for other in others.filter(|other| *other != gateway) {
+            if self.links.len() >= LINKS_MAX {
+                self.forget_weak_links(now_ms);
+            }
+            self.links.entry(pair(gateway, other)).or_default().common.add(now_ms, half_life_ms);
+        }
+        if now_ms.saturating_sub(self.drawn_ms) >= REDRAW_MS {
+            self.draw(now_ms);
+        }
+    }
+
+    /// The island of a gateway; `None` when it has heard nothing yet.
+    pub fn island_of(&self, gateway: u32) -> Option<IslandId> {
+        self.index.get(&gateway).map(|place| self.members[*place].island)
+    }
+
+    /// Every gateway with its island.
+    pub fn members(&self) -> impl Iterator<Item = (u32, IslandId)> + '_ {
+        self.members.iter().map(|member| (member.number, member.island))
+    }
+
+    /// What a gateway has in common with others, most first.
+    pub fn in_common(&self, now_ms: u64, gateway: u32) -> Vec<InCommon> {
+        let of_gateway = self.links.iter().filter(|((a, b), _)| *a == gateway || *b == gateway);
+        let mut found: Vec<InCommon> = of_gateway
+            .map(|((a, b), link)| InCommon {
+                with: if *a == gateway { *b } else { *a },
+                packets: link.common.now(now_ms, self.settings.half_life_ms),
+                share: self.share(now_ms, *a, *b, link),
+                is_joined: link.is_joined,
+            })
+            .collect();
+        found.sort_by(|a, b| b.packets.total_cmp(&a.packets).then(a.with.cmp(&b.with)));
+        found
+    }
+
+    fn place_of(&mut self, now_ms: u64, gateway: u32) -> usize {
+        if let Some(place) = self.index.get(&gateway) {
+            return *place;
+        }
+        let member =
+            Member { number: gateway, island: gateway, heard: Fading { amount: 0.0, at_ms: now_ms } };
+        if self.members.len() < GATEWAYS_MAX {
+            self.members.push(member);
+            self.index.insert(gateway, self.members.len() - 1);
+            return self.members.len() - 1;
+        }
+        let silent = self.members.iter().enumerate().min_by_key(|(_, m)| (m.heard.at_ms, m.number));
+        let place = silent.map_or(0, |(place, _)| place);
+        let gone = std::mem::replace(&mut self.members[place], member);
+        self.index.remove(&gone.number);
+        self.links.retain(|(a, b), _| *a != gone.number && *b != gone.number);
+        self.index.insert(gateway, place);
+        place
+    }
+
+    /// Half of the links make room, the weakest.
+    fn forget_weak_links(&mut self, now_ms: u64) {
+        let half_life_ms = self.settings.half_life_ms;
+        let mut weights: Vec<f32> = self.links.values().map(|l| l.common.now(now_ms, half_life_ms)).collect();
+        let middle = weights.len() / 2;
+        let (_, median, _) = weights.select_nth_unstable_by(middle, f32::total_cmp);
+        let median = *median;
+        self.links.retain(|_, link| link.common.now(now_ms, half_life_ms) > median);
+    }
+
+    fn share(&self, now_ms: u64, a: u32, b: u32, link: &Link) -> f32 {
+        let half_life_ms = self.settings.half_life_ms;
+        let heard = |gateway: &u32| {
+            self.index.get(gateway).map_or(0.0, |place| self.members[*place].heard.now(now_ms, half_life_ms))
+        };
+        let quieter = heard(&a).min(heard(&b)).max(1.0);
+        (link.common.now(now_ms, half_life_ms) / quieter).min(1.0)
+    }
+
+    /// Draws the islands anew. An island keeps its number as long as any of its gateways is on it: where one falls
+    /// apart, the largest part keeps it; where two become one, that of the larger stays.
+    fn draw(&mut self, now_ms: u64) {
+        self.drawn_ms = now_ms;
+        let half_life_ms = self.settings.half_life_ms;
+        let judged: Vec<((u32, u32), bool)> = self
+            .links
+            .iter()
+            .map(|(pair, link)| {
+                let packets = link.common.now(now_ms, half_life_ms);
+                let share = self.share(now_ms, pair.0, pair.1, link);
+                let (enough, fair) = match link.is_joined {
+                    true => (self.settings.stay_packets, self.settings.stay_share),
+                    false => (self.settings.join_packets, self.settings.join_share),
+                };
+                (*pair, packets >= enough && share >= fair)
+            })
+            .collect();
+        let mut parts = Parts::of(self.members.len());
+        for (pair, is_joined) in judged {
+            if let Some(link) = self.links.get_mut(&pair) {
+                link.is_joined = is_joined;
+            }
+            if is_joined && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1)) {
+                parts.join(*a, *b);
+            }
+        }
+        self.links.retain(|_, link| link.is_joined || link.common.now(now_ms, half_life_ms) > 0.05);
+        self.name(&mut parts);
+    }
+
+    fn name(&mut self, parts: &mut Parts) {
+        // How many gateways of each part were on each island before.
+        let mut claims: Vec<(usize, IslandId, usize)> = Vec::new();
+        for (place, member) in self.members.iter().enumerate() {
+            let part = parts.root(place);
+            match claims.iter_mut().find(|(p, island, _)| (*p, *island) == (part, member.island)) {
+                Some((.., count)) => *count += 1,
+                None => claims.push((part, member.island, 1)),
+            }
+        }
+        claims.sort_by_key(|(part, island, count)| (std::cmp::Reverse(*count), *island, *part));
+        let mut named: Vec<(usize, IslandId)> = Vec::new();
+        for (part, island, _) in claims {
+            if named.iter().all(|(p, i)| *p != part && *i != island) {
+                named.push((part, island));
+            }
+        }
+        for place in 0..self.members.len() {
+            let part = parts.root(place);
+            let island = named.iter().find(|(p, _)| *p == part).map(|(_, island)| *island);
+            // A part whose old number another kept begins anew with its first gateway.
+            let island = island.unwrap_or_else(|| {
+                let first = (0..self.members.len()).find(|other| parts.root(*other) == part);
+                let number = self.members[first.unwrap_or(place)].number;
+                named.push((part, number));
+                number
+            });
+            self.members[place].island = island;
+        }
+    }
+}
+
+fn pair(a: u32, b: u32) -> (u32, u32) {
+    (a.min(b), a.max(b))
+}
+
+/// Disjoint sets of places.
+struct Parts(Vec<usize>);
+
+impl Parts {
+    fn of(count: usize) -> Self {
+        Self((0..count).collect())
+    }
+
+    fn root(&mut self, mut place: usize) -> usize {
+        while self.0[place] != place {
+            self.0[place] = self.0[self.0[place]];
+            place = self.0[place];
+        }
+        place
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn islands() -> Islands {
+        Islands::new(IslandSettings::default(), 0)
+    }
+
+    /// `count` packets that all of these hear, one a minute.
+    fn hear(islands: &mut Islands, from_ms: u64, count: u64, gateways: &[u32]) -> u64 {
+        for packet in 0..count {
+            let now_ms = from_ms + packet * 60_000;
+            for (place, gateway) in gateways.iter().enumerate() {
+                islands.note_heard(now_ms + place as u64 * 500, *gateway, gateways[..place].iter().copied());
+            }
+        }
+        from_ms + count * 60_000
+    }
+
+    #[test]
+    fn gateways_that_hear_the_same_are_on_one_island_and_others_are_not() {
+        let mut islands = islands();
+        let now = hear(&mut islands, 0, 20, &[1, 2, 3]);
+        let now = hear(&mut islands, now, 20, &[8, 9]);
+        hear(&mut islands, now, 1, &[1, 2, 3]);
+        assert_eq!([1, 2, 3].map(|g| islands.island_of(g)), [Some(1); 3]);
+        assert_eq!([8, 9].map(|g| islands.island_of(g)), [Some(8); 2]);
+        assert_eq!(islands.island_of(5), None);
+        let common = islands.in_common(now, 1);
+        assert!(common[0].is_joined && common[0].share > 0.9, "{common:?}");
+    }
+
+    #[test]
+    fn a_packet_that_the_weather_carried_joins_nothing() {
+        let mut islands = islands();
+        let mut now = 0;
+        for _ in 0..10 {
+            now = hear(&mut islands, now, 20, &[1, 2]);
+            now = hear(&mut islands, now, 20, &[8, 9]);
+        }
+        let now = hear(&mut islands, now, 3, &[1, 8]);
+        hear(&mut islands, now, 2, &[1, 2]);
+        assert_ne!(islands.island_of(1), islands.island_of(8));
+    }
+
+    #[test]
+    fn an_island_that_was_joined_stays_so_in_a_quiet_night_and_falls_apart_in_days() {
+        let mut islands = islands();
+        let now = hear(&mut islands, 0, 60, &[1, 2]);
+        // Each hears its own neighbours only.
+        let mut now = now;
+        for _ in 0..8 {
+            now = hear(&mut islands, now + HOUR_MS, 5, &[1]);
+            now = hear(&mut islands, now, 5, &[2]);
+        }
+        assert_eq!(islands.island_of(2), Some(1), "it takes less to stay than to join");
+        for _ in 0..72 {
+            now = hear(&mut islands, now + HOUR_MS, 5, &[1]);
+            now = hear(&mut islands, now, 5, &[2]);
+        }
+        assert_eq!((islands.island_of(1), islands.island_of(2)), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn the_number_of_an_island_stays_when_its_first_gateway_goes_and_when_islands_meet() {
+        let mut islands = islands();
+        let now = hear(&mut islands, 0, 30, &[1, 2, 3]);
+        let now = hear(&mut islands, now, 30, &[8, 9]);
+        let mut now = now;
+        for _ in 0..96 {
+            now = hear(&mut islands, now + HOUR_MS, 5, &[2, 3]);
+            now = hear(&mut islands, now, 5, &[8, 9]);
+        }
+        assert_eq!([2, 3].map(|g| islands.island_of(g)), [Some(1); 2], "1 is silent, its island is not");
+        let now = hear(&mut islands, now, 60, &[2, 3, 8]);
+        let now = hear(&mut islands, now, 60, &[8, 9]);
+        hear(&mut islands, now, 1, &[2, 3]);
+        assert_eq!([2, 3, 8, 9].map(|g| islands.island_of(g)), [Some(1); 4]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut islands = islands();
+        for gateway in 0..3_000u32 {
+            islands.note_heard(u64::from(gateway), gateway, gateway.saturating_sub(9)..gateway);
+        }
+        assert!(islands.members.len() <= GATEWAYS_MAX && islands.index.len() == islands.members.len());
+        assert!(islands.links.len() <= LINKS_MAX);
+        assert!(islands.island_of(2_999).is_some() && islands.island_of(0).is_none());
+    }
+}
