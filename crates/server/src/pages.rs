@@ -38,6 +38,8 @@ pub struct PagesSettings {
     pub is_demo: bool,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// Records on their way to open pages. A page that is slow misses some and is told.
@@ -89,6 +91,7 @@ impl Pages {
                 is_tls: tls.is_some(),
                 started_ms: unix_ms(),
                 mode,
+                expected: pages.expected,
             },
             snapshot: Arc::new({
                 let core = core.clone();

@@ -139,6 +139,8 @@ pub struct Info {
     pub started_ms: i64,
     /// How it runs.
     pub mode: Mode,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// How the program runs.

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
+    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -34,6 +34,12 @@ pub fn router(site: Arc<Site>) -> Router {
         )
         .route("/policy/backtest/{id}", get(policy_change::result))
         .route("/policy/apply", post(policy_change::apply))
+        .route(
+            "/check",
+            get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
+        )
+        .route("/consent", get(consent::page))
+        .route("/consent.json", get(consent::json))
         .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
