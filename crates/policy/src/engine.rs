@@ -40,8 +40,7 @@ impl Policy {
 
     /// Another choice of the operator's; what was learned stays.
     pub fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.memory.seen.set_window(settings.duplicate_window_ms);
-        self.memory.islands.set_settings(settings.islands.clone());
+        self.memory.set_settings(&settings);
         self.settings = settings;
     }
 
@@ -100,6 +99,9 @@ impl Policy {
             if let Some(key) = passing.key {
                 self.memory.seen.note_sent(now.mono_ms, key, charge.island);
             }
+        }
+        if let Some(key) = passing.key.filter(|_| passing.from != receiver) {
+            self.memory.seen.note_given(now.mono_ms, key, receiver);
         }
         CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
     }

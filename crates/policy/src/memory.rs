@@ -75,6 +75,12 @@ pub struct Memory {
     pub reports: Reports,
     /// What was charged on the air.
     pub airtime: Airtime,
+    /// What came up: airtime of gateways and nodes.
+    pub uplink: Airtime,
+    /// How much comes from whom.
+    pub volume: Volume,
+    /// Who is held.
+    pub holds: Holds,
     /// What was said by and of nodes.
     pub nodes: Nodes,
     /// What gateways say of themselves.
@@ -83,12 +89,6 @@ pub struct Memory {
     pub movement: Movement,
     /// Signatures checked lately.
     pub signatures: Signatures,
-    /// What came up: airtime of gateways and nodes.
-    pub uplink: Airtime,
-    /// How much comes from whom.
-    pub volume: Volume,
-    /// Who is held.
-    pub holds: Holds,
 }
 
 impl Memory {
@@ -101,14 +101,20 @@ impl Memory {
             reach: Reach::new(seed),
             reports: Reports::new(seed),
             airtime: Airtime::new(seed),
+            uplink: Airtime::new(seed),
+            volume: Volume::new(seed),
+            holds: Holds::new(seed),
             nodes: Nodes::new(limits.nodes_max, seed),
             profiles: Profiles::new(limits.gateways_max, seed),
             movement: Movement::new(limits.gateways_max, seed),
             signatures: Signatures::new(seed),
-            uplink: Airtime::new(seed),
-            volume: Volume::new(seed),
-            holds: Holds::new(seed),
         }
+    }
+
+    /// Another choice of the operator's, where a ledger goes by it. What was learned stays.
+    pub fn set_settings(&mut self, settings: &Settings) {
+        self.seen.set_window(settings.duplicate_window_ms);
+        self.islands.set_settings(settings.islands.clone());
     }
 
     /// Learns from one reception, after it was decided. What was refused teaches nothing about the mesh.
@@ -119,6 +125,11 @@ impl Memory {
             return;
         }
         let (Some(packet), Some(gateway)) = (&facts.packet, heard_by(facts)) else { return };
+        // Firmware never uplinks what came down, so whoever does has software that closes a loop: it heard nothing, and would
+        // make one island of all.
+        if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
+            return;
+        }
         if facts.is_own_packet() || shows_radio(packet) {
             self.learn_heard(now, facts, gateway);
         }

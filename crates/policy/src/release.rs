@@ -85,7 +85,7 @@ pub fn mqtt_packet_bytes(topic: &str, payload: &[u8]) -> usize {
     } + body
 }
 
-/// Which of the things that its port carries a packet has, such as telemetry of the device or of the air; 0 unknown.
+/// Which of the things that its port carries a packet has: for telemetry the number of what was measured.
 pub fn variant(facts: &Facts<'_>) -> u8 {
     let Some(data) = facts.data.as_ref().filter(|data| data.port == PortNum::TELEMETRY) else { return 0 };
     let mut fields = Fields::of(data.payload).map_while(Result::ok);

@@ -118,17 +118,6 @@ impl Account {
         self.set_cookie("", 0)
     }
 
-    /// Makes a decision of the operator's durable; otherwise says why not.
-    pub async fn decide(&self, command: directory::WatchCommand, now_ms: i64) -> Result<(), String> {
-        let done =
-            self.with_store(move |store| store.apply_watch(command, "operator", now_ms).map(drop)).await;
-        done.map_err(|error| match error {
-            Some(StoreError::Watch(refused)) => format!("This was not done: {refused}."),
-            _ => "The directory could not be read or written. Try again; the program's log has the reason."
-                .to_owned(),
-        })
-    }
-
     /// The directory as it is at this moment; `None` when it cannot be read.
     pub async fn directory(&self) -> Option<Directory> {
         self.with_store(|store| store.load()).await.ok()
@@ -143,6 +132,17 @@ impl Account {
             Err(Some(StoreError::Downlink(refused))) => Err(refused.to_string()),
             Err(_) => Err("the directory could not be written; the program's log has the reason".to_owned()),
         }
+    }
+
+    /// Makes a decision of the operator's durable; otherwise says why not.
+    pub async fn decide(&self, command: directory::WatchCommand, now_ms: i64) -> Result<(), String> {
+        let done =
+            self.with_store(move |store| store.apply_watch(command, "operator", now_ms).map(drop)).await;
+        done.map_err(|error| match error {
+            Some(StoreError::Watch(refused)) => format!("This was not done: {refused}."),
+            _ => "The directory could not be read or written. Try again; the program's log has the reason."
+                .to_owned(),
+        })
     }
 
     fn begin(&self, address: IpAddr, now_ms: i64) -> Result<(), SignInRefusal> {

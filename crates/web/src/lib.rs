@@ -8,6 +8,7 @@ mod activity;
 mod api;
 mod archive;
 mod assets;
+mod backtests;
 mod challenge;
 mod filter;
 mod layout;
@@ -26,6 +27,7 @@ mod search;
 mod security;
 mod site;
 mod throttle;
+mod timeline;
 mod visibility;
 mod words;
 
@@ -62,6 +64,22 @@ pub trait PolicyDesk: Send + Sync {
     /// # Errors
     /// What is wrong, for people.
     fn read(&self, text: &str) -> Result<policy::settings::Settings, String>;
+    /// A text with one rule in another state; `None` when a person must write that.
+    fn switched(
+        &self,
+        text: &str,
+        rule: policy::rule::RuleId,
+        state: policy::rule::RuleState,
+    ) -> Option<String>;
+    /// What a backtest of a proposed policy against the one in force is made of. May wait for the disk.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    fn backtest(
+        &self,
+        proposed: Arc<policy::settings::Settings>,
+        count_from_ms: i64,
+    ) -> Result<backtest::Options, String>;
     /// Puts a text in force, if it is right and the number is still that of the one in force. May wait for the disk.
     ///
     /// # Errors
@@ -121,6 +139,8 @@ pub struct Info {
     pub started_ms: i64,
     /// How it runs.
     pub mode: Mode,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// How the program runs.

@@ -19,6 +19,7 @@ use crate::account::Account;
 use crate::activity::Activity;
 use crate::archive::Archive;
 use crate::assets::Asset;
+use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
@@ -39,6 +40,8 @@ pub struct Site {
     pub policy: crate::PolicyFn,
     /// Where it is changed.
     pub policy_desk: Option<Arc<dyn crate::PolicyDesk>>,
+    /// Backtests that the operator asked for.
+    pub backtests: Backtests,
     /// Keys that may open packets.
     pub keyring: Arc<Keyring>,
     /// The past.
@@ -79,6 +82,7 @@ impl Site {
             history_health: state.history_health,
             policy: state.policy,
             policy_desk: state.policy_desk,
+            backtests: Backtests::default(),
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
             account: Account::new(state.directory, is_https),

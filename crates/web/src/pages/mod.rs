@@ -1,5 +1,7 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod check;
+pub mod consent;
 pub mod downlink;
 pub mod health;
 pub mod log;
@@ -7,6 +9,7 @@ pub mod login;
 pub mod node;
 pub mod packet;
 pub mod policy;
+pub mod policy_change;
 pub mod setup;
 pub mod status;
 pub mod trouble;

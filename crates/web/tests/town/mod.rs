@@ -375,6 +375,11 @@ impl Town {
                 is_tls: false,
                 started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
+                expected: preflight::expected::Expected {
+                    mesh: "Kansas City mesh".to_owned(),
+                    region: Some("US".to_owned()),
+                    ..preflight::expected::Expected::default()
+                },
             },
             snapshot: Arc::new(snapshot),
             history_health: Arc::new(move || health.clone()),
