@@ -36,6 +36,7 @@ const LAYERS: &[Layer] = &[
     edge("history", 5),
     pure("storm", 5),
     pure("backtest", 4),
+    pure("trial", 5),
     edge("session-store", 5),
     edge("web", 6),
     edge("server", 7),

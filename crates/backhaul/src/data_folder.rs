@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use config::{Config, Diagnostics, POLICY_BYTES_MAX, PolicyFile, RuleDoc, RuleState};
@@ -70,7 +71,11 @@ pub fn policy_source(config: &Config, data: &Path) -> server::PolicySource {
         file,
         data: data.to_owned(),
         bytes_max: POLICY_BYTES_MAX as u64,
-        read: std::sync::Arc::new(move |text| parse_policy(&shown, text)),
+        read: Arc::new(move |text| parse_policy(&shown, text)),
+        switch: Arc::new(|text, rule, state| {
+            let state = RuleState::from_word(state.word())?;
+            config::with_rule_state(text, rule.name(), state, &rule_docs())
+        }),
     }
 }
 

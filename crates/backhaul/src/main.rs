@@ -13,6 +13,7 @@ mod log;
 mod check;
 mod downlink;
 mod gateway;
+mod node;
 mod observer;
 mod service;
 
@@ -67,6 +68,9 @@ enum Command {
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Say which nodes are in quarantine, and show doubtful ones.
+    #[command(subcommand)]
+    Node(node::Command),
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::back_up(arguments),
         Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
+        Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Policy(command) => policy_file::run(command),

@@ -160,6 +160,7 @@ fn source(data: &Path) -> PolicySource {
         data: data.to_owned(),
         bytes_max: config::POLICY_BYTES_MAX as u64,
         read: Arc::new(read),
+        switch: Arc::new(|_, _, _| None),
     }
 }
 
@@ -174,8 +175,8 @@ fn start(data: &Path) -> Running {
         lab: false,
         limits,
         policy: source(data),
-        node_name: "Backhaul".to_owned(),
         keyring: mesh::keyring::Keyring::default(),
+        node_name: "Backhaul".to_owned(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,

@@ -9,6 +9,7 @@ mod people;
 mod receivers;
 mod report;
 mod run;
+mod side;
 mod words;
 
 pub use report::{Changed, Hit, Report, RuleCounts, Sample, SideReport};

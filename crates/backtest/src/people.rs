@@ -9,19 +9,25 @@ use policy::admission::principal_of;
 use policy::principal::{Principal, gateway_named_by};
 use record::ReceiverKind;
 
+use crate::receivers::Receiver;
+
 /// Identities found so far; names of the past are bounded by what the history holds, and here once more.
 pub struct People {
     directory: Arc<Directory>,
     senders: HashMap<Arc<str>, Option<Principal>, FixedState>,
-    receivers: HashMap<(Arc<str>, ReceiverKind), Option<Principal>, FixedState>,
+    receivers: HashMap<Receiver, Option<Principal>, FixedState>,
+    latest: Option<Found>,
 }
+
+/// A list of names, and who they are.
+type Found = (Arc<[Receiver]>, Arc<[Principal]>);
 
 /// Names kept at hand; more are looked up again.
 const KEPT_MAX: usize = 50_000;
 
 impl People {
     pub fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, senders: HashMap::default(), receivers: HashMap::default() }
+        Self { directory, senders: HashMap::default(), receivers: HashMap::default(), latest: None }
     }
 
     pub fn directory(&self) -> &Directory {
@@ -43,8 +49,20 @@ impl People {
         found
     }
 
-    /// Who was to get a copy; `None` when the credential is gone.
-    pub fn receiver(&mut self, name: &Arc<str>, kind: ReceiverKind) -> Option<Principal> {
+    /// Those who were to get a copy and have a credential still; the same list is looked up once.
+    pub fn receivers(&mut self, names: &Arc<[Receiver]>) -> Arc<[Principal]> {
+        if let Some((known, found)) = &self.latest
+            && Arc::ptr_eq(known, names)
+        {
+            return found.clone();
+        }
+        let found: Arc<[Principal]> =
+            names.iter().filter_map(|(name, kind)| self.receiver(name, *kind)).collect();
+        self.latest = Some((names.clone(), found.clone()));
+        found
+    }
+
+    fn receiver(&mut self, name: &Arc<str>, kind: ReceiverKind) -> Option<Principal> {
         let key = (name.clone(), kind);
         if let Some(known) = self.receivers.get(&key) {
             return known.clone();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use policy::decision::{Decision, Verdict};
 use policy::rule::{RULES, RuleId};
 
-use crate::run::Copies;
+use crate::run::{Copies, Fate};
 
 /// Samples kept for each kind of change.
 const SAMPLES_PER_KIND: usize = 5;
@@ -83,7 +83,7 @@ pub struct Sample {
     /// The sentence for the owner.
     pub sentences: [String; 2],
     /// Copies that left toward gateways.
-    pub copies: [u32; 2],
+    pub copies: [usize; 2],
 }
 
 /// The whole comparison.
@@ -138,18 +138,18 @@ struct Open {
 
 impl Report {
     /// Takes what both policies did with one reception.
-    pub(crate) fn add(&mut self, what: &Changed, decisions: [&Decision; 2], copies: &[Copies; 2]) {
+    pub(crate) fn add(&mut self, fate: &Fate) {
+        let Fate { what, decisions, copies, .. } = fate;
+        let decisions = decisions.each_ref();
         self.receptions += 1;
         self.first_ms.get_or_insert(what.at_ms);
-        self.last_ms = Some(what.at_ms);
+        self.last_ms = self.last_ms.max(Some(what.at_ms));
         for side in 0..2 {
             self.add_side(side, decisions[side], &copies[side]);
         }
         let [old, new] = decisions;
         let is_decided_otherwise = old.verdict != new.verdict || old.rule != new.rule;
-        let is_sent_otherwise = copies[0].gateways != copies[1].gateways
-            || copies[0].airtime_us != copies[1].airtime_us
-            || copies[0].to_others != copies[1].to_others;
+        let is_sent_otherwise = !copies[0].is_as(&copies[1]);
         if is_decided_otherwise || is_sent_otherwise {
             self.add_change(what, decisions, copies);
         }
@@ -162,7 +162,7 @@ impl Report {
             Verdict::RecordOnly => sums.recorded_only += 1,
             Verdict::Refuse => sums.refused += 1,
         }
-        sums.copies_to_gateways += u64::from(copies.to_gateways);
+        sums.copies_to_gateways += copies.gateways.len() as u64;
         sums.copies_to_others += u64::from(copies.to_others);
         sums.airtime_us += copies.airtime_us;
         if let Some(rule) = decision.rule {
@@ -219,7 +219,7 @@ impl Report {
                 verdicts: decisions.map(|d| d.verdict),
                 rules: decisions.map(|d| d.rule),
                 sentences: decisions.map(|d| d.sentence.clone().into_owned()),
-                copies: [copies[0].to_gateways, copies[1].to_gateways],
+                copies: copies.each_ref().map(|copies| copies.gateways.len()),
             });
         }
     }

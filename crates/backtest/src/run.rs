@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use directory::Directory;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use mesh::airtime::ModemPreset;
 use mesh::keyring::Keyring;
 use mesh::observe::{Consent, Facts, Scratch, observe};
@@ -12,14 +14,15 @@ use policy::engine::Policy;
 use policy::memory::MemoryLimits;
 use policy::now::Now;
 use policy::principal::Principal;
-use policy::release::{Passing, mqtt_packet_bytes};
-use policy::rule::RuleSet;
+use policy::release::{Passing, mqtt_packet_bytes, variant};
+use policy::rule::{RuleId, RuleSet};
 use policy::settings::Settings;
 use policy::uplink::{Permit, Publish, heard_by, packet_key};
 
 use crate::people::People;
 use crate::receivers::{Receiver, Receivers};
 use crate::report::{Changed, Report};
+use crate::side::{Settled, Side};
 
 /// What a backtest is made of.
 pub struct Options {
@@ -62,7 +65,7 @@ pub struct Heard<'a> {
 
 /// Two policies and what sets them apart so far.
 pub struct Backtest {
-    sides: [Policy; 2],
+    sides: [Side; 2],
     people: People,
     receivers: Receivers,
     keyring: Keyring,
@@ -71,15 +74,28 @@ pub struct Backtest {
     count_from_ms: i64,
     first_ms: Option<i64>,
     now: Now,
+    /// Receptions of which copies still wait, by number.
+    unsettled: HashMap<u64, Fate, FixedState>,
     report: Report,
 }
+
+/// What both policies do with one reception.
+pub(crate) struct Fate {
+    pub what: Changed,
+    pub decisions: [Decision; 2],
+    pub copies: [Copies; 2],
+    waiting: u32,
+}
+
+/// How long what waits at the end is waited for, as long as the oldest copy may be.
+const AFTERMATH_MS: u64 = 3_600_000;
 
 impl Backtest {
     /// Nothing given yet. Both policies begin without memory.
     pub fn new(options: Options) -> Self {
         let Options { current, proposed, directory, keyring, preset, limits, count_from_ms } = options;
         // The seed makes live hashing unpredictable; here the same input is to give the same report.
-        let side = |settings| Policy::new(settings, limits, 0);
+        let side = |settings| Side::new(Policy::new(settings, limits, 0));
         Self {
             sides: [side(current), side(proposed)],
             people: People::new(directory),
@@ -90,6 +106,7 @@ impl Backtest {
             count_from_ms,
             first_ms: None,
             now: Now { mono_ms: 0, unix_ms: 0 },
+            unsettled: HashMap::default(),
             report: Report::default(),
         }
     }
@@ -97,57 +114,69 @@ impl Backtest {
     /// Judges one reception by both policies.
     pub fn take(&mut self, heard: &Heard<'_>) {
         self.set_clock(heard.at_ms);
+        self.tick();
         let is_counted = heard.at_ms >= self.count_from_ms;
         let Some(sender) = self.people.sender(heard.username, heard.client_id) else {
             self.report.senders_gone += u64::from(is_counted);
             return;
         };
         let facts = observe(heard.topic, heard.payload, &self.keyring, &mut self.scratch);
-        let publish = Publish {
-            sender: &sender,
-            address: None,
-            topic: heard.topic,
-            facts: &facts,
-            directory: self.people.directory(),
-        };
-        let [current, proposed] = self.sides.each_mut().map(|side| side.judge(self.now, &publish));
+        let directory = self.people.directory();
+        let publish =
+            Publish { sender: &sender, address: None, topic: heard.topic, facts: &facts, directory };
+        let now = self.now;
+        let judged = self.sides.each_mut().map(|side| side.policy.judge(now, &publish));
         let (receivers, is_assumed) = self.receivers.of(heard.channel, heard.receivers);
-        let mut sent = [Copies::default(), Copies::default()];
-        for (index, (decision, permit)) in [&current, &proposed].into_iter().enumerate() {
-            if let Some(permit) = permit {
-                sent[index] = release(
-                    &mut self.sides[index],
-                    &mut self.people,
-                    self.now,
-                    &facts,
-                    heard,
-                    &sender,
-                    permit,
-                    &receivers,
-                    self.preset,
+        let receivers = self.people.receivers(&receivers);
+        let (mut copies, mut waiting) = ([Copies::default(), Copies::default()], 0);
+        for (index, (_, permit)) in judged.iter().enumerate() {
+            let Some(permit) = permit else { continue };
+            if let Some(passing) = passing(&facts, heard, &sender, permit, self.preset) {
+                let (mine, unsettled, report) = (&mut copies[index], &mut self.unsettled, &mut self.report);
+                // A copy of this reception is not among the unsettled yet.
+                let mut told = |settled: Settled| match settled.seq == heard.seq {
+                    true => mine.add(&settled),
+                    false => settle(unsettled, report, index, &settled),
+                };
+                waiting += self.sides[index].release(
+                    now,
+                    heard.seq,
+                    &passing,
+                    receivers.iter(),
+                    &self.people,
+                    &mut told,
                 );
-                self.sides[index].note_passed_on(self.now, packet_key(&facts), permit);
             }
-            debug_assert_eq!(permit.is_some(), passes(decision));
+            self.sides[index].policy.note_passed_on(now, packet_key(&facts), permit);
         }
-        if is_counted {
-            let assumed = is_assumed && (current.1.is_some() || proposed.1.is_some());
-            self.report.receivers_assumed += u64::from(assumed);
-            let packet = facts.packet.map(|p| (p.from.0, p.id));
-            let gateway = heard_by(&facts).or(sender.gateway());
-            let changed = Changed {
-                seq: heard.seq,
-                at_ms: heard.at_ms,
-                packet,
-                gateway,
-                port: facts.port.map(|p| p.0),
-            };
-            self.report.add(&changed, [&current.0, &proposed.0], &sent);
+        if !is_counted {
+            return;
+        }
+        let is_released = judged.iter().any(|(_, permit)| permit.is_some());
+        self.report.receivers_assumed += u64::from(is_assumed && is_released);
+        let what = Changed {
+            seq: heard.seq,
+            at_ms: heard.at_ms,
+            packet: facts.packet.map(|p| (p.from.0, p.id)),
+            gateway: heard_by(&facts).or(sender.gateway()),
+            port: facts.port.map(|p| p.0),
+        };
+        let fate = Fate { what, decisions: judged.map(|(decision, _)| decision), copies, waiting };
+        if waiting == 0 {
+            self.report.add(&fate);
+        } else {
+            self.unsettled.insert(heard.seq, fate);
         }
     }
 
-    /// Ends the run.
+    /// Ends the run, when the copies that wait have left or become too old.
     pub fn finish(mut self) -> Report {
+        self.now.mono_ms += AFTERMATH_MS;
+        self.now.unix_ms = self.now.unix_ms.saturating_add_unsigned(AFTERMATH_MS);
+        self.tick();
+        let mut left: Vec<Fate> = self.unsettled.drain().map(|(_, fate)| fate).collect();
+        left.sort_by_key(|fate| fate.what.seq);
+        left.iter().for_each(|fate| self.report.add(fate));
         self.report.close();
         self.report
     }
@@ -155,6 +184,13 @@ impl Backtest {
     /// What was found so far.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    fn tick(&mut self) {
+        for (index, side) in self.sides.iter_mut().enumerate() {
+            let (unsettled, report) = (&mut self.unsettled, &mut self.report);
+            side.tick(self.now, &self.people, &mut |settled| settle(unsettled, report, index, &settled));
+        }
     }
 
     /// The wall clock is what was recorded; the other never goes back.
@@ -165,46 +201,82 @@ impl Backtest {
     }
 }
 
-fn passes(decision: &Decision) -> bool {
-    use policy::decision::Verdict;
-    matches!(decision.verdict, Verdict::Accept | Verdict::Rewrite)
+/// A copy that waited is settled; with the last of them, so is its reception. Those of the time before are not kept.
+fn settle(
+    unsettled: &mut HashMap<u64, Fate, FixedState>,
+    report: &mut Report,
+    side: usize,
+    settled: &Settled,
+) {
+    let Some(fate) = unsettled.get_mut(&settled.seq) else { return };
+    fate.copies[side].add(settled);
+    fate.waiting = fate.waiting.saturating_sub(1);
+    if fate.waiting == 0
+        && let Some(fate) = unsettled.remove(&settled.seq)
+    {
+        report.add(&fate);
+    }
 }
 
 /// What one policy did with the copies of one reception.
 #[derive(Debug, Default)]
-pub struct Copies {
-    /// Copies toward gateways that left.
-    pub to_gateways: u32,
-    /// Copies toward others that left.
+pub(crate) struct Copies {
+    /// Copies toward others than gateways that left.
     pub to_others: u32,
-    /// Time on air of the copies toward gateways, in microseconds.
+    /// What copies toward gateways were charged, in microseconds.
     pub airtime_us: u64,
     /// Rules that withheld copies, with how many.
-    pub withheld: Vec<(policy::rule::RuleId, u32)>,
+    pub withheld: Vec<(RuleId, u32)>,
     /// Rules in state `observe` that would have withheld or changed copies.
     pub observed: RuleSet,
     /// The gateways that got one.
     pub gateways: Vec<u32>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "parts of one value, borrowed apart")]
-fn release(
-    policy: &mut Policy,
-    people: &mut People,
-    now: Now,
-    facts: &Facts<'_>,
+impl Copies {
+    fn add(&mut self, settled: &Settled) {
+        self.observed.0 |= settled.observed.0;
+        self.airtime_us += settled.airtime_us;
+        match (settled.outcome, settled.gateway) {
+            (Outcome::Withheld(rule), _) => {
+                match self.withheld.iter_mut().find(|(known, _)| *known == rule) {
+                    Some((_, count)) => *count += 1,
+                    None => self.withheld.push((rule, 1)),
+                }
+            }
+            (Outcome::Dropped, _) => {}
+            (Outcome::Delivered | Outcome::DeliveredWithHopLimit(_), Some(gateway)) => {
+                self.gateways.push(gateway)
+            }
+            (Outcome::Delivered | Outcome::DeliveredWithHopLimit(_), None) => self.to_others += 1,
+        }
+    }
+
+    /// Whether the same left toward the same.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let sorted = |copies: &Self| {
+            let mut gateways = copies.gateways.clone();
+            gateways.sort_unstable();
+            gateways
+        };
+        self.to_others == other.to_others
+            && self.airtime_us == other.airtime_us
+            && (self.gateways == other.gateways || sorted(self) == sorted(other))
+    }
+}
+
+/// What the release rules need of an accepted packet; `None` for messages that hold none.
+fn passing<'a>(
+    facts: &Facts<'a>,
     heard: &Heard<'_>,
     sender: &Principal,
-    permit: &Permit,
-    receivers: &[Receiver],
+    permit: &'a Permit,
     preset: ModemPreset,
-) -> Copies {
-    let mut copies = Copies::default();
-    let Some(packet) = facts.packet.as_ref() else { return copies };
+) -> Option<Passing<'a>> {
+    let packet = facts.packet.as_ref()?;
     let channel = facts.channel_id.or(facts.topic.as_ref().and_then(|t| t.channel));
     let preset = channel.and_then(ModemPreset::of_channel_name).unwrap_or(preset);
-    let airtime_us = facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes)));
-    let passing = Passing {
+    Some(Passing {
         permit,
         uplinked_by: heard_by(facts).or(sender.gateway()),
         from: packet.from.0,
@@ -216,35 +288,9 @@ fn release(
         port: facts.port.map(|p| p.0),
         request_id: facts.data.as_ref().map_or(0, |d| d.request_id),
         channel,
-        variant: policy::release::variant(facts),
+        variant: variant(facts),
         frame_bytes: facts.frame_bytes,
-        airtime_us,
+        airtime_us: facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes))),
         mqtt_packet_bytes: mqtt_packet_bytes(heard.topic, heard.payload),
-    };
-    for (name, kind) in receivers {
-        let Some(receiver) = people.receiver(name, *kind) else { continue };
-        let (outcome, observed) = policy.release(now, &passing, &receiver, people.directory());
-        copies.observed.0 |= observed.0;
-        let hop_limit = match outcome {
-            Outcome::Delivered => passing.hop_limit,
-            Outcome::DeliveredWithHopLimit(hops) => hops,
-            Outcome::Withheld(rule) => {
-                match copies.withheld.iter_mut().find(|(known, _)| *known == rule) {
-                    Some((_, count)) => *count += 1,
-                    None => copies.withheld.push((rule, 1)),
-                }
-                continue;
-            }
-            Outcome::Dropped => continue,
-        };
-        let Some(gateway) = receiver.gateway() else {
-            copies.to_others += 1;
-            continue;
-        };
-        copies.to_gateways += 1;
-        copies.gateways.push(gateway);
-        let charged = policy.charge(now, &passing, gateway, hop_limit);
-        copies.airtime_us += u64::from(charged.airtime_us);
-    }
-    copies
+    })
 }

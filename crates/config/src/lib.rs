@@ -28,5 +28,5 @@ pub use json_schema::json_schema;
 pub use kind::node as node_number;
 pub use kind::pair;
 pub use load::Config;
-pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema};
+pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema, with_rule_state};
 pub use rule_state::{RuleDoc, RuleState};

@@ -111,6 +111,20 @@ rules! {
         "Legacy online/offline messages mislead after a reconnect; they are recorded and not passed on.";
     BlockedNode = 17, "blocked-node", Uplink, Enforce,
         "What a node sends that the operator has blocked is recorded and not passed on.";
+    Quarantined = 40, "quarantined", Uplink, Enforce,
+        "What a node sends that the operator has put into quarantine is recorded and not passed on.";
+    TwoKeys = 41, "two-keys", Uplink, Observe,
+        "A node keeps its public key: one id with two keys is a reset, or somebody else.";
+    SharedKey = 42, "shared-key", Uplink, Observe,
+        "A public key belongs to one node: two ids with the same key are a copy.";
+    Signature = 43, "signature", Uplink, Observe,
+        "A signature is made with the node's key, and who signs (firmware 2.8) signs everything that has room for it.";
+    OwnIdHeard = 44, "own-id-heard", Uplink, Observe,
+        "A gateway never hears its own id over the air: whoever it hears is somebody else.";
+    ImpossibleTravel = 45, "impossible-travel", Uplink, Observe,
+        "No node is in two places between which nobody travels in that time.";
+    TwoIslands = 46, "two-islands", Uplink, Observe,
+        "No node is heard directly by two gateways at once that are too far apart for that.";
     MapReport = 24, "map-report", Uplink, Enforce,
         "A map report speaks for the gateway that sends it, with a coarse position.";
     Consent = 12, "consent", Uplink, Enforce,
@@ -135,6 +149,8 @@ rules! {
         "A packet for the broker's own node has arrived, and goes down to nobody.";
     Echo = 20, "echo", Release, Enforce,
         "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
+    Moved = 47, "moved", Release, Enforce,
+        "A gateway that is not where it was gets nothing until the operator has looked at it; it may go on uplinking.";
     AlreadyHeard = 21, "already-heard", Release, Enforce,
         "A gateway that heard a packet over the radio does not get it again over MQTT.";
     DownlinkGrant = 38, "downlink-grant", Release, Observe,

@@ -37,7 +37,7 @@ pub use listener::{ListenerSettings, ProxySettings};
 pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
-pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started};
+pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule};
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

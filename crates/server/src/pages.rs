@@ -1,6 +1,7 @@
 //! The pages on a thread of their own: what they are given, and how they end.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use broker::Origin;
 use directory_store::Store;
 use history::Health;
+use mesh::airtime::ModemPreset;
+use mesh::keyring::Keyring;
+use policy::memory::MemoryLimits;
+use policy::rule::{RuleId, RuleState};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
@@ -89,6 +94,14 @@ impl Pages {
                 let core = core.clone();
                 move || core.snapshot()
             }),
+            about_node: Arc::new({
+                let core = core.clone();
+                move |node| core.about_node(node)
+            }),
+            watching: Arc::new({
+                let core = core.clone();
+                move || core.watching()
+            }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
@@ -96,7 +109,16 @@ impl Pages {
                 let desk = desk.clone();
                 move || desk.settings()
             }),
-            policy_desk: Some(desk),
+            policy_desk: Some(Arc::new(PagesDesk {
+                desk,
+                data: settings.data.clone(),
+                keyring: settings.keyring.clone(),
+                preset: settings.preset,
+                limits: MemoryLimits {
+                    seen_packets_max: settings.limits.seen_packets_max,
+                    ..MemoryLimits::default()
+                },
+            })),
             clock: Arc::new(unix_ms),
             history,
             directory,
@@ -129,21 +151,51 @@ impl Drop for Pages {
     }
 }
 
-impl web::PolicyDesk for PolicyDesk {
+/// The policy's desk as the pages see it, with what a backtest needs beside it.
+struct PagesDesk {
+    desk: Arc<PolicyDesk>,
+    data: PathBuf,
+    keyring: Keyring,
+    preset: ModemPreset,
+    limits: MemoryLimits,
+}
+
+impl web::PolicyDesk for PagesDesk {
     fn text(&self) -> (String, u64) {
-        (self.text(), self.number())
+        self.desk.text()
     }
 
     fn problem(&self) -> Option<String> {
-        self.problem()
+        self.desk.problem()
     }
 
     fn read(&self, text: &str) -> Result<policy::settings::Settings, String> {
-        self.read(text)
+        self.desk.read(text)
+    }
+
+    fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
+        self.desk.switched(text, rule, state)
+    }
+
+    fn backtest(
+        &self,
+        proposed: Arc<policy::settings::Settings>,
+        count_from_ms: i64,
+    ) -> Result<backtest::Options, String> {
+        let directory = Store::open(&self.data).and_then(|store| store.load()).map_err(|e| e.to_string())?;
+        Ok(backtest::Options {
+            current: self.desk.settings(),
+            proposed,
+            directory: Arc::new(directory),
+            keyring: self.keyring.clone(),
+            preset: self.preset,
+            limits: self.limits,
+            count_from_ms,
+        })
     }
 
     fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String> {
-        self.apply(text, number, who)
+        self.desk.apply(text, number, who)
     }
 }
 

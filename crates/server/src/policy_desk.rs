@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use policy::difference::{Difference, differences};
+use policy::rule::{RuleId, RuleState};
 use policy::settings::Settings;
 use record::PolicyChange;
 
@@ -21,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Turns a policy file's text into settings, or says everything that is wrong with it.
 pub type ReadPolicy = Arc<dyn Fn(&str) -> Result<Settings, String> + Send + Sync>;
 
+/// A policy file's text with one rule in another state; `None` when a person must write that.
+pub type SwitchRule = Arc<dyn Fn(&str, RuleId, RuleState) -> Option<String> + Send + Sync>;
+
 /// Where the policy comes from.
 #[derive(Clone)]
 pub struct PolicySource {
@@ -32,6 +36,8 @@ pub struct PolicySource {
     pub bytes_max: u64,
     /// Understands it.
     pub read: ReadPolicy,
+    /// Puts one rule of it into another state.
+    pub switch: SwitchRule,
 }
 
 impl PolicySource {
@@ -153,14 +159,10 @@ impl PolicyDesk {
         self.state().settings.clone()
     }
 
-    /// The text in force.
-    pub fn text(&self) -> String {
-        self.state().text.clone()
-    }
-
-    /// Number of the text in force: rises with every change.
-    pub fn number(&self) -> u64 {
-        self.state().number
+    /// The text in force with its number, which rises with every change.
+    pub fn text(&self) -> (String, u64) {
+        let state = self.state();
+        (state.text.clone(), state.number)
     }
 
     /// Why the file is not in force; `None` when it is.
@@ -174,6 +176,11 @@ impl PolicyDesk {
     /// Everything that is wrong with the text, for people.
     pub fn read(&self, text: &str) -> Result<Settings, String> {
         (self.source.read)(text)
+    }
+
+    /// A text with one rule in another state; `None` when a person must write that.
+    pub fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
+        (self.source.switch)(text, rule, state)
     }
 
     /// Writes a text to the file and puts it in force, if it is right and `number` is still that of the one in force.

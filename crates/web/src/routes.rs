@@ -8,7 +8,9 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{downlink, health, log, login, node, packet, policy, setup, status, trouble};
+use crate::pages::{
+    downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
+};
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
 
@@ -22,7 +24,16 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/log", get(log::page))
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
+        .route("/node/{id}/{action}", post(watch::decided))
+        .route("/watch", get(watch::page))
         .route("/policy", get(policy::page))
+        .route("/policy/change", get(policy_change::page))
+        .route(
+            "/policy/backtest",
+            post(policy_change::begin).layer(DefaultBodyLimit::max(policy_change::FORM_BYTES_MAX)),
+        )
+        .route("/policy/backtest/{id}", get(policy_change::result))
+        .route("/policy/apply", post(policy_change::apply))
         .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))

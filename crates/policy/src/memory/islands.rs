@@ -127,6 +127,11 @@ impl Islands {
         }
     }
 
+    /// Another choice of what an island is; what was heard stays, and counts by it from then on.
+    pub fn set_settings(&mut self, settings: IslandSettings) {
+        self.settings = settings;
+    }
+
     /// Islands as they are kept across a restart.
     pub fn kept(&self) -> KeptIslands {
         let mut links: Vec<_> = self.links.iter().map(|(pair, link)| (*pair, *link)).collect();
@@ -165,11 +170,6 @@ impl Islands {
     pub fn island_of(&self, gateway: u32) -> Option<IslandId> {
         let pinned = self.settings.pinned.get(&gateway).copied();
         pinned.or_else(|| self.drawn_island_of(gateway))
-    }
-
-    /// Takes over what the operator chose.
-    pub fn set_settings(&mut self, settings: IslandSettings) {
-        self.settings = settings;
     }
 
     fn drawn_island_of(&self, gateway: u32) -> Option<IslandId> {

@@ -73,6 +73,9 @@ impl Memory {
         put(&mut out, "islands", 1, &self.islands.kept());
         put(&mut out, "reach", 1, &self.reach.kept());
         put(&mut out, "reports", 1, &self.reports.kept());
+        put(&mut out, "nodes", 1, &self.nodes);
+        put(&mut out, "profiles", 1, &self.profiles);
+        put(&mut out, "movement", 1, &self.movement);
         let checksum = crc32fast::hash(&out);
         out.extend(checksum.to_le_bytes());
         out
@@ -99,6 +102,9 @@ impl Memory {
                 ("islands", 1) => section.read().map(|kept| self.islands.take_over(kept)),
                 ("reach", 1) => section.read().map(|kept| self.reach.take_over(kept)),
                 ("reports", 1) => section.read().map(|kept| self.reports.take_over(kept)),
+                ("nodes", 1) => section.read().map(|kept| self.nodes = kept),
+                ("profiles", 1) => section.read().map(|kept| self.profiles = kept),
+                ("movement", 1) => section.read().map(|kept| self.movement = kept),
                 _ => None,
             };
             if is_taken.is_none() {
@@ -198,7 +204,11 @@ mod tests {
     const GATEWAY: u32 = 0x7c5a_0a01;
 
     fn empty(packets_max: usize) -> Memory {
-        Memory::new(&Settings::default(), MemoryLimits { seen_packets_max: packets_max }, 3)
+        Memory::new(
+            &Settings::default(),
+            MemoryLimits { seen_packets_max: packets_max, ..MemoryLimits::default() },
+            3,
+        )
     }
 
     fn full() -> Memory {
