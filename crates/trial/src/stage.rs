@@ -233,7 +233,7 @@ impl Stage {
                         }
                     }
                 }
-                Record::Connection(_) => {}
+                Record::Connection(_) | Record::PolicyChange(_) => {}
             }
         }
     }

@@ -40,6 +40,13 @@ pub const SETUP: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/setup.js"),
 };
+/// Follows a backtest.
+pub const BACKTEST: Asset = Asset {
+    stem: "backtest",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/backtest.js"),
+};
 /// The mark of the browser tab.
 pub const ICON: Asset = Asset {
     stem: "icon",
@@ -48,7 +55,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 5] = [&STYLE, &LIVE, &SEARCH, &SETUP, &ICON];
+const ALL: [&Asset; 6] = [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &ICON];
 
 impl Asset {
     /// The address of this content.

@@ -78,6 +78,16 @@ impl SeenPackets {
         }
     }
 
+    /// Another window; what is older is forgotten when the next packet comes.
+    pub fn set_window(&mut self, window_ms: u64) {
+        self.window_ms = window_ms;
+    }
+
+    /// Whether anything of the packet was seen within the window.
+    pub fn is_known(&self, key: PacketKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// Whether the packet was passed on to gateways within the window.
     pub fn was_released(&self, key: PacketKey) -> bool {
         self.entries.get(&key).is_some_and(|e| e.released)
