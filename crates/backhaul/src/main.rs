@@ -11,8 +11,10 @@ mod explain;
 mod log;
 
 mod check;
+mod consent;
 mod downlink;
 mod gateway;
+mod node;
 mod observer;
 mod service;
 
@@ -67,12 +69,18 @@ enum Command {
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Say which nodes are in quarantine, and show doubtful ones.
+    #[command(subcommand)]
+    Node(node::Command),
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say what left the community with whose agreement.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Say what is asked of every packet.
     #[command(subcommand)]
     Policy(policy_file::Command),
@@ -94,8 +102,10 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::back_up(arguments),
         Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
+        Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
+        Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),
         Command::Config(command) => config_file::run(command),
     };

@@ -63,7 +63,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         directory: Arc::new(directory),
         keyring: settings::keyring(&config),
         preset: settings::preset(&config),
-        limits: MemoryLimits { seen_packets_max: config.mqtt.seen_packets_max as usize },
+        limits: MemoryLimits {
+            seen_packets_max: config.mqtt.seen_packets_max as usize,
+            ..MemoryLimits::default()
+        },
         count_from_ms: arguments.since,
     });
     let started = Instant::now();

@@ -123,6 +123,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             public_url: config.web.public_url.clone(),
             is_demo: arguments.demo,
             public_channels,
+            expected: settings::expected(&config),
         }),
     }
 }

@@ -17,6 +17,8 @@ use policy::downlink::queue::Pace;
 use policy::downlink::target::TargetSettings;
 use policy::memory::volume::Rate;
 use policy::rule::{RULES, RuleState};
+use policy::uplink::identity::IdentitySettings;
+use policy::uplink::stationary::StationarySettings;
 use policy::uplink::volume::VolumeSettings;
 use server::{
     AcmeSettings, CertificateSource, ClientCertificates, ListenerSettings, Proof, ProxySettings, TlsSettings,
@@ -70,6 +72,18 @@ pub fn way_in_for_gateways(config: &Config) -> (u16, bool) {
     let all = || simple.into_iter().chain(further.clone());
     let from_outside = all().filter(|(address, _)| !address.ip().is_loopback()).min_by_key(|(_, tls)| *tls);
     from_outside.or_else(|| all().next()).map_or((1883, false), |(address, tls)| (address.port(), tls))
+}
+
+/// What the mesh wants of a node that becomes its gateway.
+pub fn expected(config: &Config) -> preflight::expected::Expected {
+    let mesh = &config.mesh;
+    preflight::expected::Expected {
+        mesh: mesh.name.clone(),
+        root: Some(mesh.root.clone()),
+        region: Some(mesh.region.clone()),
+        preset: Some(mesh.preset.clone()),
+        ..preflight::expected::Expected::default()
+    }
 }
 
 /// The ways in for MQTT: `mqtt.listen` first, then the list.
@@ -205,6 +219,20 @@ pub fn policy(config: &PolicyFile) -> policy::settings::Settings {
     settings.keys.public_channels = file.public_channels.iter().map(|name| name.as_str().into()).collect();
     settings.origin.late_max_s = file.late_max_s;
     settings.origin.early_max_s = file.early_max_s;
+    settings.identity = IdentitySettings {
+        travel_kmh_max: file.travel_kmh_max,
+        travel_km_min: file.travel_km_min,
+        travel_slack_s: file.travel_slack_s,
+        direct_km_max: file.direct_km_max,
+        at_once_s: file.at_once_s,
+        key_days: file.key_days,
+    };
+    settings.stationary = StationarySettings {
+        moved_distance_m: file.moved_distance_m,
+        moved_reports: file.moved_reports,
+        hearing_window_h: file.hearing_window_h,
+        hearing_same_percent: file.hearing_same_percent,
+    };
     settings.outside.receivers = file.outside.iter().map(|name| name.as_str().into()).collect();
     settings.duplicate_window_ms = u64::from(config.policy.duplicate_window_s) * 1000;
     settings.downlink.packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;

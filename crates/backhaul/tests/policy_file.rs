@@ -199,7 +199,6 @@ fn start(data: &Path) -> Running {
         lab: false,
         limits,
         policy: source(data),
-        node_name: "Backhaul".to_owned(),
         keyring: mesh::keyring::Keyring::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),

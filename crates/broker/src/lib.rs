@@ -39,6 +39,7 @@ mod tick;
 mod timers;
 mod topic_alias;
 mod verify;
+mod watching;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -66,6 +67,7 @@ pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
+pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 
 use connection::Connection;
@@ -162,7 +164,7 @@ impl Broker {
             sys: Default::default(),
             policy: Policy::new(
                 options.policy.clone(),
-                MemoryLimits { seen_packets_max: limits.seen_packets_max },
+                MemoryLimits { seen_packets_max: limits.seen_packets_max, ..MemoryLimits::default() },
                 options.seed,
             ),
             counters: Counters::default(),

@@ -200,6 +200,28 @@ section! { Policy, POLICY_LINES, "", "What may be passed on.";
         "Rule `wrong-time`: longest time from reception to uplink, in seconds.";
     early_max_s: u32 = Whole(120), Kind::Whole { min: 1, max: 604_800 },
         "Rule `wrong-time`: how far a gateway's clock may run ahead, in seconds.";
+    key_days: u32 = Whole(30), Kind::Whole { min: 1, max: 3_650 },
+        "Rules `two-keys` and `shared-key`: how long a node's public key stands that is not seen, in days.";
+    travel_kmh_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 100_000 },
+        "Rule `impossible-travel`: fastest that anything with a node in it travels, in km/h.";
+    travel_km_min: u32 = Whole(20), Kind::Whole { min: 1, max: 20_000 },
+        "Rule `impossible-travel`: shorter distances, in km beyond the coarseness of both positions, are possible always.";
+    travel_slack_s: u32 = Whole(900), Kind::Whole { min: 1, max: 86_400 },
+        "Rule `impossible-travel`: how long a position may have been on its way, in seconds.";
+    direct_km_max: u32 = Whole(300), Kind::Whole { min: 1, max: 20_000 },
+        "Rule `two-islands`: distance of two gateways, in km, beyond which they do not hear the same node directly.";
+    at_once_s: u32 = Whole(600), Kind::Whole { min: 1, max: 86_400 },
+        "Rule `two-islands`: receptions within this time are at once, in seconds.";
+    moved_distance_m: u32 = Whole(500), Kind::Whole { min: 10, max: 1_000_000 },
+        "Rule `moved`: a gateway's position is elsewhere when it is farther than this from the one before, in metres \
+         beyond the coarseness of both.";
+    moved_reports: u8 = Whole(2), Kind::Whole { min: 1, max: 20 },
+        "Rule `moved`: positions in a row, at least a minute apart, that must be elsewhere.";
+    hearing_window_h: u8 = Whole(6), Kind::Whole { min: 1, max: 168 },
+        "Rule `moved`: hours for which the nodes that a gateway hears directly are put together.";
+    hearing_same_percent: u8 = Whole(10), Kind::Whole { min: 0, max: 100 },
+        "Rule `moved`: a gateway that hears less than this share of the nodes it hears directly otherwise, twice in a \
+         row, is elsewhere; 0 leaves this out.";
     blocked_nodes: Vec<String> = List(&[]), Kind::Nodes,
         "Nodes whose packets are recorded and not passed on, whoever heard them.";
     blocked_gateways: Vec<String> = List(&[]), Kind::Nodes,

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use directory::{CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError};
+use directory::{CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, WatchRefused};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -72,6 +72,8 @@ pub enum StoreError {
     Downlink(DownlinkRefused),
     /// The directory refused the command about grants and holds.
     Grant(GrantRefused),
+    /// The directory refused the command about quarantine or a review.
+    Watch(WatchRefused),
     /// The chosen password is not taken.
     Password(OperatorPasswordError),
     /// The password could not be hashed.
@@ -138,6 +140,7 @@ impl fmt::Display for StoreError {
             StoreError::Command(error) => error.fmt(f),
             StoreError::Downlink(error) => error.fmt(f),
             StoreError::Grant(error) => error.fmt(f),
+            StoreError::Watch(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
         }
@@ -158,6 +161,7 @@ impl Error for StoreError {
             | StoreError::Command(_)
             | StoreError::Downlink(_)
             | StoreError::Grant(_)
+            | StoreError::Watch(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,
         }

@@ -13,6 +13,7 @@ mod command;
 mod downlink;
 mod grant;
 mod operator;
+mod watch;
 
 mod gateway_id;
 mod name;
@@ -34,3 +35,4 @@ pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswo
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
+pub use watch::{Quarantine, Watch, WatchApplied, WatchCommand, WatchRefused};

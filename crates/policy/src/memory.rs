@@ -1,13 +1,21 @@
 //! What policy remembers between packets: one ledger for each subject, each bounded and forgetting by age.
 
 pub mod airtime;
+pub mod hearing;
 pub mod holds;
 pub mod islands;
 pub mod keep;
+pub mod mark;
+pub mod movement;
+pub mod node_table;
+pub mod nodes;
+pub mod place;
+pub mod profiles;
 pub mod proof;
 pub mod reach;
 pub mod reports;
 pub mod seen;
+pub mod signatures;
 pub mod volume;
 
 use mesh::airtime::ModemPreset;
@@ -15,18 +23,24 @@ use mesh::observe::Facts;
 
 use crate::decision::{Decision, Verdict};
 use crate::now::Now;
-use crate::rule::RuleId;
+use crate::rule::{RuleId, RuleState};
 use crate::settings::Settings;
+use crate::uplink::identity;
 use crate::uplink::origin::shows_radio;
 use crate::uplink::volume::{LARGE_BYTES, kind_of};
 use crate::uplink::{Publish, heard_by, packet_key};
 use airtime::{Account, Airtime};
 use holds::{Held, Holds};
 use islands::{COMMON_WITHIN_MS, Islands};
+use mark::Mark;
+use movement::Movement;
+use nodes::Nodes;
+use profiles::Profiles;
 use proof::Proofs;
 use reach::Reach;
 use reports::Reports;
 use seen::SeenPackets;
+use signatures::{Checked, Signatures};
 use volume::Volume;
 
 /// How much may be remembered.
@@ -34,11 +48,15 @@ use volume::Volume;
 pub struct MemoryLimits {
     /// Packets remembered to recognise further copies.
     pub seen_packets_max: usize,
+    /// Nodes remembered with keys, places and marks.
+    pub nodes_max: usize,
+    /// Gateways remembered with what they say of themselves and where they are.
+    pub gateways_max: usize,
 }
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { seen_packets_max: 100_000 }
+        Self { seen_packets_max: 100_000, nodes_max: 20_000, gateways_max: 2_000 }
     }
 }
 
@@ -63,6 +81,14 @@ pub struct Memory {
     pub volume: Volume,
     /// Who is held.
     pub holds: Holds,
+    /// What was said by and of nodes.
+    pub nodes: Nodes,
+    /// What gateways say of themselves.
+    pub profiles: Profiles,
+    /// Whether gateways stay where they are.
+    pub movement: Movement,
+    /// Signatures checked lately.
+    pub signatures: Signatures,
 }
 
 impl Memory {
@@ -78,6 +104,10 @@ impl Memory {
             uplink: Airtime::new(seed),
             volume: Volume::new(seed),
             holds: Holds::new(seed),
+            nodes: Nodes::new(limits.nodes_max, seed),
+            profiles: Profiles::new(limits.gateways_max, seed),
+            movement: Movement::new(limits.gateways_max, seed),
+            signatures: Signatures::new(seed),
         }
     }
 
@@ -95,6 +125,11 @@ impl Memory {
             return;
         }
         let (Some(packet), Some(gateway)) = (&facts.packet, heard_by(facts)) else { return };
+        // Firmware never uplinks what came down, so whoever does has software that closes a loop: it heard nothing, and would
+        // make one island of all.
+        if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
+            return;
+        }
         if facts.is_own_packet() || shows_radio(packet) {
             self.learn_heard(now, facts, gateway);
         }
@@ -168,5 +203,31 @@ impl Memory {
         if packet.to.0 == self.proofs.own_node() && self.proofs.own_node() != 0 {
             self.proofs.note_answer(now, packet.from.0, data.request_id, gateway);
         }
+    }
+
+    /// Looks at a reception before it is judged: what takes too long for a rule to do each time it is asked.
+    pub fn look(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>) {
+        let rules = [RuleId::Signature, RuleId::TwoKeys];
+        if rules.into_iter().any(|rule| settings.state(rule) != RuleState::Off) {
+            let sender = publish.facts.packet.and_then(|packet| self.nodes.get(packet.from.0));
+            self.signatures.look(now, publish.facts, sender);
+        }
+    }
+
+    /// Learns who and where nodes and gateways are, and what was found against them.
+    pub fn learn_who(&mut self, settings: &Settings, now: Now, publish: &Publish<'_>, decision: &Decision) {
+        let (facts, Some(gateway)) = (publish.facts, heard_by(publish.facts)) else { return };
+        if decision.verdict == Verdict::Refuse {
+            return;
+        }
+        let mut findings = [None; Mark::ALL.len()];
+        for mark in Mark::of(decision) {
+            findings[mark as usize] = identity::find(mark, &settings.identity, now, facts, self);
+        }
+        let is_signed = self.signatures.latest() == Some(Checked::Valid);
+        let stale_ms = settings.identity.key_stale_ms();
+        self.nodes.learn(now, facts, gateway, findings.into_iter().flatten(), is_signed, stale_ms);
+        self.profiles.learn(now, facts);
+        self.movement.learn(&settings.stationary, now, facts, publish.directory, gateway);
     }
 }

@@ -153,10 +153,12 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let way = way(&settings.target, memory, now, passing, receiver);
     let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
     let is_too_far = passing.hop_limit > hop_limit_max;
+    let has_moved = memory.movement.may_have_downlink(release.directory, receiver).is_err();
     for (rule, applies) in [
         (RuleId::DownlinkStopped, is_stopped),
         (RuleId::OwnNode, is_for_us),
         (RuleId::Echo, is_echo),
+        (RuleId::Moved, has_moved),
         (RuleId::AlreadyHeard, was_heard),
         (RuleId::Duplicate, !passing.permit.allows_radio()),
         // A gateway that is asked for by number gets its packet, whatever its neighbours heard.

@@ -11,8 +11,10 @@ use crate::outside::OutsideSettings;
 use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
 use crate::uplink::consent::ConsentSettings;
+use crate::uplink::identity::IdentitySettings;
 use crate::uplink::keys::KeySettings;
 use crate::uplink::origin::OriginSettings;
+use crate::uplink::stationary::StationarySettings;
 use crate::uplink::volume::VolumeSettings;
 use crate::uplink::what::WhatSettings;
 use crate::uplink::who::WhoSettings;
@@ -33,6 +35,10 @@ pub struct Settings {
     pub keys: KeySettings,
     /// How far the time of a reception may be from ours.
     pub origin: OriginSettings,
+    /// How much is tolerated before a packet is marked.
+    pub identity: IdentitySettings,
+    /// When a gateway counts as moved.
+    pub stationary: StationarySettings,
     /// Who is outside the community.
     pub outside: OutsideSettings,
     /// What happens to packets without consent.
@@ -69,6 +75,8 @@ impl Default for Settings {
             what: WhatSettings::default(),
             keys: KeySettings::default(),
             origin: OriginSettings::default(),
+            identity: IdentitySettings::default(),
+            stationary: StationarySettings::default(),
             outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),

@@ -4,8 +4,10 @@
 //! decides; objections of observed rules are noted beside it. No allocation unless a rule objects.
 
 pub mod consent;
+pub mod identity;
 pub mod keys;
 pub mod origin;
+pub mod stationary;
 pub mod volume;
 pub mod what;
 pub mod who;
@@ -19,6 +21,7 @@ use mesh::topic::TopicKind;
 
 use crate::decision::{Decision, Verdict};
 use crate::memory::Memory;
+use crate::memory::mark::Mark;
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
 use crate::principal::Principal;
@@ -147,6 +150,13 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::RemoteControl => what::remote_control(up.facts),
         RuleId::DecodedOnWire => what::decoded_on_wire(up.facts),
         RuleId::GrantedPorts => what::granted_ports(&settings.what, up),
+        RuleId::Quarantined => identity::quarantined(up),
+        RuleId::TwoKeys => identity::marked(Mark::TwoKeys, &settings.identity, up),
+        RuleId::SharedKey => identity::marked(Mark::SharedKey, &settings.identity, up),
+        RuleId::Signature => identity::marked(Mark::Signature, &settings.identity, up),
+        RuleId::OwnIdHeard => identity::marked(Mark::OwnIdHeard, &settings.identity, up),
+        RuleId::ImpossibleTravel => identity::marked(Mark::ImpossibleTravel, &settings.identity, up),
+        RuleId::TwoIslands => identity::marked(Mark::TwoIslands, &settings.identity, up),
         RuleId::MapReport => what::map_report(up.facts),
         RuleId::NoRadioEvidence => origin::no_radio_evidence(up.facts),
         RuleId::WrongTime => origin::wrong_time(&settings.origin, up),

@@ -681,7 +681,17 @@ fn what_leaves_the_community_has_consent() {
 fn every_rule_has_a_case() {
     let mut tested: BTreeMap<RuleId, usize> = BTreeMap::new();
     denials().iter().for_each(|(rule, _, _)| *tested.entry(*rule).or_default() += 1);
-    for rule in RULES.iter().filter(|r| r.stage == Stage::Uplink) {
+    // Rules that need a past have their cases in a file of their own.
+    let with_a_past = [
+        RuleId::Quarantined,
+        RuleId::TwoKeys,
+        RuleId::SharedKey,
+        RuleId::Signature,
+        RuleId::OwnIdHeard,
+        RuleId::ImpossibleTravel,
+        RuleId::TwoIslands,
+    ];
+    for rule in RULES.iter().filter(|r| r.stage == Stage::Uplink && !with_a_past.contains(&r.id)) {
         assert!(tested.contains_key(&rule.id), "{} has no case", rule.name);
     }
 }

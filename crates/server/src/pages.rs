@@ -38,6 +38,8 @@ pub struct PagesSettings {
     pub is_demo: bool,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// Records on their way to open pages. A page that is slow misses some and is told.
@@ -89,10 +91,19 @@ impl Pages {
                 is_tls: tls.is_some(),
                 started_ms: unix_ms(),
                 mode,
+                expected: pages.expected,
             },
             snapshot: Arc::new({
                 let core = core.clone();
                 move || core.snapshot()
+            }),
+            about_node: Arc::new({
+                let core = core.clone();
+                move |node| core.about_node(node)
+            }),
+            watching: Arc::new({
+                let core = core.clone();
+                move || core.watching()
             }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
@@ -106,7 +117,10 @@ impl Pages {
                 data: settings.data.clone(),
                 keyring: settings.keyring.clone(),
                 preset: settings.preset,
-                limits: MemoryLimits { seen_packets_max: settings.limits.seen_packets_max },
+                limits: MemoryLimits {
+                    seen_packets_max: settings.limits.seen_packets_max,
+                    ..MemoryLimits::default()
+                },
             })),
             clock: Arc::new(unix_ms),
             history,

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use history::{Cursor, Effort, NodeActivity, Page, Reader, Search};
+use history::statement::{Day, Statement};
+use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing};
 use mesh::portnum::PortNum;
 use query::{Condition, Test};
 use record::{Consent, Reception, Release};
@@ -69,6 +70,16 @@ impl Archive {
         .await
     }
 
+    /// The hourly sums of one thing. They count everything: for the operator.
+    pub async fn hours(
+        &self,
+        thing: Thing,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<(i64, Tally)>, Unreadable> {
+        self.ask(move |reader| reader.hours(&thing, since_ms, until_ms)).await
+    }
+
     /// Every reception of a packet that the visitor may see, in the order heard, with what became of its copies.
     pub async fn packet(
         &self,
@@ -128,6 +139,16 @@ impl Archive {
             Ok::<_, history::Error>(found)
         })
         .await
+    }
+
+    /// The days of which something is kept, oldest first.
+    pub async fn kept_days(&self) -> Result<Vec<Day>, Unreadable> {
+        self.ask(Reader::kept_days).await
+    }
+
+    /// What left the community on a day with whose agreement.
+    pub async fn statement(&self, day: Day, outside: Vec<Box<str>>) -> Result<Statement, Unreadable> {
+        self.ask(move |reader| Statement::of(reader, day, &outside)).await
     }
 
     async fn ask<T: Send + 'static, E: Send + 'static>(

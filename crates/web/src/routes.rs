@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble,
+    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -24,6 +24,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/log", get(log::page))
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
+        .route("/node/{id}/{action}", post(watch::decided))
+        .route("/watch", get(watch::page))
         .route("/policy", get(policy::page))
         .route("/policy/change", get(policy_change::page))
         .route(
@@ -32,6 +34,12 @@ pub fn router(site: Arc<Site>) -> Router {
         )
         .route("/policy/backtest/{id}", get(policy_change::result))
         .route("/policy/apply", post(policy_change::apply))
+        .route(
+            "/check",
+            get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
+        )
+        .route("/consent", get(consent::page))
+        .route("/consent.json", get(consent::json))
         .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))

@@ -59,6 +59,8 @@ pub struct Site {
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
     ask_snapshot: crate::SnapshotFn,
+    ask_about_node: crate::AboutNodeFn,
+    ask_watching: crate::WatchingFn,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
@@ -74,6 +76,8 @@ impl Site {
         let keyring = Arc::new(state.keyring);
         Self {
             ask_snapshot: state.snapshot,
+            ask_about_node: state.about_node,
+            ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
@@ -113,6 +117,18 @@ impl Site {
         let snapshot = tokio::task::spawn_blocking(move || ask()).await.ok().flatten().map(Arc::new)?;
         *kept = Some((now_ms, snapshot.clone()));
         Some(snapshot)
+    }
+
+    /// What is known of a node; `None` when the broker does not answer.
+    pub async fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
+        let ask = self.ask_about_node.clone();
+        tokio::task::spawn_blocking(move || ask(node)).await.ok().flatten()
+    }
+
+    /// What wants the operator's eye; `None` when the broker does not answer.
+    pub async fn watching(&self) -> Option<broker::Watching> {
+        let ask = self.ask_watching.clone();
+        tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
     }
 
     /// What a visitor may see.

@@ -9,11 +9,13 @@ use history::Page;
 use maud::{Markup, html};
 use record::{PolicyChange, Reception};
 
+use crate::archive::Unreadable;
 use crate::assets::{Asset, LIVE, SEARCH};
 use crate::filter::View;
 use crate::layout::Section;
 use crate::pages::policy_change;
 use crate::site::Visit;
+use crate::timeline::Timeline;
 use crate::visibility::Visitor;
 use crate::{log_row, moment, search, words};
 
@@ -42,15 +44,20 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let (site, sight) = (&visit.site, visit.sight.clone());
     // What ends some time has no further rows, and what becomes of copies is not known when a row comes.
     let is_live = view.before.is_none() && condition.time_range().1.is_none() && !condition.needs().release;
+    let timeline = visit.sight.is_operator().then(|| Timeline::of(&condition, visit.now_ms)).flatten();
     let Ok(found) = site.archive.log(condition, view.before, sight, PAGE_ROWS).await else {
         return visit.history_failed();
     };
     let changes = policy_changes(&visit, &found, is_live).await;
+    let Ok(bars) = timeline_of(&visit, &view, timeline).await else {
+        return visit.history_failed();
+    };
     let body = html! {
         h1 { "Log" }
         p.soft { (explanation(visit.sight.visitor)) }
         (stalled(&visit))
         (search::form(&visit, &view, &[]))
+        (bars)
         @if is_live { (live_bar()) }
         @for change in &changes { (policy_change_line(&visit, change)) }
         (rows(&visit, &view, &found, is_live))
@@ -58,6 +65,13 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     };
     let scripts: &[&Asset] = if is_live { &[&SEARCH, &LIVE] } else { &[&SEARCH] };
     visit.page(Section::Log, "Log", scripts, &body).into_response()
+}
+
+async fn timeline_of(visit: &Visit, view: &View, timeline: Option<Timeline>) -> Result<Markup, Unreadable> {
+    let Some(timeline) = timeline else { return Ok(html! {}) };
+    let (thing, since_ms, until_ms) = (timeline.thing.clone(), timeline.since_ms, timeline.until_ms);
+    let hours = visit.site.archive.hours(thing, since_ms, until_ms).await?;
+    Ok(timeline.bars(view, &hours))
 }
 
 /// Says so when what comes is not being stored: then the log ends before the present.

@@ -1,5 +1,7 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod check;
+pub mod consent;
 pub mod downlink;
 pub mod health;
 pub mod log;
@@ -11,3 +13,4 @@ pub mod policy_change;
 pub mod setup;
 pub mod status;
 pub mod trouble;
+pub mod watch;
