@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
+    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status,
+    trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
