@@ -12,7 +12,8 @@ use policy::now::Now;
 use serde_json::json;
 
 use crate::data_folder::Installation;
-use crate::{Outcome, clock, settings};
+use crate::policy_file::in_force;
+use crate::{Outcome, clock};
 
 /// Who acts, in the audit.
 const ACTOR: &str = "command line";
@@ -102,7 +103,7 @@ fn show(status: &Status) -> Outcome {
     let config = status.installation.config()?;
     let directory = status.installation.open_present(&config)?.load()?;
     let memory = remembered(status.installation.folder(&config))?;
-    let settings = settings::policy(&config).proof;
+    let settings = in_force(&status.installation)?.proof;
     let now = Now { mono_ms: 0, unix_ms: clock::unix_ms() };
     let mut out = std::io::stdout().lock();
     if status.json {
@@ -167,8 +168,11 @@ fn gateways(directory: &Directory) -> impl Iterator<Item = GatewayId> {
 
 /// What the server remembers, as of half a minute ago at most.
 fn remembered(folder: &Path) -> Result<Memory, Box<dyn std::error::Error>> {
-    let mut memory =
-        Memory::new(&policy::settings::Settings::default(), MemoryLimits { seen_packets_max: 0 }, 0);
+    let mut memory = Memory::new(
+        &policy::settings::Settings::default(),
+        MemoryLimits { seen_packets_max: 0, ..MemoryLimits::default() },
+        0,
+    );
     let path = folder.join(server::MEMORY_FILE);
     match std::fs::read(&path) {
         Ok(bytes) => {

@@ -14,12 +14,14 @@ mod check;
 mod consent;
 mod downlink;
 mod gateway;
+mod node;
 mod observer;
 mod service;
 
 mod backup;
 mod config_file;
 mod policy_file;
+mod policy_test;
 
 mod credential_edit;
 mod credential_list;
@@ -67,6 +69,9 @@ enum Command {
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Say which nodes are in quarantine, and show doubtful ones.
+    #[command(subcommand)]
+    Node(node::Command),
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
@@ -97,6 +102,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::back_up(arguments),
         Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
+        Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Consent(command) => consent::run(command),

@@ -39,6 +39,7 @@ mod tick;
 mod timers;
 mod topic_alias;
 mod verify;
+mod watching;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -50,7 +51,7 @@ use policy::memory::MemoryLimits;
 use policy::memory::keep::{Damaged, Restored};
 pub use policy::now::Now;
 use policy::settings::Settings;
-use record::{ConnectionEvent, ConnectionWhat, Record};
+use record::{ConnectionEvent, ConnectionWhat, PolicyChange, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
@@ -66,6 +67,7 @@ pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
+pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 
 use connection::Connection;
@@ -162,7 +164,7 @@ impl Broker {
             sys: Default::default(),
             policy: Policy::new(
                 options.policy.clone(),
-                MemoryLimits { seen_packets_max: limits.seen_packets_max },
+                MemoryLimits { seen_packets_max: limits.seen_packets_max, ..MemoryLimits::default() },
                 options.seed,
             ),
             counters: Counters::default(),
@@ -324,6 +326,14 @@ impl Broker {
     /// When the bytes are not what `remembered` gave.
     pub fn remember(&mut self, bytes: &[u8]) -> Result<Restored, Damaged> {
         self.policy.memory.restore(bytes)
+    }
+
+    /// Another policy comes into force, between two packets. Tells the history who did it.
+    pub fn set_policy(&mut self, now: Now, settings: Arc<Settings>, change: PolicyChange) {
+        self.options.policy = settings.clone();
+        self.policy.set_settings(settings);
+        let change = PolicyChange { at_ms: now.unix_ms, ..change };
+        self.records.push(Record::PolicyChange(Arc::new(change)));
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -212,6 +212,7 @@ impl<'a> Insert<'a> {
             ConnectionWhat::Connected(version) => (0, version),
             ConnectionWhat::Refused(why) => (1, why),
             ConnectionWhat::Disconnected(why) => (2, why),
+            ConnectionWhat::Moved(why) => (3, why),
         };
         let detail = self.word(detail)?;
         let mut insert = self.connection.prepare_cached(

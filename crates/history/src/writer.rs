@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::error::Error;
 use crate::files::{self, Day};
 use crate::insert::{Ids, Insert};
-use crate::schema;
+use crate::{policy_changes, schema};
 
 /// The one writer of a history folder.
 #[derive(Debug)]
@@ -138,6 +138,7 @@ impl Days {
                 run.map_or_else(|| files::day_of(release.at_ms), |(_, day)| *day)
             }
             Record::Connection(event) => self.of_moment(event.at_ms),
+            Record::PolicyChange(change) => self.of_moment(change.at_ms),
         }
     }
 
@@ -183,6 +184,7 @@ impl OpenDay {
                 }
                 Record::Release(release) => insert.release(release)?,
                 Record::Connection(event) => insert.connection(event)?,
+                Record::PolicyChange(change) => policy_changes::store(&transaction, change)?,
             }
         }
         insert.finish()?;

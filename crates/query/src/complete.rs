@@ -31,6 +31,14 @@ pub struct Vocabulary<'a> {
     pub is_operator: bool,
 }
 
+impl Field {
+    /// Whether it is of use: to whoever asks, and where it has any values.
+    pub fn is_offered(&self, vocabulary: &Vocabulary<'_>) -> bool {
+        (vocabulary.is_operator || !self.is_operators)
+            && (self.kind != Kind::Island || !vocabulary.islands.is_empty())
+    }
+}
+
 /// One thing that may stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
@@ -114,7 +122,7 @@ impl Begun {
 }
 
 fn of_terms(begun: &Begun, vocabulary: &Vocabulary<'_>) -> Vec<Completion> {
-    let allowed = FIELDS.iter().filter(|field| vocabulary.is_operator || !field.is_operators);
+    let allowed = FIELDS.iter().filter(|field| field.is_offered(vocabulary));
     let fields = allowed.filter(|field| begun.begins(field.name)).map(|field| {
         let sign = match field.kind {
             Kind::Time => " ",

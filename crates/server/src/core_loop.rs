@@ -23,6 +23,8 @@ use crate::transport::{ReadBuffers, ReadEnd, Transport};
 pub enum Command {
     /// The directory changed: who may connect, and who must leave.
     SetDirectory(Arc<directory::Directory>),
+    /// Another policy is in force from the next packet on; who did it is recorded.
+    SetPolicy(Arc<policy::settings::Settings>, Box<record::PolicyChange>),
     /// Receptions up to this number are on disk; their acknowledgements may go out.
     Durable(u64),
     /// Changes of what must survive a restart are on disk up to this number; what promised them may go out.
@@ -33,6 +35,10 @@ pub enum Command {
     Remembered(Sender<Vec<u8>>),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
+    /// Say what is known of a node.
+    AboutNode(u32, Sender<broker::NodeAbout>),
+    /// Say what wants the operator's eye.
+    Watching(Sender<broker::Watching>),
     /// Say that the loop still turns.
     Ping(Sender<()>),
     /// A connection got past everything that comes before MQTT.
@@ -66,8 +72,22 @@ impl CoreHandle {
 
     /// Asks the core what is going on; `None` when it does not answer within a second.
     pub fn snapshot(&self) -> Option<broker::Snapshot> {
+        self.ask(Command::Snapshot)
+    }
+
+    /// Asks the core what is known of a node; `None` when it does not answer within a second.
+    pub fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
+        self.ask(|reply| Command::AboutNode(node, reply))
+    }
+
+    /// Asks the core what wants the operator's eye; `None` when it does not answer within a second.
+    pub fn watching(&self) -> Option<broker::Watching> {
+        self.ask(Command::Watching)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = std::sync::mpsc::channel();
-        self.send(Command::Snapshot(reply));
+        self.send(question(reply));
         answer.recv_timeout(Duration::from_secs(1)).ok()
     }
 }
@@ -384,11 +404,14 @@ impl CoreLoop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
+                Ok(Command::SetPolicy(settings, change)) => self.broker.set_policy(now, settings, *change),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
                 // Whoever asked may have stopped waiting.
                 Ok(Command::Ping(reply)) => drop(reply.send(())),
+                Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
+                Ok(Command::Watching(reply)) => drop(reply.send(self.broker.watching())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
                 // Whoever asked may have stopped waiting.
                 Ok(Command::Remembered(reply)) => drop(reply.send(self.broker.remembered(now))),

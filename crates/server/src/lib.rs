@@ -23,6 +23,7 @@ mod certificate_keeper;
 mod consent_keeper;
 mod directory_keeper;
 mod pages;
+mod policy_desk;
 mod session_keeper;
 mod start;
 
@@ -37,6 +38,7 @@ pub use listener::{ListenerSettings, ProxySettings};
 pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
+pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule};
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

@@ -25,7 +25,8 @@ use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
 use crate::memory_keeper::{self, MemoryKeeper};
-use crate::pages::{Live, Pages, PagesSettings};
+use crate::pages::{Live, Pages, PagesSettings, unix_ms};
+use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
 use crate::session_keeper;
 use crate::tls::TlsError;
 
@@ -43,8 +44,8 @@ pub struct Settings {
     pub lab: bool,
     /// The broker's limits.
     pub limits: Limits,
-    /// The policy in force.
-    pub policy: Arc<policy::settings::Settings>,
+    /// Where the policy comes from; not used by the plain-broker profile.
+    pub policy: PolicySource,
     /// Keys of channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
     /// Name of the broker's own node.
@@ -78,6 +79,8 @@ pub enum StartError {
     History(history::Error),
     /// The kept sessions cannot be opened.
     Sessions(session_store::Error),
+    /// The policy file is wrong, and no policy was in force before.
+    Policy(String),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -106,6 +109,7 @@ impl fmt::Display for StartError {
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::Sessions(error) => write!(f, "{error}"),
+            Self::Policy(problem) => f.write_str(problem),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -131,6 +135,7 @@ pub struct Running {
     keeper: Option<DirectoryKeeper>,
     consent: Option<ConsentKeeper>,
     memory: Option<MemoryKeeper>,
+    policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -144,7 +149,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let mut entrances = Entrances::open(&settings.listeners, std::mem::take(&mut settings.inherited))?;
     if settings.lab {
         entrances.check_inherited()?;
-        let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+        let options = options(&settings, Arc::default(), Arc::default(), TokenKey::new([0; 32]), 0)?;
         let broker = Broker::new(options).with_listeners(settings.rules());
         let clock = Clock::not_before(0);
         let (running, _) = run(&settings, entrances, broker, clock, Box::new(drop), Box::new(drop))?;
@@ -159,6 +164,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     let lock = FolderLock::take(&settings.data).map_err(StartError::System)?;
     let lock = lock.ok_or_else(|| StartError::FolderInUse(settings.data.clone()))?;
+    let policy = settings.policy.start().map_err(StartError::Policy)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
     let directory = Arc::new(store.load().map_err(StartError::Directory)?);
@@ -168,7 +174,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let bell = DurableBell::default();
     let recorder = start_recorder(&settings, bell.clone(), live.clone())?;
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
-    let options = options(&settings, directory, token_key, last_seq)?;
+    let options = options(&settings, policy.settings.clone(), directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let own_node = own_node(&options.token_key, &settings.node_name);
     let mut broker = Broker::new(options).with_listeners(settings.rules());
@@ -185,13 +191,16 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     running.memory = Some(memory.map_err(StartError::System)?);
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
+    let desk = PolicyDesk::new(settings.policy.clone(), policy, handle.clone(), unix_ms());
+    let policy_keeper = PolicyKeeper::start(desk.clone()).map_err(StartError::System)?;
+    running.policy = Some((desk.clone(), policy_keeper));
     if running.recorder.is_some() {
         let consent = ConsentKeeper::start(&settings.data, settings.policy.clone());
         running.consent = Some(consent.map_err(StartError::System)?);
     }
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live)?);
+        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live, desk)?);
     }
     Ok(running)
 }
@@ -225,6 +234,7 @@ fn run(
         keeper: None,
         consent: None,
         memory: None,
+        policy: None,
         pages: None,
         lock: None,
     };
@@ -280,7 +290,7 @@ fn start_recorder(
     let durable = move |batch: Vec<Record>| {
         let receptions = batch.iter().filter_map(|r| match r {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         });
         if let Some(seq) = receptions.max() {
             bell.tell(Command::Durable(seq));
@@ -297,7 +307,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
     Box::new(move |record| {
         let reception = match &record {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         };
         // What finds the queue full is counted by the recorder; an acknowledgement that waits for it must know.
         if let (false, Some(seq)) = (give(record), reception) {
@@ -308,6 +318,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
 
 fn options(
     settings: &Settings,
+    policy: Arc<policy::settings::Settings>,
     directory: Arc<Directory>,
     token_key: TokenKey,
     last_seq: u64,
@@ -316,7 +327,7 @@ fn options(
     Ok(Options {
         lab: settings.lab,
         limits: settings.limits.clone(),
-        policy: settings.policy.clone(),
+        policy,
         keyring: settings.keyring.clone(),
         preset: settings.preset,
         directory,
@@ -361,6 +372,13 @@ impl DurableBell {
 }
 
 impl Running {
+    /// Looks at the policy file at once; nothing happens when it has not changed, or is wrong.
+    pub fn reload_policy(&self) {
+        if let Some((desk, _)) = &self.policy {
+            desk.look(true);
+        }
+    }
+
     /// Says goodbye to clients, stores what is queued, ends the threads.
     pub fn stop(self) {
         drop(self);
@@ -373,6 +391,7 @@ impl Drop for Running {
         self.doorman.send(Errand::CloseDoors);
         self.pages = None;
         self.keeper = None;
+        self.policy = None;
         self.consent = None;
         self.certificates = None;
         self.acme.clear();

@@ -134,6 +134,17 @@ impl Account {
         }
     }
 
+    /// Makes a decision of the operator's durable; otherwise says why not.
+    pub async fn decide(&self, command: directory::WatchCommand, now_ms: i64) -> Result<(), String> {
+        let done =
+            self.with_store(move |store| store.apply_watch(command, "operator", now_ms).map(drop)).await;
+        done.map_err(|error| match error {
+            Some(StoreError::Watch(refused)) => format!("This was not done: {refused}."),
+            _ => "The directory could not be read or written. Try again; the program's log has the reason."
+                .to_owned(),
+        })
+    }
+
     fn begin(&self, address: IpAddr, now_ms: i64) -> Result<(), SignInRefusal> {
         lock(&self.throttle).begin(address, now_ms).map_err(SignInRefusal::TooOften)
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use history::statement::{Day, Statement};
-use history::{Cursor, Effort, NodeActivity, Page, Reader, Search};
+use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing};
 use mesh::portnum::PortNum;
 use query::{Condition, Test};
 use record::{Consent, Reception, Release};
@@ -34,6 +34,20 @@ impl Archive {
         Self { reader, turns: Semaphore::new(QUESTIONS_AT_ONCE) }
     }
 
+    /// A reader of its own, for work that takes no turn.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Changes of the policy between two moments, newest first.
+    pub async fn policy_changes(
+        &self,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<record::PolicyChange>, Unreadable> {
+        self.ask(move |reader| reader.policy_changes(since_ms, until_ms)).await
+    }
+
     /// A page of what fulfils the condition and the visitor may see, newest first.
     pub async fn log(
         &self,
@@ -54,6 +68,16 @@ impl Archive {
             })
         })
         .await
+    }
+
+    /// The hourly sums of one thing. They count everything: for the operator.
+    pub async fn hours(
+        &self,
+        thing: Thing,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<(i64, Tally)>, Unreadable> {
+        self.ask(move |reader| reader.hours(&thing, since_ms, until_ms)).await
     }
 
     /// Every reception of a packet that the visitor may see, in the order heard, with what became of its copies.

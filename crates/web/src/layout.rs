@@ -14,6 +14,8 @@ pub enum Section {
     Log,
     /// The rules.
     Policy,
+    /// What wants the operator's eye.
+    Watch,
     /// Is a node fit to become a gateway?
     Check,
     /// What left with whose agreement.
@@ -96,6 +98,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Policy, "/policy", "Policy"))
+            @if frame.visitor == Visitor::Operator { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))
             @match frame.visitor {
                 Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    check, consent, downlink, health, log, login, node, packet, policy, setup, status, trouble,
+    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -24,7 +24,16 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/log", get(log::page))
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
+        .route("/node/{id}/{action}", post(watch::decided))
+        .route("/watch", get(watch::page))
         .route("/policy", get(policy::page))
+        .route("/policy/change", get(policy_change::page))
+        .route(
+            "/policy/backtest",
+            post(policy_change::begin).layer(DefaultBodyLimit::max(policy_change::FORM_BYTES_MAX)),
+        )
+        .route("/policy/backtest/{id}", get(policy_change::result))
+        .route("/policy/apply", post(policy_change::apply))
         .route(
             "/check",
             get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
@@ -37,6 +46,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/packet/{from}/{id}", get(api::packet))
         .route("/api/v1/receptions", get(api::receptions))
         .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))

@@ -2,7 +2,7 @@
 //! without JavaScript; with it, completions come as one types.
 
 use maud::{Markup, html};
-use query::{FIELDS, Field, Problem};
+use query::{FIELDS, Field, Problem, Vocabulary};
 
 use crate::filter::View;
 use crate::site::Visit;
@@ -104,7 +104,8 @@ fn conditions(view: &View) -> Markup {
 }
 
 fn help(visit: &Visit, is_open: bool) -> Markup {
-    let is_shown = |field: &&Field| visit.sight.is_operator() || !field.is_operators;
+    let vocabulary = Vocabulary { is_operator: visit.sight.is_operator(), ..Vocabulary::default() };
+    let is_shown = |field: &&Field| field.is_offered(&vocabulary);
     let link = |text: &str| View { text: text.to_owned(), ..View::everything() }.address("/log");
     html! {
         details.filter.card open[is_open] {

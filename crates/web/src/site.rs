@@ -19,6 +19,7 @@ use crate::account::Account;
 use crate::activity::Activity;
 use crate::archive::Archive;
 use crate::assets::Asset;
+use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
@@ -37,6 +38,10 @@ pub struct Site {
     pub history_health: crate::HealthFn,
     /// The policy in force.
     pub policy: crate::PolicyFn,
+    /// Where it is changed.
+    pub policy_desk: Option<Arc<dyn crate::PolicyDesk>>,
+    /// Backtests that the operator asked for.
+    pub backtests: Backtests,
     /// Keys that may open packets.
     pub keyring: Arc<Keyring>,
     /// The past.
@@ -54,6 +59,8 @@ pub struct Site {
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
     ask_snapshot: crate::SnapshotFn,
+    ask_about_node: crate::AboutNodeFn,
+    ask_watching: crate::WatchingFn,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
@@ -69,9 +76,13 @@ impl Site {
         let keyring = Arc::new(state.keyring);
         Self {
             ask_snapshot: state.snapshot,
+            ask_about_node: state.about_node,
+            ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
+            policy_desk: state.policy_desk,
+            backtests: Backtests::default(),
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
             account: Account::new(state.directory, is_https),
@@ -106,6 +117,18 @@ impl Site {
         let snapshot = tokio::task::spawn_blocking(move || ask()).await.ok().flatten().map(Arc::new)?;
         *kept = Some((now_ms, snapshot.clone()));
         Some(snapshot)
+    }
+
+    /// What is known of a node; `None` when the broker does not answer.
+    pub async fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
+        let ask = self.ask_about_node.clone();
+        tokio::task::spawn_blocking(move || ask(node)).await.ok().flatten()
+    }
+
+    /// What wants the operator's eye; `None` when the broker does not answer.
+    pub async fn watching(&self) -> Option<broker::Watching> {
+        let ask = self.ask_watching.clone();
+        tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
     }
 
     /// What a visitor may see.

@@ -71,6 +71,8 @@ async fn the_log_is_filtered_paged_and_explains_itself() {
     let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
     for id in 1..=120 {
         town.hear(one, &Copy::text(ANA, id, if id % 40 == 0 { "needle" } else { "hay" }));
+        // So that no rule about volume has anything against it.
+        town.wait_ms(20_000);
     }
     let pages = town.pages().await;
     let rows = |body: &str| body.matches("<tr data-seq").count();
@@ -119,6 +121,30 @@ async fn a_filter_that_is_not_understood_is_pointed_at() {
     let near = get(&pages, "/log?q=prot:text").await.body;
     assert!(near.contains("href=\"/log?q=port%3Atext\""), "{near}");
     assert_eq!(get(&pages, "/log?q=from:ANA").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_operator_sees_when_it_was_and_goes_there() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=6 {
+        town.hear(one, &Copy::text(ANA, id, "hello"));
+        town.wait_ms(3_600_000);
+    }
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    let log = get_as(&pages, &cookie, "/log?q=port:text").await.body;
+    let bars: Vec<&str> = log.split("<a href=\"/log?q=port%3Atext+since+").skip(1).collect();
+    assert_eq!(bars.len(), 6, "{log}");
+    let address = format!("/log?q=port%3Atext+since+{}", bars[2].split('"').next().unwrap());
+    assert_eq!(get_as(&pages, &cookie, &address).await.body.matches("<tr data-seq").count(), 1);
+    for (cookie, asked) in [(Some(&cookie), "/log?q=hops%3C9"), (None, "/log")] {
+        let page = match cookie {
+            Some(cookie) => get_as(&pages, cookie, asked).await.body,
+            None => get(&pages, asked).await.body,
+        };
+        assert!(!page.contains("class=\"timeline\""), "{asked}");
+    }
 }
 
 #[tokio::test]

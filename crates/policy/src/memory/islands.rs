@@ -4,6 +4,8 @@
 //! with the hours, and they are on one island while it is enough and a fair share of what the quieter of the two hears:
 //! a packet that the weather carried into the next city once joins nothing. It takes more to join than to stay.
 
+use std::collections::BTreeMap;
+
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,8 @@ pub struct IslandSettings {
     pub stay_share: f32,
     /// Time after which half of what was in common counts, in ms.
     pub half_life_ms: u64,
+    /// Gateways whose island the operator knows better.
+    pub pinned: BTreeMap<u32, IslandId>,
 }
 
 impl Default for IslandSettings {
@@ -34,6 +38,7 @@ impl Default for IslandSettings {
             stay_packets: 0.5,
             stay_share: 0.01,
             half_life_ms: 6 * 3_600_000,
+            pinned: BTreeMap::new(),
         }
     }
 }
@@ -122,6 +127,11 @@ impl Islands {
         }
     }
 
+    /// Another choice of what an island is; what was heard stays, and counts by it from then on.
+    pub fn set_settings(&mut self, settings: IslandSettings) {
+        self.settings = settings;
+    }
+
     /// Islands as they are kept across a restart.
     pub fn kept(&self) -> KeptIslands {
         let mut links: Vec<_> = self.links.iter().map(|(pair, link)| (*pair, *link)).collect();
@@ -158,12 +168,18 @@ impl Islands {
 
     /// The island of a gateway; `None` when it has heard nothing yet.
     pub fn island_of(&self, gateway: u32) -> Option<IslandId> {
+        let pinned = self.settings.pinned.get(&gateway).copied();
+        pinned.or_else(|| self.drawn_island_of(gateway))
+    }
+
+    fn drawn_island_of(&self, gateway: u32) -> Option<IslandId> {
         self.index.get(&gateway).map(|place| self.members[*place].island)
     }
 
     /// Every gateway with its island.
     pub fn members(&self) -> impl Iterator<Item = (u32, IslandId)> + '_ {
-        self.members.iter().map(|member| (member.number, member.island))
+        let pinned = &self.settings.pinned;
+        self.members.iter().map(|m| (m.number, pinned.get(&m.number).copied().unwrap_or(m.island)))
     }
 
     /// What a gateway has in common with others, most first.

@@ -36,6 +36,8 @@ struct Seen {
     heard_by: Vec<u32>,
     /// Islands whose gateways transmitted it, once for each gateway.
     sent_to: Vec<u32>,
+    /// Gateways that were sent it, whether they transmit it or not.
+    given_to: Vec<u32>,
     first_ms: u64,
 }
 
@@ -76,6 +78,16 @@ impl SeenPackets {
         }
     }
 
+    /// Another window; what is older is forgotten when the next packet comes.
+    pub fn set_window(&mut self, window_ms: u64) {
+        self.window_ms = window_ms;
+    }
+
+    /// Whether anything of the packet was seen within the window.
+    pub fn is_known(&self, key: PacketKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// Whether the packet was passed on to gateways within the window.
     pub fn was_released(&self, key: PacketKey) -> bool {
         self.entries.get(&key).is_some_and(|e| e.released)
@@ -108,6 +120,19 @@ impl SeenPackets {
         if entry.sent_to.len() < GATEWAYS_PER_PACKET_MAX {
             entry.sent_to.push(island);
         }
+    }
+
+    /// Notes that a gateway was sent the packet.
+    pub fn note_given(&mut self, now_ms: u64, key: PacketKey, gateway: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.given_to.len() < GATEWAYS_PER_PACKET_MAX {
+            entry.given_to.push(gateway);
+        }
+    }
+
+    /// Whether that gateway was sent the packet within the window.
+    pub fn was_given_to(&self, key: PacketKey, gateway: u32) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.given_to.contains(&gateway))
     }
 
     /// Notes that a gateway uplinked the packet.

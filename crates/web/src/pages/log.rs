@@ -7,17 +7,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use history::Page;
 use maud::{Markup, html};
-use record::Reception;
+use record::{PolicyChange, Reception};
 
+use crate::archive::Unreadable;
 use crate::assets::{Asset, LIVE, SEARCH};
 use crate::filter::View;
 use crate::layout::Section;
+use crate::pages::policy_change;
 use crate::site::Visit;
+use crate::timeline::Timeline;
 use crate::visibility::Visitor;
-use crate::{log_row, search, words};
+use crate::{log_row, moment, search, words};
 
 /// Receptions on one page.
 const PAGE_ROWS: usize = 50;
+/// Changes of the policy told above them.
+const POLICY_CHANGES_SHOWN: usize = 3;
 /// Records waiting to be stored that are worth saying: more than a busy second.
 const LAGGING: u64 = 2_000;
 
@@ -39,7 +44,12 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let (site, sight) = (&visit.site, visit.sight.clone());
     // What ends some time has no further rows, and what becomes of copies is not known when a row comes.
     let is_live = view.before.is_none() && condition.time_range().1.is_none() && !condition.needs().release;
+    let timeline = visit.sight.is_operator().then(|| Timeline::of(&condition, visit.now_ms)).flatten();
     let Ok(found) = site.archive.log(condition, view.before, sight, PAGE_ROWS).await else {
+        return visit.history_failed();
+    };
+    let changes = policy_changes(&visit, &found, is_live).await;
+    let Ok(bars) = timeline_of(&visit, &view, timeline).await else {
         return visit.history_failed();
     };
     let body = html! {
@@ -47,12 +57,21 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         p.soft { (explanation(visit.sight.visitor)) }
         (stalled(&visit))
         (search::form(&visit, &view, &[]))
+        (bars)
         @if is_live { (live_bar()) }
+        @for change in &changes { (policy_change_line(&visit, change)) }
         (rows(&visit, &view, &found, is_live))
         (pager(&view, &found))
     };
     let scripts: &[&Asset] = if is_live { &[&SEARCH, &LIVE] } else { &[&SEARCH] };
     visit.page(Section::Log, "Log", scripts, &body).into_response()
+}
+
+async fn timeline_of(visit: &Visit, view: &View, timeline: Option<Timeline>) -> Result<Markup, Unreadable> {
+    let Some(timeline) = timeline else { return Ok(html! {}) };
+    let (thing, since_ms, until_ms) = (timeline.thing.clone(), timeline.since_ms, timeline.until_ms);
+    let hours = visit.site.archive.hours(thing, since_ms, until_ms).await?;
+    Ok(timeline.bars(view, &hours))
 }
 
 /// Says so when what comes is not being stored: then the log ends before the present.
@@ -67,6 +86,27 @@ fn stalled(visit: &Visit) -> Markup {
             div.banner role="status" { p {
                 (words::count(health.queued, "record")) " are still being written; the newest are not in this list yet."
             } }
+        }
+    }
+}
+
+/// Changes of the policy in the time that the page shows: rows before and after them were judged differently.
+async fn policy_changes(visit: &Visit, found: &Page, is_live: bool) -> Vec<PolicyChange> {
+    let times = || found.receptions.iter().map(|reception| reception.at_ms);
+    let (Some(oldest), Some(newest)) = (times().min(), times().max()) else { return Vec::new() };
+    let until = if is_live { i64::MAX } else { newest };
+    // Rows matter more: without these the page is still right.
+    let mut changes = visit.site.archive.policy_changes(oldest, until).await.unwrap_or_default();
+    changes.truncate(POLICY_CHANGES_SHOWN);
+    changes
+}
+
+fn policy_change_line(visit: &Visit, change: &PolicyChange) -> Markup {
+    let is_operator = visit.sight.is_operator();
+    html! {
+        div.banner {
+            p { (moment::clock(change.at_ms, visit.now_ms)) " The policy was changed" @if is_operator { ": " (change.who) } "." }
+            (policy_change::lines(if is_operator { &change.private_changes } else { &change.changes }))
         }
     }
 }

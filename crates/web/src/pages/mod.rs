@@ -9,6 +9,8 @@ pub mod login;
 pub mod node;
 pub mod packet;
 pub mod policy;
+pub mod policy_change;
 pub mod setup;
 pub mod status;
 pub mod trouble;
+pub mod watch;

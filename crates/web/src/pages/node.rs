@@ -16,6 +16,7 @@ use record::Reception;
 use crate::archive::Unreadable;
 use crate::filter::View;
 use crate::layout::Section;
+use crate::pages::watch;
 use crate::site::Visit;
 use crate::words::{self, Nodes, count, number};
 use crate::{log_row, moment, payload, reading};
@@ -54,9 +55,16 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
     };
     let title = visit
         .with_nodes(|n| n.names.of(node.0, n.visitor).map_or(node.to_string(), |n| n.shown().to_owned()));
+    // Without the broker's answer the page has the history's part only.
+    let doubts = visit.site.about_node(node.0).await;
     let body = visit.with_nodes(|nodes| {
         html! {
+            @if let Some(doubts) = &doubts { (watch::notices(doubts)) }
             (header(&visit, nodes, node, &about))
+            @if let Some(doubts) = &doubts {
+                (watch::identity(&visit, nodes, node, doubts))
+                (watch::gateway(&visit, doubts))
+            }
             div.two {
                 section { (heard_by(&visit, nodes, &about.activity)) }
                 section { (ports(node, &about.activity)) }
