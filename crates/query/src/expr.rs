@@ -303,7 +303,10 @@ impl fmt::Display for NodeRef {
         match self {
             Self::Id(u32::MAX) => f.write_str("all"),
             Self::Id(number) => NodeNum(*number).fmt(f),
-            Self::Name(name) if values::node(name).is_none() && is_plain(name) => f.write_str(name),
+            // What looks like an id and is none would be a mistake without quotes.
+            Self::Name(name) if values::node(name).is_none() && !name.starts_with('!') && is_plain(name) => {
+                f.write_str(name)
+            }
             Self::Name(name) => quoted(f, name),
         }
     }

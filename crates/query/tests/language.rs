@@ -307,7 +307,7 @@ fn check(text: &str) {
             }
         }
     }
-    for at in 0..=text.len() {
+    for at in [0, text.len() / 3, text.len() / 2, text.len()] {
         for completion in complete(text, at, &Vocabulary { names: &names(), ..Vocabulary::default() }) {
             assert!(text.get(completion.replaces.clone()).is_some());
         }
