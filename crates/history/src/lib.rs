@@ -8,6 +8,7 @@ mod activity;
 mod candidates;
 mod copies;
 mod error;
+mod export;
 mod files;
 mod filter;
 mod header;
@@ -33,6 +34,7 @@ mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
 pub use error::Error;
+pub use export::{ExportError, Format};
 pub use filter::Filter;
 pub use reader::Reader;
 pub use recorder::{Health, Recorder, RecorderOptions};
