@@ -58,18 +58,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         print_fields()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text = arguments.filter.join(" ");
-    // Before anything is opened: whoever mistypes need not have a history.
-    let query = Query::parse(&text).map_err(|problems| told(&text, &problems))?;
-    let keyring = match &arguments.config {
-        Some(file) => settings::keyring(&read_config(file)?),
-        None => Keyring::default(),
-    };
-    let reader = open_history(&arguments.data)?.with_keyring(Arc::new(keyring));
-    let condition = bind(&reader, &query).map_err(|error| match error {
-        Unbound::Unclear(problem) => told(&text, &[problem]),
-        Unbound::Unreadable(error) => error.to_string(),
-    })?;
+    let (reader, condition) = find(&arguments.filter, &arguments.data, arguments.config.as_deref())?;
     let search = Search {
         condition: &condition,
         keep: &|_| true,
@@ -96,6 +85,27 @@ pub fn run(arguments: Arguments) -> Outcome {
         eprintln!("a server is writing this history: what comes now is not in the list");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The history of a data folder, with the operator's keys, and what a filter means on it.
+pub fn find(
+    filter: &[String],
+    data: &Path,
+    config: Option<&Path>,
+) -> Result<(Reader, Condition), Box<dyn std::error::Error>> {
+    let text = filter.join(" ");
+    // Before anything is opened: whoever mistypes need not have a history.
+    let query = Query::parse(&text).map_err(|problems| told(&text, &problems))?;
+    let keyring = match config {
+        Some(file) => settings::keyring(&read_config(file)?),
+        None => Keyring::default(),
+    };
+    let reader = open_history(data)?.with_keyring(Arc::new(keyring));
+    let condition = bind(&reader, &query).map_err(|error| match error {
+        Unbound::Unclear(problem) => told(&text, &[problem]),
+        Unbound::Unreadable(error) => error.to_string(),
+    })?;
+    Ok((reader, condition))
 }
 
 /// Following looks at receptions of the last two days only.
@@ -172,7 +182,7 @@ fn print_fields() -> std::io::Result<()> {
 }
 
 /// Whether a server works on the folder: it holds a lock as long as it lives.
-fn is_served(data: &Path) -> bool {
+pub fn is_served(data: &Path) -> bool {
     let lock = std::fs::File::open(data.join("serving.lock"));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }

@@ -8,6 +8,7 @@ mod simulated_gateway;
 
 mod decode;
 mod explain;
+mod export;
 mod log;
 
 mod check;
@@ -57,6 +58,8 @@ enum Command {
     Log(log::Arguments),
     /// Tell one packet's story: receptions, rules, copies
     Explain(explain::Arguments),
+    /// Write receptions to a file for other programs
+    Export(export::Arguments),
     /// Check a node's configuration before it becomes a gateway
     Check(check::Arguments),
     /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Downlink(command) => downlink::run(command),
         Command::Backup(arguments) => backup::back_up(arguments),
