@@ -166,22 +166,30 @@ fn gateways(directory: &Directory) -> impl Iterator<Item = GatewayId> {
     directory.credentials().filter_map(|credential| credential.role.gateway_id())
 }
 
-/// What the server remembers, as of half a minute ago at most.
-fn remembered(folder: &Path) -> Result<Memory, Box<dyn std::error::Error>> {
+/// What a broker remembered when it wrote its file last, within half a minute.
+pub fn remembered(folder: &Path) -> Result<Memory, Box<dyn std::error::Error>> {
+    remembered_at(folder).map(|(memory, _)| memory)
+}
+
+/// The same with the moment at which it was written; nothing when there is no such file yet.
+pub fn remembered_at(folder: &Path) -> Result<(Memory, Now), Box<dyn std::error::Error>> {
     let mut memory = Memory::new(
         &policy::settings::Settings::default(),
         MemoryLimits { seen_packets_max: 0, ..MemoryLimits::default() },
         0,
     );
     let path = folder.join(server::MEMORY_FILE);
+    let mut written = Now { mono_ms: 0, unix_ms: clock::unix_ms() };
     match std::fs::read(&path) {
         Ok(bytes) => {
-            memory.restore(&bytes).map_err(|error| format!("`{}`: {error}", path.display()))?;
+            let restored =
+                memory.restore(&bytes).map_err(|error| format!("`{}`: {error}", path.display()))?;
+            written = restored.written;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(format!("cannot read `{}`: {error}", path.display()).into()),
     }
-    Ok(memory)
+    Ok((memory, written))
 }
 
 fn utc(at_ms: u64) -> String {

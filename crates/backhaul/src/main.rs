@@ -11,10 +11,12 @@ mod explain;
 mod export;
 mod log;
 
+mod airtime;
 mod check;
 mod consent;
 mod downlink;
 mod gateway;
+mod grant;
 mod node;
 mod observer;
 mod service;
@@ -69,6 +71,16 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Make a data folder of a backup
     Restore(backup::RestoreArguments),
+    /// Show which gateways hear each other, and why
+    Islands(airtime::Arguments),
+    /// Show what of the hour's airtime downlink has used up, and what is left
+    Airtime(airtime::Arguments),
+    /// Say what single gateways are allowed beyond the ordinary.
+    #[command(subcommand)]
+    Grant(grant::Command),
+    /// See who is held for sending too much, and let them go.
+    #[command(subcommand)]
+    Hold(grant::HoldCommand),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
@@ -105,6 +117,10 @@ fn main() -> ExitCode {
         Command::Downlink(command) => downlink::run(command),
         Command::Backup(arguments) => backup::back_up(arguments),
         Command::Restore(arguments) => backup::restore(arguments),
+        Command::Islands(arguments) => airtime::islands(&arguments),
+        Command::Airtime(arguments) => airtime::airtime(&arguments),
+        Command::Grant(command) => grant::run(command),
+        Command::Hold(command) => grant::run_hold(command),
         Command::Gateway(command) => gateway::run(command),
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
