@@ -32,6 +32,7 @@ const LAYERS: &[Layer] = &[
     edge("config", 3),
     edge("directory-store", 3),
     pure("broker", 4),
+    pure("automation", 4),
     edge("history", 4),
     pure("storm", 5),
     edge("session-store", 5),

@@ -104,6 +104,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         limits,
         policy: settings::policy(&config).into(),
         keyring: settings::keyring(&config),
+        automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,

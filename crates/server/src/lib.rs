@@ -9,6 +9,7 @@ mod entrances;
 mod folder_lock;
 mod listener;
 mod private_file;
+mod telling;
 mod tls;
 
 mod arriving;

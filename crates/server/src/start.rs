@@ -24,6 +24,7 @@ use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
 use crate::pages::{Live, Pages, PagesSettings};
 use crate::session_keeper;
+use crate::telling::{self, Telling};
 use crate::tls::TlsError;
 
 /// What a server is started with.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub keyring: mesh::keyring::Keyring,
     /// Modem preset assumed where a channel's name does not tell.
     pub preset: mesh::airtime::ModemPreset,
+    /// What home automation is told.
+    pub automation: automation::settings::Settings,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
     /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
@@ -125,6 +128,7 @@ pub struct Running {
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     pages: Option<Pages>,
+    telling: Option<Telling>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
 }
@@ -164,8 +168,10 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
     let mut broker = Broker::new(options).with_listeners(settings.rules());
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
+    let (telling, sink) = telling::prepare(&settings, &broker, sink);
     let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
     bell.connect(handle.clone());
+    running.telling = telling.start(handle.clone()).map_err(StartError::System)?;
     let health = recorder.as_ref().map(Recorder::health);
     running.lock = Some(lock);
     running.recorder = recorder;
@@ -206,6 +212,7 @@ fn run(
         sessions: None,
         keeper: None,
         pages: None,
+        telling: None,
         lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
@@ -333,6 +340,7 @@ impl Drop for Running {
         self.acme.clear();
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
+        self.telling = None;
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
         finish("doorman", self.doorman_thread.take());
         // After the core, so that its last records and changes are stored.
