@@ -24,6 +24,8 @@ const DEVICES_MAX: usize = 200;
 const FORGOTTEN_MS: i64 = 14 * 24 * 3_600_000;
 /// What changes with every packet (signal, time heard) is told this often at most, ms.
 const STATE_INTERVAL_MS: i64 = 60_000;
+/// Gateways whose connections are counted.
+const LINKED_MAX: usize = 2_000;
 /// Connections of one gateway that are counted: the node's own, and phones that act for it.
 const LINKS_MAX: usize = 8;
 
@@ -113,6 +115,7 @@ impl HomeAssistant {
     ) {
         let (Some(packet), Some(data)) = (facts.packet, facts.data) else { return };
         let node = packet.from.0;
+        let is_linked = self.links.contains_key(&node);
         let Some(device) = self.device(node) else { return };
         device.heard_ms = reception.at_ms;
         let before = device.state.clone();
@@ -128,6 +131,7 @@ impl HomeAssistant {
         }
         let mut happened = Happened { is_online: !device.is_online, ..Happened::default() };
         device.is_online = true;
+        happened.link = (is_linked && !device.announced.contains(&"link")).then_some(true);
         happened.position = facts.position.and_then(|position| place(&position)).map(|place| {
             json!({
                 "latitude": place["latitude"],
@@ -159,10 +163,10 @@ impl HomeAssistant {
         }
     }
 
-    /// Learns that a gateway's client came or went.
+    /// Learns that a gateway's client came or went. Of a gateway that has to consent first, it is told with its first packet.
     pub fn take_connection(&mut self, event: &ConnectionEvent, nodes: &KnownNodes, told: &mut Vec<Told>) {
-        let Some(gateway) = event.gateway else { return };
-        if self.device(gateway).is_none() {
+        let Some(gateway) = event.gateway.filter(|gateway| self.is_chosen(*gateway)) else { return };
+        if self.links.len() >= LINKED_MAX && !self.links.contains_key(&gateway) {
             return;
         }
         let links = self.links.entry(gateway).or_default();
@@ -175,11 +179,21 @@ impl HomeAssistant {
             ConnectionWhat::Connected(_) | ConnectionWhat::Refused(_) => {}
         }
         let is_linked = !links.is_empty();
+        if !is_linked {
+            self.links.remove(&gateway);
+        }
         if is_linked == was_linked {
             return;
         }
-        self.announce(gateway, nodes, &Happened { link: true, ..Happened::default() }, told);
-        told.push(Told::kept_word(topic(gateway, "link"), if is_linked { "ON" } else { "OFF" }));
+        if self.settings.who == Who::Chosen && !self.devices.contains_key(&gateway) {
+            let Some(device) = self.device(gateway) else { return };
+            device.heard_ms = event.at_ms;
+        }
+        if self.devices.contains_key(&gateway) {
+            let happened = Happened { link: Some(is_linked), ..Happened::default() };
+            self.announce(gateway, nodes, &happened, told);
+            self.tell(gateway, happened, told);
+        }
     }
 
     /// Shows as offline who has been silent, and takes back who has been for long.
@@ -224,7 +238,7 @@ impl HomeAssistant {
             let has_value = match entity.source {
                 Source::State => device.state.contains_key(entity.name),
                 Source::Online => true,
-                Source::Link => happened.link,
+                Source::Link => happened.link.is_some(),
                 Source::Position => happened.position.is_some(),
                 Source::Text => happened.text.is_some(),
             };
@@ -247,6 +261,11 @@ impl HomeAssistant {
         if happened.state {
             told.push(Told::kept(topic(node, "state"), &Json::Object(device.state.clone())));
         }
+        told.extend(
+            happened
+                .link
+                .map(|is_linked| Told::kept_word(topic(node, "link"), if is_linked { "ON" } else { "OFF" })),
+        );
         told.extend(happened.position.map(|place| Told::kept(topic(node, "position"), &place)));
         // An event that is kept would happen again at each subscription.
         told.extend(happened.text.map(|text| Told::once(topic(node, "text"), &text)));
@@ -254,7 +273,6 @@ impl HomeAssistant {
 
     fn take_back(&mut self, node: u32, told: &mut Vec<Told>) {
         let Some(device) = self.devices.remove(&node) else { return };
-        self.links.remove(&node);
         for entity in ENTITIES.iter().filter(|entity| device.announced.contains(&entity.name)) {
             told.push(Told::forget(config_topic(&self.settings.prefix, entity, node)));
         }
@@ -268,7 +286,7 @@ impl HomeAssistant {
 #[derive(Debug, Default)]
 struct Happened {
     is_online: bool,
-    link: bool,
+    link: Option<bool>,
     state: bool,
     position: Option<Json>,
     text: Option<Json>,

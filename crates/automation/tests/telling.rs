@@ -115,7 +115,6 @@ fn a_node_becomes_a_device_with_what_it_measures_and_its_name() {
     assert!(json(find(&told, "/state"))["battery_level"].is_number());
     assert!(id.ends_with("/state"));
     assert!(told.iter().all(|t| !t.topic.contains("/temperature/")), "no value, no entity");
-
 }
 
 #[test]
@@ -186,25 +185,37 @@ fn after_a_restart_names_stay_and_nodes_that_are_not_chosen_are_taken_back() {
 #[test]
 fn the_link_of_a_gateway_is_told_when_its_first_client_comes_and_its_last_one_goes() {
     let mut teller = teller(HowOften::Never, HowOften::Never, Who::Chosen);
-    let mut event = |client: &str, what| {
-        let event = ConnectionEvent {
-            at_ms: 0,
-            client_id: client.into(),
-            username: None,
-            gateway: Some(NODE),
-            address: "192.0.2.1".into(),
-            what,
-        };
-        let told = teller.take(&Record::Connection(Arc::new(event)));
-        told.iter()
-            .find(|t| t.topic.ends_with("/link"))
-            .map(|t| String::from_utf8_lossy(&t.payload).into_owned())
-    };
+    let mut event = |client: &str, what| link_of(&connection(&mut teller, client, what));
     let (came, gone) = (ConnectionWhat::Connected("3.1.1"), ConnectionWhat::Disconnected("lost"));
     assert_eq!(event("a", came.clone()).as_deref(), Some("ON"));
     assert_eq!(event("b", came), None);
     assert_eq!(event("a", gone.clone()), None);
     assert_eq!(event("b", gone).as_deref(), Some("OFF"));
+}
+
+#[test]
+fn the_link_of_a_gateway_that_has_to_consent_is_told_with_its_first_packet() {
+    let mut teller = teller(HowOften::Never, HowOften::Never, Who::Consenting);
+    assert_eq!(connection(&mut teller, "a", ConnectionWhat::Connected("3.1.1")), []);
+    assert_eq!(link_of(&take(&mut teller, reception("text_default"), 0)).as_deref(), Some("ON"));
+    assert_eq!(link_of(&take(&mut teller, reception("telemetry_device"), 0)), None, "said once");
+}
+
+fn connection(teller: &mut Teller, client: &str, what: ConnectionWhat) -> Vec<Told> {
+    let event = ConnectionEvent {
+        at_ms: 0,
+        client_id: client.into(),
+        username: None,
+        gateway: Some(NODE),
+        address: "192.0.2.1".into(),
+        what,
+    };
+    teller.take(&Record::Connection(Arc::new(event)))
+}
+
+fn link_of(told: &[Told]) -> Option<String> {
+    let link = told.iter().find(|t| t.topic.ends_with("/link"))?;
+    Some(String::from_utf8_lossy(&link.payload).into_owned())
 }
 
 fn teller(firmware_json: HowOften, packet_json: HowOften, who: Who) -> Teller {

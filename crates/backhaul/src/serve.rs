@@ -119,6 +119,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             mesh_name: config.mesh.name.clone(),
             public_url: config.web.public_url.clone(),
             is_demo: arguments.demo,
+            metrics_from: config.web.metrics_from.clone(),
             public_channels,
         }),
     }

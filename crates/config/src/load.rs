@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
-    HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, POLICY_LINES,
-    Policy, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
+    AUTOMATION_LINES, Automation, HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES,
+    Mesh, Mqtt, POLICY_LINES, Policy, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
 };
 use crate::kind::describe;
 use crate::listener;
@@ -39,6 +39,8 @@ pub struct Config {
     pub policy: Policy,
     /// State of every rule that the caller knows, by id.
     pub rules: BTreeMap<&'static str, RuleState>,
+    /// What home automation is told.
+    pub automation: Automation,
     /// What is remembered.
     pub history: History,
     /// What the program prints.
@@ -127,6 +129,7 @@ fn read(
         web: Web::from_values(&values(&WEB_LINES))?,
         mesh: Mesh::from_values(&values(&MESH_LINES))?,
         policy: Policy::from_values(&values(&POLICY_LINES))?,
+        automation: Automation::from_values(&values(&AUTOMATION_LINES))?,
         history: History::from_values(&values(&HISTORY_LINES))?,
         log: Log::from_values(&values(&LOG_LINES))?,
         listeners: listener::read(document, problems),

@@ -30,6 +30,8 @@ pub struct PagesSettings {
     pub public_url: Option<String>,
     /// Whether a simulated city runs inside.
     pub is_demo: bool,
+    /// Networks from which anyone may read the metrics.
+    pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
 }
@@ -83,6 +85,7 @@ impl Pages {
                 is_tls: tls.is_some(),
                 started_ms: unix_ms(),
                 mode,
+                metrics_from: pages.metrics_from,
             },
             snapshot: Arc::new({
                 let core = core.clone();

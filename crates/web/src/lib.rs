@@ -19,6 +19,7 @@ mod names;
 mod pages;
 mod payload;
 mod picture;
+mod prometheus;
 mod reading;
 mod routes;
 mod security;
@@ -92,6 +93,8 @@ pub struct Info {
     pub started_ms: i64,
     /// How it runs.
     pub mode: Mode,
+    /// Networks from which anyone may read `/metrics`.
+    pub metrics_from: Vec<ipnet::IpNet>,
 }
 
 /// How the program runs.

@@ -8,7 +8,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{health, log, login, node, packet, policy, setup, status, trouble};
+use crate::pages::{health, log, login, metrics, node, packet, policy, setup, status, trouble};
 use crate::site::Site;
 use crate::{assets, live, mqtt_upgrade, security};
 
@@ -30,6 +30,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/live/status", get(live::status_stream))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
+        .route("/metrics", get(metrics::metrics))
         .route("/robots.txt", get(health::robots))
         .route("/assets/{file}", get(assets::asset))
         .fallback(trouble::no_such_page)

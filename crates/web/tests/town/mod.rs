@@ -364,6 +364,7 @@ impl Town {
                 is_tls: false,
                 started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
+                metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
             },
             snapshot: Arc::new(snapshot),
             history_health: Arc::new(move || health.clone()),
