@@ -237,10 +237,6 @@ fn json(told: &Told) -> Json {
     serde_json::from_slice(&told.payload).unwrap()
 }
 
-fn json_or_null(told: &Told) -> Json {
-    serde_json::from_slice(&told.payload).unwrap_or_default()
-}
-
 /// The first packet that anyone can read, with consent, whose decoded payload is as wanted.
 fn vector_with(wanted: impl Fn(&Json) -> bool) -> String {
     let found = lines("generated.jsonl").into_iter().find(|v| {

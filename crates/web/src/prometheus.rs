@@ -58,7 +58,7 @@ fn connections(out: &mut Exposition, snapshot: &Snapshot) {
     }
     let mut limits = out.counter("limits_reached_total", "How often a limit stood in a client's way.");
     for (limit, count) in counters.reached.clone().iter() {
-        limits.with(&[("limit", &limit.to_string())], count);
+        limits.with(&[("limit", limit)], count);
     }
     let mut listeners = out.gauge("listener_connections", "Connections that are open, by listener.");
     for listener in &snapshot.listeners {
