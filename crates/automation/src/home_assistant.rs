@@ -176,7 +176,7 @@ impl HomeAssistant {
                 links.push(event.client_id.clone());
             }
             ConnectionWhat::Disconnected(_) => links.retain(|client_id| *client_id != event.client_id),
-            ConnectionWhat::Connected(_) | ConnectionWhat::Refused(_) => {}
+            ConnectionWhat::Connected(_) | ConnectionWhat::Refused(_) | ConnectionWhat::Moved(_) => {}
         }
         let is_linked = !links.is_empty();
         if !is_linked {

@@ -78,7 +78,7 @@ impl Teller {
         match record {
             Record::Reception(reception) => self.take_reception(reception, &mut told),
             Record::Connection(event) => self.home_assistant.take_connection(event, &self.nodes, &mut told),
-            Record::Release(_) => {}
+            Record::Release(_) | Record::PolicyChange(_) => {}
         }
         told
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::Outcome;
-use crate::data_folder::{read_config, rule_docs};
+use crate::data_folder::read_config;
 
 /// What to do with the configuration.
 #[derive(Subcommand, Clone)]
@@ -31,8 +31,8 @@ pub fn run(command: Command) -> Outcome {
             read_config(&file)?;
             writeln!(out, "`{}` is right", file.display())?;
         }
-        Command::Schema => write!(out, "{}", config::json_schema(&rule_docs()))?,
-        Command::Docs => write!(out, "{}", config::document(&rule_docs()))?,
+        Command::Schema => write!(out, "{}", config::json_schema())?,
+        Command::Docs => write!(out, "{}", config::document())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,11 @@
 //! Which data folder a subcommand works on, and opening the directory in it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use config::{Config, RuleDoc, RuleState};
+use config::{Config, Diagnostics, POLICY_BYTES_MAX, PolicyFile, RuleDoc, RuleState};
 use directory_store::Store;
 
 /// Options that say which installation is meant.
@@ -22,7 +24,7 @@ impl Installation {
     pub fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
         match &self.config {
             Some(path) => read_config(path),
-            None => Ok(Config::default(&rule_docs())),
+            None => Ok(Config::default()),
         }
     }
 
@@ -44,25 +46,71 @@ impl Installation {
         Ok(Store::open(folder)?)
     }
 
-    fn folder<'a>(&'a self, config: &'a Config) -> &'a Path {
+    /// The folder of all state.
+    pub fn folder<'a>(&'a self, config: &'a Config) -> &'a Path {
         self.data.as_deref().unwrap_or(&config.top.data)
     }
 }
 
 /// Reads a configuration file; the error says everything that is wrong with it.
 pub fn read_config(path: &Path) -> Result<Config, Box<dyn std::error::Error>> {
+    let text = read_text(path, u64::MAX)?;
+    Config::load(path, &text).map_err(|problems| all_wrong(path, &problems).into())
+}
+
+/// Where the policy's file is, whether or not it exists.
+pub fn policy_path(config: &Config, data: &Path) -> PathBuf {
+    config.top.policy.clone().unwrap_or_else(|| data.join("policy.toml"))
+}
+
+/// Where the broker's policy comes from.
+pub fn policy_source(config: &Config, data: &Path) -> server::PolicySource {
+    let file = policy_path(config, data);
+    let shown = file.clone();
+    server::PolicySource {
+        file,
+        data: data.to_owned(),
+        bytes_max: POLICY_BYTES_MAX as u64,
+        read: Arc::new(move |text| parse_policy(&shown, text)),
+        switch: Arc::new(|text, rule, state| {
+            let state = RuleState::from_word(state.word())?;
+            config::with_rule_state(text, rule.name(), state, &rule_docs())
+        }),
+    }
+}
+
+/// Reads a policy file that has to exist; the error says everything that is wrong with it.
+pub fn read_policy(path: &Path) -> Result<policy::settings::Settings, Box<dyn std::error::Error>> {
+    Ok(parse_policy(path, &read_policy_text(path)?)?)
+}
+
+/// The text of a policy file.
+pub fn read_policy_text(path: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    read_text(path, POLICY_BYTES_MAX as u64 + 1)
+}
+
+/// Reads the text of a policy file; the error says everything that is wrong with it.
+pub fn parse_policy(path: &Path, text: &str) -> Result<policy::settings::Settings, String> {
+    let file = PolicyFile::load(path, text, &rule_docs());
+    file.map(|file| crate::settings::policy(&file)).map_err(|problems| all_wrong(path, &problems))
+}
+
+fn read_text(path: &Path, bytes_max: u64) -> Result<String, Box<dyn std::error::Error>> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("{shown}:{line}: not UTF-8 text")
-    })?;
-    Config::load(path, &text, &rule_docs()).map_err(|problems| {
-        let count = problems.len();
-        let things = if count == 1 { "mistake" } else { "mistakes" };
-        format!("`{shown}` has {count} {things}\n{problems}").into()
+        format!("{shown}:{line}: not UTF-8 text").into()
     })
+}
+
+fn all_wrong(path: &Path, problems: &Diagnostics) -> String {
+    let count = problems.len();
+    let things = if count == 1 { "mistake" } else { "mistakes" };
+    format!("`{}` has {count} {things}\n{problems}", path.display())
 }
 
 /// The policy's rules as the configuration documents them, in the order in which they are asked.

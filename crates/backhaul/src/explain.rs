@@ -9,12 +9,13 @@ use clap::Args;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::decision::Outcome as CopyOutcome;
+use policy::downlink::details::CopyDetails;
 use policy::ladder::{Step, ladder};
 use policy::rule::RuleId;
 use record::{Reception, Release};
 use serde_json::json;
 
-use crate::log::{open_history, parse_node, to_json};
+use crate::log::{open_history, parse_node};
 use crate::{Outcome, clock};
 
 /// Options of `explain`.
@@ -50,14 +51,14 @@ pub fn run(arguments: Arguments) -> Outcome {
     let story = open_history(&arguments.data)?.packet(from.0, id)?;
     if story.is_empty() {
         return Err(format!(
-            "packet {id} of {from} is not in the history of `{}`; `backhaul log --node '{from}'` lists what is",
+            "packet {id} of {from} is not in the history of `{}`; `backhaul log 'node:{from}'` lists what is",
             arguments.data.display()
         )
         .into());
     }
     if arguments.json {
         for (reception, release) in &story {
-            let mut line = to_json(reception);
+            let mut line = history::json::reception(reception);
             line["ladder"] = ladder_to_json(reception);
             line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
             writeln!(std::io::stdout(), "{line}")?;
@@ -88,10 +89,38 @@ fn copies_to_json(release: &Release) -> serde_json::Value {
             let would_have: Vec<&str> = copy.observed.iter().map(RuleId::name).collect();
             json!({
                 "receiver": &*copy.receiver, "kind": copy.kind.word(), "outcome": outcome, "hop_limit": hop_limit,
-                "rule": rule, "would_have": would_have,
+                "rule": rule, "would_have": would_have, "details": details_to_json(&copy.details),
             })
         })
         .collect()
+}
+
+fn details_to_json(details: &CopyDetails) -> serde_json::Value {
+    json!({
+        "island": details.island.map(|island| NodeNum(island).to_string()), "airtime_us": details.airtime_us,
+        "budget_left_us": details.budget_left_us, "waited_ms": details.waited_ms, "why": details.why.words(),
+    })
+}
+
+/// What stands behind a copy, to follow what became of it; empty where there is nothing to say.
+fn details_in_words(details: &CopyDetails) -> String {
+    let mut text = String::new();
+    if details.airtime_us > 0 {
+        text += &format!("; {:.0} ms on the air", f64::from(details.airtime_us) / 1e3);
+    }
+    if let Some(left) = details.budget_left_us {
+        text += &format!(", {:.1} s of the budget left", left as f64 / 1e6);
+    }
+    if let Some(island) = details.island {
+        text += &format!(", island {}", NodeNum(island));
+    }
+    match (details.waited_ms, details.why.words()) {
+        (0, "") => {}
+        (0, why) => text += &format!("; {why}"),
+        (ms, "") => text += &format!("; waited {:.1} s", f64::from(ms) / 1e3),
+        (ms, why) => text += &format!("; waited {:.1} s: {why}", f64::from(ms) / 1e3),
+    }
+    text
 }
 
 fn tell(from: NodeNum, id: u32, story: &[(Reception, Option<Release>)]) -> String {
@@ -152,7 +181,13 @@ fn tell_copies(text: &mut String, release: Option<&Release>) {
             CopyOutcome::Withheld(rule) => format!("withheld by {}: {}", rule.name(), rule.info().doc),
             CopyOutcome::Dropped => "dropped: the receiver reads too slowly".to_owned(),
         };
-        let _ = writeln!(text, "  to {} {}: {what}", copy.kind.word(), printable(&copy.receiver));
+        let _ = writeln!(
+            text,
+            "  to {} {}: {what}{}",
+            copy.kind.word(),
+            printable(&copy.receiver),
+            details_in_words(&copy.details)
+        );
     }
 }
 

@@ -20,8 +20,20 @@ const ROLE: &str = "gateway";
 pub enum Command {
     /// Let a gateway connect; prints its password and the commands that set the node up
     Add(Add),
+    /// Say that a gateway is where it belongs: one that was held back for having moved gets downlink again
+    Review(Review),
     #[command(flatten)]
     Existing(Existing),
+}
+
+/// Options of `gateway review`.
+#[derive(Args, Clone)]
+pub struct Review {
+    /// The node's id, in single quotes: '!7c5a0a01'
+    #[arg(value_name = "NODE_ID")]
+    id: GatewayId,
+    #[command(flatten)]
+    installation: Installation,
 }
 
 /// Options of `gateway add`.
@@ -49,6 +61,7 @@ pub struct Add {
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::Add(arguments) => run_add(arguments),
+        Command::Review(Review { id, installation }) => crate::node::review(id, &installation),
         Command::Existing(command) => existing_client::run(command, ROLE),
     }
 }

@@ -3,106 +3,123 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use history::{Filter, Reader};
+use history::{Cursor, Effort, Filter, Reader, Search};
+use mesh::keyring::Keyring;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
-use policy::decision::Verdict;
 use policy::rule::RuleId;
-use record::{Consent, Reception};
-use serde_json::{Value as Json, json};
+use query::{Condition, FIELDS, Problem, Query, Surroundings, Test};
+use record::Reception;
 
-use crate::{Outcome, clock};
+use crate::data_folder::read_config;
+use crate::{Outcome, clock, settings};
 
 /// Options of `log`.
 #[derive(Args)]
 pub struct Arguments {
+    /// What to look for, in quotes: 'from:!7c5a0a01 port:text hops<2 last 6h'; --fields lists everything
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
     /// Folder of all state
     #[arg(long, value_name = "DIR", default_value = "backhaul-data")]
     data: PathBuf,
-    /// Not before: a time back (`90s`, `15m`, `6h`, `7d`) or a moment (`2026-11-23T20:00:00Z`)
-    #[arg(long, value_name = "WHEN", value_parser = clock::parse_moment)]
-    since: Option<i64>,
-    /// Before: as --since
-    #[arg(long, value_name = "WHEN", value_parser = clock::parse_moment)]
-    until: Option<i64>,
-    /// Sender or destination, `!7c5a0a01`
-    #[arg(long, value_name = "NODE", value_parser = parse_node)]
-    node: Option<NodeNum>,
-    /// Uplinking gateway, `!7c5a0a01`
-    #[arg(long, value_name = "NODE", value_parser = parse_node)]
-    gateway: Option<NodeNum>,
-    /// Channel name
-    #[arg(long, value_name = "NAME")]
-    channel: Option<String>,
-    /// Port: a word (`text`, `position`, `nodeinfo`, `telemetry`, …) or a number
-    #[arg(long, value_name = "PORT", value_parser = parse_port)]
-    port: Option<PortNum>,
-    /// Verdict: accept, rewrite, record-only or refuse
-    #[arg(long, value_name = "VERDICT", value_parser = parse_verdict)]
-    verdict: Option<Verdict>,
-    /// Rule that decided, such as `consent`
-    #[arg(long, value_name = "RULE", value_parser = parse_rule)]
-    rule: Option<RuleId>,
-    /// Consent: yes, no or unknown
-    #[arg(long, value_name = "CONSENT", value_parser = parse_consent)]
-    consent: Option<Consent>,
+    /// Configuration file, for the keys that open texts on the operator's channels
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// At most so many, the newest
     #[arg(long, default_value_t = 50)]
     limit: usize,
+    /// Go on where an earlier list ended, as it said
+    #[arg(long, value_name = "PLACE", conflicts_with = "follow", value_parser = parse_cursor)]
+    before: Option<Cursor>,
     /// Go on printing what is stored, until interrupted
     #[arg(long)]
     follow: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+    /// List what can be asked, with examples
+    #[arg(long)]
+    fields: bool,
 }
 
 /// How often new receptions are looked for.
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
+/// Names are taken from this far back; nodes say theirs every few hours to few days.
+const NAMES_SINCE_MS: i64 = 31 * 86_400_000;
 
 /// Prints the log, newest first; with --follow oldest first and then what comes.
 pub fn run(arguments: Arguments) -> Outcome {
-    let reader = open_history(&arguments.data)?;
-    let filter = Filter {
-        since_ms: arguments.since,
-        until_ms: arguments.until,
-        node: arguments.node.map(|n| n.0),
-        gateway: arguments.gateway.map(|n| n.0),
-        channel: arguments.channel.clone(),
-        port: arguments.port.map(|p| p.0),
-        verdict: arguments.verdict,
-        rule: arguments.rule,
-        consent: arguments.consent,
-        limit: arguments.limit,
-        ..Filter::default()
-    };
-    let mut rows = reader.log(&filter)?;
-    if arguments.follow {
-        rows.reverse();
-    }
-    let mut printer = Printer { json: arguments.json, printed: 0 };
-    rows.iter().try_for_each(|row| printer.print(row))?;
-    if !arguments.follow {
-        if rows.is_empty() && !arguments.json {
-            eprintln!("nothing in the history fulfils this");
-        }
+    if arguments.fields {
+        print_fields()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut after = rows.last().map_or(0, |row| row.seq);
-    if rows.is_empty() {
-        // What stands in the files already was not asked for.
-        after = reader.log(&Filter { limit: 1, ..Filter::default() })?.first().map_or(0, |row| row.seq);
+    let text = arguments.filter.join(" ");
+    // Before anything is opened: whoever mistypes need not have a history.
+    let query = Query::parse(&text).map_err(|problems| told(&text, &problems))?;
+    let keyring = match &arguments.config {
+        Some(file) => settings::keyring(&read_config(file)?),
+        None => Keyring::default(),
+    };
+    let reader = open_history(&arguments.data)?.with_keyring(Arc::new(keyring));
+    let condition = bind(&reader, &query).map_err(|error| match error {
+        Unbound::Unclear(problem) => told(&text, &[problem]),
+        Unbound::Unreadable(error) => error.to_string(),
+    })?;
+    let search = Search {
+        condition: &condition,
+        keep: &|_| true,
+        before: arguments.before,
+        limit: arguments.limit.max(1),
+        effort: Effort::UNBOUNDED,
+    };
+    let mut page = reader.search(&search)?;
+    if arguments.follow {
+        page.receptions.reverse();
     }
+    let mut printer = Printer { json: arguments.json, printed: 0 };
+    page.receptions.iter().try_for_each(|row| printer.print(row))?;
+    if arguments.follow {
+        return follow(&reader, &condition, page.receptions.last(), &mut printer);
+    }
+    if page.receptions.is_empty() && !arguments.json {
+        eprintln!("nothing in the history fulfils this");
+    }
+    if let Some(next) = page.next {
+        eprintln!("there is more; add --before {next}");
+    }
+    if is_served(&arguments.data) {
+        eprintln!("a server is writing this history: what comes now is not in the list");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Following looks at receptions of the last two days only.
+const FOLLOW_BACK_MS: i64 = 2 * 86_400_000;
+
+fn follow(
+    reader: &Reader,
+    condition: &Condition,
+    last: Option<&Reception>,
+    printer: &mut Printer,
+) -> Outcome {
+    // What stands in the files already was not asked for.
+    let newest = Filter { limit: 1, ..Filter::default() };
+    let mut after = match last {
+        Some(last) => last.seq,
+        None => reader.log(&newest)?.first().map_or(0, |row| row.seq),
+    };
+    let condition = without_ends(condition.clone());
     loop {
         std::thread::sleep(FOLLOW_EVERY);
         // Older files hold nothing that comes now, and looking into each four times a second would be felt.
-        let lately_ms = clock::unix_ms() - FOLLOW_BACK_MS;
-        let since_ms = Some(filter.since_ms.map_or(lately_ms, |since| since.max(lately_ms)));
+        let since_ms = Some(clock::unix_ms() - FOLLOW_BACK_MS);
         let newer =
-            Filter { after_seq: Some(after), since_ms, until_ms: None, limit: 1_000, ..filter.clone() };
+            Filter { after_seq: Some(after), since_ms, limit: 1_000, ..Filter::of(condition.clone()) };
         for row in reader.log(&newer)? {
             after = after.max(row.seq);
             printer.print(&row)?;
@@ -110,8 +127,59 @@ pub fn run(arguments: Arguments) -> Outcome {
     }
 }
 
-/// Following looks at receptions of the last two days only.
-const FOLLOW_BACK_MS: i64 = 2 * 86_400_000;
+/// The condition without moments before which something must have come: following is about what comes.
+fn without_ends(condition: Condition) -> Condition {
+    match condition {
+        Condition::All(parts) => Condition::All(parts.into_iter().map(without_ends).collect()),
+        Condition::Is(Test::Until(_)) => Condition::ALWAYS,
+        other => other,
+    }
+}
+
+/// Why a filter has no meaning on this history.
+enum Unbound {
+    Unclear(Problem),
+    Unreadable(history::Error),
+}
+
+fn bind(reader: &Reader, query: &Query) -> Result<Condition, Unbound> {
+    let now_ms = clock::unix_ms();
+    let names = reader.names(now_ms - NAMES_SINCE_MS).map_err(Unbound::Unreadable)?;
+    let surroundings = Surroundings { now_ms, names: &names, islands: &[] };
+    query.bind(&surroundings).map_err(Unbound::Unclear)
+}
+
+/// What is wrong with a filter, each mistake below its word.
+fn told(text: &str, problems: &[Problem]) -> String {
+    let told: Vec<String> = problems.iter().map(|problem| problem.pointed_at(text)).collect();
+    format!("the filter is not understood\n{}", told.join("\n"))
+}
+
+fn print_fields() -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let width = FIELDS.iter().map(|field| field.example.len()).max().unwrap_or(0);
+    for field in FIELDS {
+        writeln!(out, "  {:width$}  {}", field.example, field.doc)?;
+    }
+    writeln!(
+        out,
+        "\nA word by itself is looked for in texts and in names of senders; put several in quotes."
+    )?;
+    writeln!(
+        out,
+        "Terms stand side by side and must all hold; `or`, `not`, a minus and parentheses do the rest."
+    )
+}
+
+/// Whether a server works on the folder: it holds a lock as long as it lives.
+fn is_served(data: &Path) -> bool {
+    let lock = std::fs::File::open(data.join("serving.lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
+fn parse_cursor(text: &str) -> Result<Cursor, String> {
+    text.parse().map_err(|()| format!("a place reads like 2026-11-23.4711, not `{text}`"))
+}
 
 /// Opens the history of a data folder; says how to begin when there is none.
 pub fn open_history(data: &Path) -> Result<Reader, Box<dyn std::error::Error>> {
@@ -135,7 +203,7 @@ impl Printer {
     fn print(&mut self, row: &Reception) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
-            return writeln!(out, "{}", to_json(row));
+            return writeln!(out, "{}", history::json::reception(row));
         }
         if self.printed == 0 {
             let head = format!(
@@ -169,75 +237,8 @@ impl Printer {
     }
 }
 
-/// One reception as JSON, version 1.
-pub fn to_json(row: &Reception) -> Json {
-    let node = |n: u32| NodeNum(n).to_string();
-    let flags: Vec<&str> = mesh::observe::Flags(row.flags).names().collect();
-    json!({
-        "v": 1,
-        "seq": row.seq,
-        "at_ms": row.at_ms,
-        "client_id": &*row.client_id,
-        "username": row.username.as_deref(),
-        "gateway": row.gateway.map(node),
-        "topic": &*row.topic,
-        "payload_hex": mesh::tree::to_hex(&row.payload),
-        "qos": row.qos,
-        "retain": row.retain,
-        "packet": row.packet.map(|p| json!({
-            "from": node(p.from),
-            "to": node(p.to),
-            "id": p.id,
-            "hop_limit": p.hop_limit,
-            "hop_start": p.hop_start,
-            "hops_away": p.hops_away,
-            "rx_rssi_dbm": p.rx_rssi,
-            "rx_snr_db": p.rx_snr.map(mesh::tree::float_to_json),
-            "rx_time_s": p.rx_time,
-            "relay_node": p.relay_node,
-            "next_hop": p.next_hop,
-            "want_ack": p.want_ack,
-            "request_id": p.request_id,
-        })),
-        "channel": row.channel.as_deref(),
-        "port": row.port,
-        "port_name": row.port.and_then(|p| PortNum(p).name()),
-        "consent": row.consent.word(),
-        "key_class": row.key_class.word(),
-        "flags": flags,
-        "frame_bytes": row.frame_bytes,
-        "airtime_ms": row.airtime_us.map(|us| f64::from(us) / 1000.0),
-        "verdict": row.decision.verdict.word(),
-        "rule": row.decision.rule.map(RuleId::name),
-        "sentence": row.decision.sentence,
-        "would_have": row.decision.observed.iter().map(RuleId::name).collect::<Vec<_>>(),
-    })
-}
-
 /// Reads a node id as people write it.
 pub fn parse_node(text: &str) -> Result<NodeNum, String> {
     NodeNum::parse(text)
         .ok_or_else(|| format!("a node id is `!` and eight lower-case hexadecimal digits, not `{text}`"))
-}
-
-fn parse_port(text: &str) -> Result<PortNum, String> {
-    PortNum::from_word(text).ok_or_else(|| {
-        let words: Vec<&str> = PortNum::words().map(|(_, word)| word).collect();
-        format!("no port is called `{text}`; there are {}, or a number", words.join(", "))
-    })
-}
-
-fn parse_verdict(text: &str) -> Result<Verdict, String> {
-    Verdict::from_word(text).ok_or_else(|| "a verdict is accept, rewrite, record-only or refuse".to_owned())
-}
-
-fn parse_rule(text: &str) -> Result<RuleId, String> {
-    RuleId::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = policy::rule::RULES.iter().map(|r| r.name).collect();
-        format!("no rule is called `{text}`; there are {}", names.join(", "))
-    })
-}
-
-fn parse_consent(text: &str) -> Result<Consent, String> {
-    Consent::from_word(text).ok_or_else(|| "consent is yes, no or unknown".to_owned())
 }

@@ -11,12 +11,16 @@ mod explain;
 mod log;
 
 mod check;
+mod downlink;
 mod gateway;
+mod node;
 mod observer;
 mod service;
 
+mod backup;
 mod config_file;
 mod policy_file;
+mod policy_test;
 
 mod credential_edit;
 mod credential_list;
@@ -54,9 +58,19 @@ enum Command {
     Explain(explain::Arguments),
     /// Check a node's configuration before it becomes a gateway
     Check(check::Arguments),
+    /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
+    #[command(subcommand)]
+    Downlink(downlink::Command),
+    /// Copy everything that is kept to a folder, also while the server runs
+    Backup(backup::BackupArguments),
+    /// Make a data folder of a backup
+    Restore(backup::RestoreArguments),
     /// Say which gateways may connect.
     #[command(subcommand)]
     Gateway(gateway::Command),
+    /// Say which nodes are in quarantine, and show doubtful ones.
+    #[command(subcommand)]
+    Node(node::Command),
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
@@ -80,7 +94,11 @@ fn main() -> ExitCode {
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Downlink(command) => downlink::run(command),
+        Command::Backup(arguments) => backup::back_up(arguments),
+        Command::Restore(arguments) => backup::restore(arguments),
         Command::Gateway(command) => gateway::run(command),
+        Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
         Command::Policy(command) => policy_file::run(command),

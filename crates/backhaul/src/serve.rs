@@ -12,10 +12,10 @@ use config::keys::LogLevel;
 use directory_store::Store;
 use history::RecorderOptions;
 use server::{PagesSettings, Running, ServiceNotice};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::data_folder::{read_config, rule_docs};
+use crate::data_folder::{policy_source, read_config};
 use crate::{Outcome, clock, settings, simulate};
 
 /// Options of `serve`. They win over the configuration file.
@@ -48,7 +48,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Outcome {
     let config = match &arguments.config {
         Some(file) => read_config(file)?,
-        None => Config::default(&rule_docs()),
+        None => Config::default(),
     };
     log_to_stderr(config.log.level);
     // Dropped, and so deleted, when this function returns.
@@ -58,7 +58,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         None => arguments.data.clone().unwrap_or_else(|| config.top.data.clone()),
     };
     // Before the server opens its port: whoever interrupts it early still gets an orderly end.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let demo = if arguments.demo { Some(simulate::Demo::prepare(&data)?) } else { None };
     let settings = server::Settings {
         inherited: server::inherited_sockets()?,
@@ -71,10 +71,12 @@ pub fn run(arguments: Arguments) -> Outcome {
     let plain = running.listeners.iter().find(|listener| listener.is_plain).map(|listener| listener.address);
     let city = demo.zip(plain).map(|(demo, address)| demo.run(address, arguments.demo_speed)).transpose()?;
     let notice = ServiceNotice::ready(running.core.clone())?;
-    signals.forever().next();
+    while signals.forever().next() == Some(SIGHUP) {
+        running.reload_policy();
+    }
     tracing::info!("stopping; a second signal ends the program at once");
     std::thread::spawn(move || {
-        signals.forever().next();
+        while signals.forever().next() == Some(SIGHUP) {}
         tracing::warn!("ended without a goodbye");
         std::process::exit(1);
     });
@@ -102,14 +104,16 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         stop_grace: Duration::from_secs(u64::from(config.mqtt.stop_grace_s)),
         lab: arguments.lab,
         limits,
-        policy: settings::policy(&config).into(),
+        policy: policy_source(&config, data),
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,
             batch_max: config.history.batch_max as usize,
             commit_interval: Duration::from_millis(u64::from(config.history.commit_interval_ms)),
+            keyring: settings::keyring(&config),
             ..RecorderOptions::default()
         }),
         persistence: config.mqtt.persistence && !arguments.lab,

@@ -4,16 +4,23 @@ use std::path::Path;
 
 use automation::settings::{HomeAssistantSettings, HowOften, Who};
 use broker::ListenerRules;
-use config::Config;
 use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
+use config::{Config, PolicyFile};
 use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use policy::decision::Verdict;
+use policy::downlink::budget::BudgetSettings;
 use policy::downlink::class::AgeLimits;
+use policy::downlink::model::{Model, ModelSettings};
 use policy::downlink::queue::Pace;
+use policy::downlink::target::TargetSettings;
+use policy::memory::volume::Rate;
 use policy::rule::{RULES, RuleState};
+use policy::uplink::identity::IdentitySettings;
+use policy::uplink::stationary::StationarySettings;
+use policy::uplink::volume::VolumeSettings;
 use server::{
     AcmeSettings, CertificateSource, ClientCertificates, ListenerSettings, Proof, ProxySettings, TlsSettings,
 };
@@ -184,7 +191,7 @@ pub fn lab_limits() -> broker::Limits {
 }
 
 /// The policy.
-pub fn policy(config: &Config) -> policy::settings::Settings {
+pub fn policy(config: &PolicyFile) -> policy::settings::Settings {
     let mut settings = policy::settings::Settings::default();
     settings.downlink.hop_limit_max = config.policy.hop_limit_max;
     settings.consent.no = verdict(config.policy.consent_no);
@@ -200,6 +207,20 @@ pub fn policy(config: &Config) -> policy::settings::Settings {
     settings.keys.public_channels = file.public_channels.iter().map(|name| name.as_str().into()).collect();
     settings.origin.late_max_s = file.late_max_s;
     settings.origin.early_max_s = file.early_max_s;
+    settings.identity = IdentitySettings {
+        travel_kmh_max: file.travel_kmh_max,
+        travel_km_min: file.travel_km_min,
+        travel_slack_s: file.travel_slack_s,
+        direct_km_max: file.direct_km_max,
+        at_once_s: file.at_once_s,
+        key_days: file.key_days,
+    };
+    settings.stationary = StationarySettings {
+        moved_distance_m: file.moved_distance_m,
+        moved_reports: file.moved_reports,
+        hearing_window_h: file.hearing_window_h,
+        hearing_same_percent: file.hearing_same_percent,
+    };
     settings.outside.receivers = file.outside.iter().map(|name| name.as_str().into()).collect();
     settings.duplicate_window_ms = u64::from(config.policy.duplicate_window_s) * 1000;
     settings.downlink.packet_bytes_max = config.policy.downlink_packet_max_bytes as usize;
@@ -219,6 +240,57 @@ pub fn policy(config: &Config) -> policy::settings::Settings {
 fn downlink(policy: &config::keys::Policy, settings: &mut policy::settings::Settings) {
     let ms = |seconds: u32| u64::from(seconds) * 1000;
     settings.proof.valid_ms = ms(policy.downlink_verified_days * 86_400);
+    let number = |text: &str| config::node_number(text);
+    let pairs = |list: &'_ [String]| -> Vec<(String, String)> {
+        let split = list.iter().filter_map(|text| config::pair(text));
+        split.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let model = |name: &str| Model::from_name(name);
+    settings.model = ModelSettings {
+        default: model(&policy.model).unwrap_or(Model::UPLINK_ONLY),
+        // What is misspelt sends nothing: closed toward the radio.
+        islands: pairs(&policy.model_of_island)
+            .iter()
+            .filter_map(|(island, name)| Some((number(island)?, model(name).unwrap_or(Model::UPLINK_ONLY))))
+            .collect(),
+        channels: pairs(&policy.model_of_channel)
+            .iter()
+            .map(|(channel, name)| (channel.as_str().into(), model(name).unwrap_or(Model::UPLINK_ONLY)))
+            .collect(),
+    };
+    settings.islands.pinned = pairs(&policy.pinned)
+        .iter()
+        .filter_map(|(gateway, island)| Some((number(gateway)?, number(island)?)))
+        .collect();
+    settings.downlink.copies_per_island = usize::from(policy.copies_per_island);
+    settings.target = TargetSettings {
+        heard_within_ms: ms(policy.direct_heard_within_s),
+        gateways_max: usize::from(policy.direct_gateways_max),
+        unknown_to_all: policy.unknown_to_all,
+    };
+    settings.budget = BudgetSettings {
+        island: policy.airtime_island.into(),
+        gateway: policy.airtime_gateway.into(),
+        channel: policy.airtime_channel.into(),
+        node: policy.airtime_node.into(),
+        quiet_percent: policy.quiet_percent,
+        busy_percent: policy.busy_percent.max(policy.quiet_percent.saturating_add(1)),
+        busy_share: policy.busy_share,
+        relays_per_hop: policy.relays_per_hop,
+        ..settings.budget
+    };
+    settings.volume = VolumeSettings {
+        rate: Rate { per_minute: policy.messages_per_minute, at_once: policy.messages_at_once },
+        telemetry_ms: ms(policy.telemetry_interval_s),
+        position_ms: ms(policy.position_interval_s),
+        node_info_ms: ms(policy.node_info_interval_s),
+        stream_packets: policy.stream_packets_max,
+        stream_large: policy.stream_large_max,
+        node_airtime: policy.uplink_airtime_node.into(),
+        gateway_airtime: policy.uplink_airtime_gateway.into(),
+        never_held: policy.never_held.iter().filter_map(|node| number(node)).collect(),
+    };
+    settings.holds.objections = policy.hold_objections;
     let queue = &mut settings.queue;
     queue.hold_ms = u64::from(policy.downlink_hold_ms);
     queue.in_flight_max = usize::from(policy.downlink_in_flight_max);

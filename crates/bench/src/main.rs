@@ -3,6 +3,7 @@
 
 mod allocations;
 mod judge;
+mod replay;
 mod store;
 
 use std::path::Path;
@@ -64,6 +65,21 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         stored.cpu_s / stored.receptions as f64 * 1e6,
         stored.bytes_each,
         stored.payload_bytes_each
+    );
+
+    let replayed = replay::measure(if quick { 40_000 } else { 300_000 })?;
+    let (total, reading) = (replayed.cpu.as_secs_f64(), replayed.read_cpu.as_secs_f64());
+    println!(
+        "Backtest, {} receptions with 12 receivers each, two policies, one thread:",
+        replayed.receptions
+    );
+    println!(
+        "  {:.0} receptions/s of CPU time ({:.2} µs each, of which reading {:.2} µs), {} copies decided, {} receptions differ\n",
+        replayed.receptions as f64 / total,
+        total / replayed.receptions as f64 * 1e6,
+        reading / replayed.receptions as f64 * 1e6,
+        replayed.copies,
+        replayed.changed
     );
 
     println!("Took {:.0} s.", started.elapsed().as_secs_f64());

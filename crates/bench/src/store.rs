@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use directory::Directory;
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
+use policy::decision::Outcome;
+use policy::downlink::details::CopyDetails;
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
 use policy::now::Now;
 use policy::principal::Principal;
+use policy::rule::RuleSet;
 use policy::uplink::Publish;
-use record::{Consent, KeyClass, PacketSummary, Reception, Record};
+use record::{Consent, KeyClass, PacketSummary, ReceiverKind, Reception, Record, Release, ReleasedCopy};
 
 use bench::Failure;
 use bench::envelope::{Composer, FIRST_GATEWAY, Uplink, gateway_id};
@@ -68,10 +71,45 @@ pub fn measure(receptions: usize) -> Result<Costs, Failure> {
     })
 }
 
+/// Numbers of the gateways of made-up receptions.
+pub fn gateways() -> impl Iterator<Item = u32> {
+    (0..GATEWAYS).map(|index| FIRST_GATEWAY + index)
+}
+
+/// Gateways that are to get copies of made-up receptions: as many as a town has.
+const RECEIVERS: u32 = 12;
+
+/// Stores that many receptions, each with its copies toward gateways.
+pub fn fill(folder: &Path, receptions: usize) -> Result<(), Failure> {
+    let mut maker = Maker::new();
+    let mut writer = history::Writer::open(folder)?;
+    let receivers: Vec<Arc<str>> =
+        gateways().take(RECEIVERS as usize).map(|number| gateway_id(number).as_str().into()).collect();
+    for first in (0..receptions).step_by(BATCH) {
+        let mut batch = Vec::with_capacity(2 * BATCH);
+        for index in first..receptions.min(first + BATCH) {
+            let record = maker.reception(index);
+            let Record::Reception(reception) = &record else { continue };
+            let copies = receivers.iter().map(|receiver| ReleasedCopy {
+                receiver: receiver.clone(),
+                kind: ReceiverKind::Gateway,
+                outcome: Outcome::DeliveredWithHopLimit(1),
+                observed: RuleSet::default(),
+                details: CopyDetails::default(),
+            });
+            let (reception_seq, at_ms) = (reception.seq, reception.at_ms);
+            let release = Release { reception_seq, at_ms, copies: copies.collect() };
+            batch.extend([record, Record::Release(Arc::new(release))]);
+        }
+        writer.append(&batch)?;
+    }
+    Ok(())
+}
+
 fn payload_len(record: &Record) -> usize {
     match record {
         Record::Reception(reception) => reception.payload.len(),
-        Record::Release(_) | Record::Connection(_) => 0,
+        Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => 0,
     }
 }
 

@@ -27,15 +27,9 @@ impl Route {
     }
 }
 
-/// Size of the PUBLISH that carries the message to a gateway: MQTT 3.1.1, QoS 1, as firmware and phones subscribe.
+/// Size of the PUBLISH that carries the message to a gateway.
 pub(crate) fn packet_bytes(message: &Message) -> usize {
-    let body = 2 + message.topic.len() + 2 + message.payload.len();
-    1 + match body {
-        0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        _ => 4,
-    } + body
+    policy::release::mqtt_packet_bytes(&message.topic, &message.payload)
 }
 
 impl Broker {

@@ -40,6 +40,7 @@ mod tick;
 mod timers;
 mod topic_alias;
 mod verify;
+mod watching;
 mod will;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -48,9 +49,10 @@ use std::sync::Arc;
 use directory::Directory;
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
+use policy::memory::keep::{Damaged, Restored};
 pub use policy::now::Now;
 use policy::settings::Settings;
-use record::{ConnectionEvent, ConnectionWhat, Record};
+use record::{ConnectionEvent, ConnectionWhat, PolicyChange, Record};
 use slab::Slab;
 
 pub use connection::ConnectionId;
@@ -67,6 +69,7 @@ pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
 pub use tell::OwnMessage;
+pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 
 use connection::Connection;
@@ -163,7 +166,7 @@ impl Broker {
             sys: Default::default(),
             policy: Policy::new(
                 options.policy.clone(),
-                MemoryLimits { seen_packets_max: limits.seen_packets_max },
+                MemoryLimits { seen_packets_max: limits.seen_packets_max, ..MemoryLimits::default() },
                 options.seed,
             ),
             counters: Counters::default(),
@@ -311,6 +314,28 @@ impl Broker {
     pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.options.directory, directory);
         self.on_directory_change(now, &old);
+    }
+
+    /// What policy remembers, as bytes for the next run.
+    pub fn remembered(&self, now: Now) -> Vec<u8> {
+        self.policy.memory.to_bytes(now)
+    }
+
+    /// Takes over what an earlier run remembered. To be called before the first connection; the clock must not stand
+    /// earlier than in that run.
+    ///
+    /// # Errors
+    /// When the bytes are not what `remembered` gave.
+    pub fn remember(&mut self, bytes: &[u8]) -> Result<Restored, Damaged> {
+        self.policy.memory.restore(bytes)
+    }
+
+    /// Another policy comes into force, between two packets. Tells the history who did it.
+    pub fn set_policy(&mut self, now: Now, settings: Arc<Settings>, change: PolicyChange) {
+        self.options.policy = settings.clone();
+        self.policy.set_settings(settings);
+        let change = PolicyChange { at_ms: now.unix_ms, ..change };
+        self.records.push(Record::PolicyChange(Arc::new(change)));
     }
 
     /// The history has every reception up to `seq`: their acknowledgements go out.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use mesh::observe::Facts;
-use mesh::portnum::PortNum;
-use mesh::wire::{Content, Fields};
 use policy::memory::seen::PacketKey;
 use record::{Consent, KeyClass, PacketSummary};
 
@@ -37,7 +35,7 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
         key: policy::uplink::packet_key(facts),
         channel: channel.map(Arc::from),
         port: facts.port.map(|p| p.0),
-        variant: variant(facts),
+        variant: policy::release::variant(facts),
         consent: match facts.consent {
             mesh::observe::Consent::Yes => Consent::Yes,
             mesh::observe::Consent::No => Consent::No,
@@ -49,13 +47,6 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
         airtime_us: facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes))),
         hop_limit_at: facts.hop_limit_at,
     }
-}
-
-fn variant(facts: &Facts<'_>) -> u8 {
-    let Some(data) = facts.data.as_ref().filter(|data| data.port == PortNum::TELEMETRY) else { return 0 };
-    let mut fields = Fields::of(data.payload).map_while(Result::ok);
-    let measured = fields.find(|field| matches!(field.content, Content::Bytes(_)));
-    measured.and_then(|field| u8::try_from(field.number).ok()).unwrap_or(0)
 }
 
 fn summary(p: &mesh::packet::PacketHeader, facts: &Facts<'_>) -> PacketSummary {

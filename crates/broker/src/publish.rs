@@ -108,6 +108,9 @@ impl Broker {
             directory: &self.options.directory,
         };
         let (decision, permit) = self.policy.judge(now, &publish);
+        if self.policy.memory.movement.has_news() {
+            self.tell_movement(now);
+        }
         let is_mesh = facts.topic.is_some();
         let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
         Judged { decision, permit, observed }

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub is_open_to_loopback: bool,
     /// Where the operator has stopped downlink.
     pub downlink: directory::Downlink,
+    /// What is known of each gateway's downlink.
+    pub proofs: Vec<(u32, policy::memory::proof::Proof)>,
 }
 
 /// One client.
@@ -100,6 +102,7 @@ impl Broker {
             unkept_changes: self.journal.behind(),
             is_open_to_loopback: !self.options.lab && !self.options.directory.has_credentials(),
             downlink: self.options.directory.downlink().clone(),
+            proofs: self.policy.memory.proofs.iter().map(|(gateway, proof)| (gateway, *proof)).collect(),
         }
     }
 }

@@ -24,6 +24,8 @@ const QOS: u8 = 2;
 pub(crate) struct Sys {
     /// Kept apart from what clients retain: it takes nothing of their room, and nobody can overwrite it.
     retained: Retained,
+    /// When the broker began, on its clock; `None` until the first look.
+    began_ms: Option<u64>,
     next_ms: u64,
     last_ms: u64,
     averages: [Average; LOADS.len()],
@@ -31,7 +33,13 @@ pub(crate) struct Sys {
 
 impl Default for Sys {
     fn default() -> Self {
-        Self { retained: Retained::new(TOPICS_MAX), next_ms: 0, last_ms: 0, averages: Default::default() }
+        Self {
+            retained: Retained::new(TOPICS_MAX),
+            began_ms: None,
+            next_ms: 0,
+            last_ms: 0,
+            averages: Default::default(),
+        }
     }
 }
 
@@ -129,12 +137,14 @@ impl Broker {
     /// Tells what changed, when it is time.
     pub(crate) fn tell_sys(&mut self, now: Now) {
         let interval_ms = u64::from(self.options.limits.sys_interval_s) * 1000;
+        let began_ms = *self.sys.began_ms.get_or_insert(now.mono_ms);
+        self.sys.last_ms = self.sys.last_ms.max(began_ms);
         if interval_ms == 0 || now.mono_ms < self.sys.next_ms {
             return;
         }
         self.sys.next_ms = now.mono_ms + interval_ms;
         self.tell(now, "broker/version", concat!("Backhaul ", env!("CARGO_PKG_VERSION")).to_owned());
-        self.tell(now, "broker/uptime", format!("{} seconds", now.mono_ms / 1000));
+        self.tell(now, "broker/uptime", format!("{} seconds", (now.mono_ms - began_ms) / 1000));
         for (topic, number) in NUMBERS {
             let number = number(self);
             self.tell(now, format!("broker/{topic}"), number.to_string());
@@ -161,7 +171,7 @@ impl Broker {
     }
 
     fn tell_loads(&mut self, now: Now) {
-        let seconds = (now.mono_ms - self.sys.last_ms).max(1) as f64 / 1000.0;
+        let seconds = now.mono_ms.saturating_sub(self.sys.last_ms).max(1) as f64 / 1000.0;
         self.sys.last_ms = now.mono_ms;
         for (index, (topic, total)) in LOADS.into_iter().enumerate() {
             let total = total(self);

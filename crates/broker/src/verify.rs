@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use directory::GatewayId;
+use directory::{GatewayId, IslandNumber};
 use mesh::compose::{Closed, Content, Packet, Route, envelope, traceroute};
 use mesh::node::NodeNum;
 use mesh::observe::{Scratch, observe};
@@ -63,7 +63,7 @@ impl Broker {
         if self.round_trip_due_ms(gateway) > now.unix_ms {
             return self.plan_round_trip(now, to);
         }
-        if !self.is_reading(to) || self.options.directory.downlink().is_stopped_for(None) {
+        if !self.is_reading(to) || self.is_stopped_for(gateway) {
             return self.ask_at(now, to, LATER_MS);
         }
         self.ask(now, to, gateway, &way);
@@ -103,6 +103,11 @@ impl Broker {
             RuleState::Off => i64::MAX,
             RuleState::Observe | RuleState::Enforce => proof.due_ms(&settings.proof),
         }
+    }
+
+    fn is_stopped_for(&self, gateway: u32) -> bool {
+        let island = self.policy.memory.islands.island_of(gateway).unwrap_or(gateway);
+        self.options.directory.downlink().is_stopped_for(Some(IslandNumber(island)))
     }
 
     fn ask_at(&mut self, now: Now, id: SessionId, wait_ms: u64) {

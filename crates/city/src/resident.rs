@@ -4,6 +4,7 @@ use fastrand::Rng;
 use mesh::node::NodeNum;
 
 use crate::map::{NODE_WORDS, PLACES, Place};
+use crate::misfit::Manner;
 use crate::plan::Plan;
 
 /// One node.
@@ -37,6 +38,8 @@ pub struct Resident {
     pub sends_telemetry: bool,
     /// Whether it has a weather sensor.
     pub has_sensor: bool,
+    /// Whether it tells where it is every five minutes.
+    pub is_tracker: bool,
     /// Hop limit it starts packets with.
     pub hop_limit: u32,
 }
@@ -50,6 +53,11 @@ pub fn settle(plan: &Plan, rng: &mut Rng) -> Vec<Resident> {
         let number_on_island = index / islands;
         let is_gateway = index < plan.gateways;
         residents.push(resident(plan, rng, island, number_on_island, index, is_gateway));
+    }
+    for (resident, manner) in residents.iter_mut().zip(Manner::of_gateways(plan)) {
+        if manner == Manner::Mobile {
+            (resident.is_tracker, resident.precision_bits) = (true, 32);
+        }
     }
     residents
 }
@@ -87,6 +95,7 @@ fn resident(
         precision_bits: *[0, 12, 13, 13, 13, 14, 32].get(rng.usize(0..7)).unwrap_or(&13),
         sends_telemetry: rng.u32(0..100) < 60,
         has_sensor: rng.u32(0..100) < 12,
+        is_tracker: false,
         hop_limit: if rng.u32(0..10) == 0 { 7 } else { 3 },
     }
 }

@@ -47,6 +47,16 @@ impl Habit {
         }
     }
 
+    /// The same for a node that hears so many others: above 40, firmware stretches what is said by clients
+    /// (`Default.h`; 2^11 / 250 kHz / 100 on LongFast).
+    pub const fn stretched_interval_ms(self, is_router: bool, online_nodes: u64) -> u64 {
+        let interval = self.interval_ms(is_router);
+        if is_router || online_nodes <= 40 || matches!(self, Self::MapReport | Self::NeighborInfo) {
+            return interval;
+        }
+        interval + interval * (online_nodes - 40) * 8_192 / 100_000
+    }
+
     /// Whether a node has it.
     pub const fn is_kept_by(self, resident: &Resident) -> bool {
         match self {
@@ -58,11 +68,13 @@ impl Habit {
         }
     }
 
-    /// What it says. `neighbors` are nodes heard directly with their signal-to-noise ratio in dB.
+    /// What it says. `neighbors` are nodes heard directly with their signal-to-noise ratio in dB; `utilization` is the
+    /// channel's, in percent.
     pub fn content(
         self,
         resident: &Resident,
         neighbors: &[(NodeNum, f32)],
+        utilization: f32,
         now_s: u32,
         uptime_s: u32,
         rng: &mut Rng,
@@ -76,7 +88,6 @@ impl Habit {
             }
             Self::DeviceTelemetry => {
                 let battery = if r.is_gateway { 101 } else { 40 + rng.u32(0..60) };
-                let utilization = 4.0 + rng.f32() * 14.0;
                 compose::device_telemetry(
                     now_s,
                     battery,

@@ -5,14 +5,13 @@ use std::fmt::Write;
 use crate::channel::CHANNEL_KEYS;
 use crate::keys::{LISTENER_LINES, SECTIONS};
 use crate::kind::Kind;
-use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Key, Preset};
 
 /// Columns of a comment line, `# ` included.
 const WIDTH: usize = 100;
 
 /// Writes the example file. Reading it gives the defaults, because it says nothing else.
-pub fn document(rules: &[RuleDoc]) -> String {
+pub fn document() -> String {
     let mut out = String::new();
     comment(
         &mut out,
@@ -29,9 +28,6 @@ pub fn document(rules: &[RuleDoc]) -> String {
             out.push('\n');
             write_key(&mut out, key);
         }
-        if section.name == "policy" {
-            write_rules(&mut out, rules);
-        }
         if section.name == "mqtt" {
             write_listener(&mut out);
         }
@@ -42,7 +38,7 @@ pub fn document(rules: &[RuleDoc]) -> String {
     out
 }
 
-fn write_key(out: &mut String, key: &Key) {
+pub(crate) fn write_key(out: &mut String, key: &Key) {
     comment(out, &sentence(key));
     let mark = if key.default.value().is_none() { "# " } else { "" };
     line(out, &format!("{mark}{} = {}", key.name, example(key.default)));
@@ -83,24 +79,11 @@ fn sentence(key: &Key) -> String {
         | Kind::Nodes
         | Kind::Names
         | Kind::Ports
+        | Kind::Pairs
         | Kind::WebAddress
         | Kind::TopicRoot => String::new(),
     };
     format!("{}{range}", key.doc)
-}
-
-fn write_rules(out: &mut String, rules: &[RuleDoc]) {
-    out.push('\n');
-    comment(
-        out,
-        "The rules in the order in which they are asked. \"off\": not asked. \"observe\": what it would have done is \
-         recorded, and nothing follows. \"enforce\": its answer stands.",
-    );
-    line(out, "[policy.rules]");
-    for RuleDoc { id, default, doc } in rules {
-        comment(out, doc);
-        line(out, &format!("{id} = \"{}\"", RuleState::word(*default)));
-    }
 }
 
 fn write_channel(out: &mut String) {
@@ -130,7 +113,7 @@ fn line(out: &mut String, text: &str) {
 }
 
 /// Writes a comment, wrapped at words.
-fn comment(out: &mut String, text: &str) {
+pub(crate) fn comment(out: &mut String, text: &str) {
     let mut row = String::from("#");
     for word in text.split_whitespace() {
         if row.chars().count() + 1 + word.chars().count() > WIDTH {

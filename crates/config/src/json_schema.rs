@@ -8,14 +8,11 @@ use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Key, Preset};
 
 /// Describes the file as JSON Schema (draft 2020-12), printed with indentation.
-pub fn json_schema(rules: &[RuleDoc]) -> String {
+pub fn json_schema() -> String {
     let mut properties = Map::new();
     for section in SECTIONS {
         let mut keys: Map<String, Value> =
             section.keys.iter().map(|key| (key.name.to_owned(), key_schema(key))).collect();
-        if section.name == "policy" {
-            keys.insert("rules".to_owned(), rules_schema(rules));
-        }
         if section.name.is_empty() {
             properties.append(&mut keys);
         } else {
@@ -24,15 +21,20 @@ pub fn json_schema(rules: &[RuleDoc]) -> String {
     }
     properties.insert("listener".to_owned(), listeners_schema());
     properties.insert("channel".to_owned(), channels_schema());
-    let mut schema = closed_object("Backhaul's configuration file.", properties);
+    file("Backhaul configuration", "Backhaul's configuration file.", properties)
+}
+
+/// The schema of a whole file, as text.
+pub(crate) fn file(title: &str, doc: &str, properties: Map<String, Value>) -> String {
+    let mut schema = closed_object(doc, properties);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Backhaul configuration");
+    schema["title"] = json!(title);
     let mut text = format!("{schema:#}");
     text.push('\n');
     text
 }
 
-fn key_schema(key: &Key) -> Value {
+pub(crate) fn key_schema(key: &Key) -> Value {
     let mut schema = key.kind.schema();
     schema["description"] = json!(key.doc);
     match key.default {
@@ -46,7 +48,7 @@ fn key_schema(key: &Key) -> Value {
     schema
 }
 
-fn rules_schema(rules: &[RuleDoc]) -> Value {
+pub(crate) fn rules_schema(rules: &[RuleDoc]) -> Value {
     let keys = rules.iter().map(|rule| {
         let schema =
             json!({ "enum": RuleState::WORDS, "default": rule.default.word(), "description": rule.doc });

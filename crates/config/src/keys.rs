@@ -16,7 +16,6 @@ pub(crate) const SECTIONS: &[&Section] = &[
     &TLS_LINES,
     &WEB_LINES,
     &MESH_LINES,
-    &POLICY_LINES,
     &AUTOMATION_LINES,
     &HISTORY_LINES,
     &LOG_LINES,
@@ -26,6 +25,9 @@ section! { Top, TOP_LINES, "", "Keys before the first table.";
     data: PathBuf = Text("backhaul-data"), Kind::Folder,
         "Folder for everything that must survive a restart; made on first use. A relative one starts at the \
          working directory.";
+    policy: Option<PathBuf> = Absent("/etc/backhaul/policy.toml"), Kind::File,
+        "The policy's file; `policy.toml` in the data folder if not said. It may be missing, which means every default. \
+         `backhaul policy docs` prints it with all keys.";
 }
 
 section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one client may use up.";
@@ -186,7 +188,8 @@ section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";
          the name and the installation's secret key.";
 }
 
-section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
+// In a file of its own: see `policy_file`.
+section! { Policy, POLICY_LINES, "", "What may be passed on.";
     hop_limit_max: u8 = Whole(1), Kind::Whole { min: 0, max: 7 },
         "Highest hop limit of a copy toward a gateway. 0: the gateway shows it to its phone and sends nothing \
          by radio. 1: the gateway transmits once and nobody relays.";
@@ -207,6 +210,28 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
         "Rule `wrong-time`: longest time from reception to uplink, in seconds.";
     early_max_s: u32 = Whole(120), Kind::Whole { min: 1, max: 604_800 },
         "Rule `wrong-time`: how far a gateway's clock may run ahead, in seconds.";
+    key_days: u32 = Whole(30), Kind::Whole { min: 1, max: 3_650 },
+        "Rules `two-keys` and `shared-key`: how long a node's public key stands that is not seen, in days.";
+    travel_kmh_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 100_000 },
+        "Rule `impossible-travel`: fastest that anything with a node in it travels, in km/h.";
+    travel_km_min: u32 = Whole(20), Kind::Whole { min: 1, max: 20_000 },
+        "Rule `impossible-travel`: shorter distances, in km beyond the coarseness of both positions, are possible always.";
+    travel_slack_s: u32 = Whole(900), Kind::Whole { min: 1, max: 86_400 },
+        "Rule `impossible-travel`: how long a position may have been on its way, in seconds.";
+    direct_km_max: u32 = Whole(300), Kind::Whole { min: 1, max: 20_000 },
+        "Rule `two-islands`: distance of two gateways, in km, beyond which they do not hear the same node directly.";
+    at_once_s: u32 = Whole(600), Kind::Whole { min: 1, max: 86_400 },
+        "Rule `two-islands`: receptions within this time are at once, in seconds.";
+    moved_distance_m: u32 = Whole(500), Kind::Whole { min: 10, max: 1_000_000 },
+        "Rule `moved`: a gateway's position is elsewhere when it is farther than this from the one before, in metres \
+         beyond the coarseness of both.";
+    moved_reports: u8 = Whole(2), Kind::Whole { min: 1, max: 20 },
+        "Rule `moved`: positions in a row, at least a minute apart, that must be elsewhere.";
+    hearing_window_h: u8 = Whole(6), Kind::Whole { min: 1, max: 168 },
+        "Rule `moved`: hours for which the nodes that a gateway hears directly are put together.";
+    hearing_same_percent: u8 = Whole(10), Kind::Whole { min: 0, max: 100 },
+        "Rule `moved`: a gateway that hears less than this share of the nodes it hears directly otherwise, twice in a \
+         row, is elsewhere; 0 leaves this out.";
     blocked_nodes: Vec<String> = List(&[]), Kind::Nodes,
         "Nodes whose packets are recorded and not passed on, whoever heard them.";
     blocked_gateways: Vec<String> = List(&[]), Kind::Nodes,
@@ -221,6 +246,66 @@ section! { Policy, POLICY_LINES, "policy", "What may be passed on.";
     downlink_packet_max_bytes: u32 = Whole(1_024), Kind::Whole { min: 64, max: 1_024 },
         "Largest MQTT packet sent to a gateway, in bytes, fixed header included. Firmware throws away \
          anything over 1024.";
+    model: String = Text("standard"), Kind::Choice(MODELS),
+        "What goes down to gateways, and how far on the radio. standard: everything, as far as hop_limit_max; zero-hop: \
+         everything, to phones only; texts-keep-hops: texts, acknowledgements and routes with their hops, the rest to \
+         phones; trusted-gateways-keep-hops: everything with its hops; text-only: texts and acknowledgements; \
+         uplink-only: nothing.";
+    model_of_island: Vec<String> = List(&[]), Kind::Pairs,
+        "Models of single islands, such as [\"!7c5a0a01=text-only\"]. The number of an island is on the airtime page.";
+    model_of_channel: Vec<String> = List(&[]), Kind::Pairs,
+        "Models of single channels, such as [\"LongFast=uplink-only\"]. Of an island's and a channel's the stricter \
+         applies.";
+    pinned: Vec<String> = List(&[]), Kind::Pairs,
+        "Gateways whose island the operator knows better than what they hear in common shows, such as \
+         [\"!7c5a0a02=!7c5a0a01\"]: the gateway, then the number of its island.";
+    copies_per_island: u8 = Whole(2), Kind::Whole { min: 1, max: 64 },
+        "Gateways of one island that transmit a packet for everybody.";
+    direct_heard_within_s: u32 = Whole(86_400), Kind::Whole { min: 60, max: 2_592_000 },
+        "How long ago a gateway may have heard a node to be a way to it, in seconds.";
+    direct_gateways_max: u8 = Whole(2), Kind::Whole { min: 1, max: 6 },
+        "Gateways that get a packet for one node, the best first.";
+    unknown_to_all: bool = Flag(false), Kind::Flag,
+        "Whether a packet for a node that nobody heard lately goes to all islands.";
+    airtime_island: u16 = Whole(60), Kind::Whole { min: 0, max: 1000 },
+        "Airtime that downlink may take up on one island within an hour, in thousandths of the hour.";
+    airtime_gateway: u16 = Whole(30), Kind::Whole { min: 0, max: 1000 },
+        "The same for what one gateway transmits.";
+    airtime_channel: u16 = Whole(50), Kind::Whole { min: 0, max: 1000 },
+        "The same for one channel on one island.";
+    airtime_node: u16 = Whole(10), Kind::Whole { min: 0, max: 1000 },
+        "The same for what one node sends to other islands.";
+    quiet_percent: u8 = Whole(15), Kind::Whole { min: 0, max: 100 },
+        "Utilisation of the channel that nodes report, in percent, up to which all of it is there.";
+    busy_percent: u8 = Whole(40), Kind::Whole { min: 1, max: 100 },
+        "Utilisation from which only the part of `busy_share` is there.";
+    busy_share: u8 = Whole(10), Kind::Whole { min: 0, max: 100 },
+        "Part of the airtime that is there on a busy channel, in percent.";
+    relays_per_hop: u8 = Whole(3), Kind::Whole { min: 0, max: 100 },
+        "Transmissions by other nodes that every hop beyond the gateway's own is expected to cost.";
+    messages_per_minute: u32 = Whole(600), Kind::Whole { min: 1, max: 1_000_000 },
+        "Messages that one gateway may publish per minute in the long run.";
+    messages_at_once: u32 = Whole(200), Kind::Whole { min: 1, max: 1_000_000 },
+        "Messages that one gateway may publish at once after a pause.";
+    telemetry_interval_s: u32 = Whole(900), Kind::Whole { min: 0, max: 86_400 },
+        "Shortest time between two measurements of one kind of one node that needs no agreement, in seconds.";
+    position_interval_s: u32 = Whole(60), Kind::Whole { min: 0, max: 86_400 },
+        "The same for positions.";
+    node_info_interval_s: u32 = Whole(300), Kind::Whole { min: 0, max: 86_400 },
+        "The same for names and keys of a node.";
+    stream_packets_max: u32 = Whole(60), Kind::Whole { min: 1, max: 100_000 },
+        "Packets of one kind of one node within ten minutes, beyond which they are taken for a stream.";
+    stream_large_max: u32 = Whole(20), Kind::Whole { min: 1, max: 100_000 },
+        "The same for packets of 150 bytes and more.";
+    uplink_airtime_node: u16 = Whole(50), Kind::Whole { min: 0, max: 1000 },
+        "Airtime that the packets of one node may take up within an hour, in thousandths of the hour.";
+    uplink_airtime_gateway: u16 = Whole(1000), Kind::Whole { min: 0, max: 1000 },
+        "The same for everything that one gateway hears: more than the whole hour cannot have been on the air.";
+    hold_objections: u32 = Whole(200), Kind::Whole { min: 1, max: 1_000_000 },
+        "Objections for too much traffic within five minutes that lead to a hold: 15 minutes first, then an hour, \
+         then a day.";
+    never_held: Vec<String> = List(&[]), Kind::Nodes,
+        "Gateways and nodes that are never held.";
     downlink_hold_ms: u32 = Whole(3_000), Kind::Whole { min: 0, max: 60_000 },
         "Rule `radio-first`: how long a copy waits where the radio may bring the packet, in milliseconds.";
     downlink_verified_days: u32 = Whole(30), Kind::Whole { min: 1, max: 366 },
@@ -398,6 +483,10 @@ pub(crate) const PRESETS: &[&str] = &[
     "LONG_MODERATE", "SHORT_TURBO", "LONG_TURBO", "LITE_FAST", "LITE_SLOW", "NARROW_FAST", "NARROW_SLOW",
     "TINY_FAST", "TINY_SLOW", "MEDIUM_TURBO",
 ];
+
+/// Models of downlink (`policy::downlink::model`; a test holds them together).
+pub(crate) const MODELS: &[&str] =
+    &["standard", "zero-hop", "texts-keep-hops", "trusted-gateways-keep-hops", "text-only", "uplink-only"];
 
 /// LoRa regions by their protobuf names (meshtastic.md § 2.6), without UNSET, which means radio silence.
 #[rustfmt::skip]

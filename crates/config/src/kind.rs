@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Names,
     /// A list of port numbers of the mesh.
     Ports,
+    /// A list of names with something that belongs to each.
+    Pairs,
     /// An `http` or `https` address.
     WebAddress,
     /// The start of the mesh's topics.
@@ -92,6 +94,7 @@ impl Kind {
                 !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
             }),
             Kind::Ports => texts(seen, |text| text.parse::<u16>().is_ok_and(|port| port <= PORT_MAX)),
+            Kind::Pairs => texts(seen, |text| pair(text).is_some()),
             Kind::Folder | Kind::File => {
                 let text = seen.as_str()?;
                 (!text.is_empty() && !text.contains('\0')).then(|| Value::Text(text.to_owned()))
@@ -130,6 +133,7 @@ impl Kind {
             Kind::Nodes => "a list of nodes, such as [\"!7c5a0a01\"]".to_owned(),
             Kind::Names => "a list of names, such as [\"LongFast\"]".to_owned(),
             Kind::Ports => format!("a list of port numbers up to {PORT_MAX}, such as [\"66\"]"),
+            Kind::Pairs => "a list of texts like \"name=value\"".to_owned(),
             Kind::Folder => "the path of a folder, such as \"/var/lib/backhaul\"".to_owned(),
             Kind::WebAddress => "an address such as \"https://mesh.example.org\"".to_owned(),
             Kind::TopicRoot => format!(
@@ -148,7 +152,7 @@ impl Kind {
             Kind::Text { bytes_max } => json!({ "type": "string", "minLength": 1, "maxLength": bytes_max }),
             Kind::Listen => json!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$" }),
             Kind::ListenOrNone => json!({ "type": "string", "pattern": "^(none|.+:[0-9]{1,5})$" }),
-            Kind::Networks | Kind::HostNames | Kind::Nodes | Kind::Names | Kind::Ports => {
+            Kind::Networks | Kind::HostNames | Kind::Nodes | Kind::Names | Kind::Ports | Kind::Pairs => {
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1 } })
             }
             Kind::Folder | Kind::File => json!({ "type": "string", "minLength": 1 }),
@@ -175,6 +179,7 @@ impl Kind {
             | Kind::Nodes
             | Kind::Names
             | Kind::Ports
+            | Kind::Pairs
             | Kind::Folder
             | Kind::WebAddress
             | Kind::TopicRoot => &[],
@@ -227,6 +232,13 @@ fn texts(seen: &DeValue<'_>, is_right: impl Fn(&str) -> bool) -> Option<Value> {
 /// An IP network; an address alone is a network of one.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A name and what belongs to it.
+pub fn pair(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.rsplit_once('=')?;
+    let is_right = |part: &str| !part.trim().is_empty() && !part.chars().any(char::is_control);
+    (is_right(name) && is_right(value)).then_some((name, value))
 }
 
 /// A node number as people write it: `!` and eight hexadecimal digits.

@@ -14,6 +14,7 @@ mod channel;
 mod document;
 mod json_schema;
 mod listener;
+mod policy_file;
 mod rule_state;
 
 mod diagnostics;
@@ -25,5 +26,7 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use document::document;
 pub use json_schema::json_schema;
 pub use kind::node as node_number;
+pub use kind::pair;
 pub use load::Config;
+pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema, with_rule_state};
 pub use rule_state::{RuleDoc, RuleState};

@@ -210,7 +210,12 @@ impl Config {
         let of_listeners =
             self.listeners.iter_mut().flat_map(|l| [&mut l.certificate, &mut l.key, &mut l.client_ca]);
         for path in of_listeners
-            .chain([&mut self.tls.certificate, &mut self.tls.key, &mut self.tls.acme_directory_ca])
+            .chain([
+                &mut self.top.policy,
+                &mut self.tls.certificate,
+                &mut self.tls.key,
+                &mut self.tls.acme_directory_ca,
+            ])
             .flatten()
         {
             *path = folder.join(&*path);

@@ -1,6 +1,5 @@
 //! From the file's text to a checked configuration, collecting everything that is wrong. Knows no single key.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::Spanned;
@@ -10,12 +9,11 @@ use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
     AUTOMATION_LINES, Automation, HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES,
-    Mesh, Mqtt, POLICY_LINES, Policy, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
+    Mesh, Mqtt, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
 };
 use crate::kind::describe;
 use crate::listener;
 use crate::near_miss::near_miss;
-use crate::rule_state::{RuleDoc, RuleState};
 use crate::table::{Section, Values};
 
 /// The whole configuration, checked.
@@ -35,10 +33,6 @@ pub struct Config {
     pub mesh: Mesh,
     /// Channels whose keys the operator entrusts to the broker, in the order of the file.
     pub channels: Vec<Channel>,
-    /// Parameters of the rules.
-    pub policy: Policy,
-    /// State of every rule that the caller knows, by id.
-    pub rules: BTreeMap<&'static str, RuleState>,
     /// What home automation is told.
     pub automation: Automation,
     /// What is remembered.
@@ -49,32 +43,25 @@ pub struct Config {
 
 impl Config {
     /// Gives the configuration of an empty file.
-    pub fn default(rules: &[RuleDoc]) -> Config {
-        Config::load(Path::new("defaults"), "", rules).expect("every default is allowed; a test holds it")
+    #[expect(clippy::should_implement_trait, reason = "the trait does not say that this reads the table")]
+    pub fn default() -> Config {
+        Config::load(Path::new("defaults"), "").expect("every default is allowed; a test holds it")
     }
 
     /// Reads a file's text, or says everything that is wrong with it.
     ///
     /// `path` is for messages, and relative `psk_file`s start at its folder. Secrets named by the file are read
     /// from disk and the environment.
-    pub fn load(path: &Path, text: &str, rules: &[RuleDoc]) -> Result<Config, Diagnostics> {
-        Config::load_with(path, text, rules, &SystemSecrets::beside(path))
+    pub fn load(path: &Path, text: &str) -> Result<Config, Diagnostics> {
+        Config::load_with(path, text, &SystemSecrets::beside(path))
     }
 
     /// The same with secrets from elsewhere.
-    pub fn load_with(
-        path: &Path,
-        text: &str,
-        rules: &[RuleDoc],
-        secrets: &dyn Secrets,
-    ) -> Result<Config, Diagnostics> {
+    pub fn load_with(path: &Path, text: &str, secrets: &dyn Secrets) -> Result<Config, Diagnostics> {
         let (document, errors) = DeTable::parse_recoverable(text);
-        let mut syntax = Problems::new(text);
-        for error in errors {
-            syntax.add(error.span().unwrap_or(0..0), format!("not TOML: {}", one_line(error.message())));
-        }
+        let mut syntax = syntax_problems(text, errors);
         let mut problems = Problems::new(text);
-        let config = read(document.get_ref(), rules, secrets, &mut problems);
+        let config = read(document.get_ref(), secrets, &mut problems);
         if !syntax.is_empty() {
             if !syntax.broke_a_table_line() {
                 problems.forget_lines_of(&syntax);
@@ -90,19 +77,18 @@ impl Config {
             _ => Err(problems.into_diagnostics(path)),
         }
     }
-
-    /// The state of a rule; `None` for an id that the caller did not bring.
-    pub fn rule(&self, id: &str) -> Option<RuleState> {
-        self.rules.get(id).copied()
-    }
 }
 
-fn read(
-    document: &DeTable<'_>,
-    rules: &[RuleDoc],
-    secrets: &dyn Secrets,
-    problems: &mut Problems<'_>,
-) -> Option<Config> {
+/// What the parser has against a text.
+pub(crate) fn syntax_problems(text: &str, errors: Vec<toml::de::Error>) -> Problems<'_> {
+    let mut syntax = Problems::new(text);
+    for error in errors {
+        syntax.add(error.span().unwrap_or(0..0), format!("not TOML: {}", one_line(error.message())));
+    }
+    syntax
+}
+
+fn read(document: &DeTable<'_>, secrets: &dyn Secrets, problems: &mut Problems<'_>) -> Option<Config> {
     report_unknown(
         document,
         &TOP_LINES,
@@ -111,8 +97,7 @@ fn read(
     );
     for section in SECTIONS.iter().filter(|section| !section.name.is_empty()) {
         if let Some(table) = table_of(document, section.name, section.name, problems) {
-            let inner = if section.name == POLICY_LINES.name { Some("rules") } else { None };
-            report_unknown(table, section, inner, problems);
+            report_unknown(table, section, None, problems);
         }
     }
     let mut values = |section: &Section| {
@@ -128,13 +113,11 @@ fn read(
         tls: Tls::from_values(&values(&TLS_LINES))?,
         web: Web::from_values(&values(&WEB_LINES))?,
         mesh: Mesh::from_values(&values(&MESH_LINES))?,
-        policy: Policy::from_values(&values(&POLICY_LINES))?,
         automation: Automation::from_values(&values(&AUTOMATION_LINES))?,
         history: History::from_values(&values(&HISTORY_LINES))?,
         log: Log::from_values(&values(&LOG_LINES))?,
         listeners: listener::read(document, problems),
         channels: channel::read(document, secrets, problems),
-        rules: read_rules(document, rules, problems),
     };
     listener::check(document, &config, problems);
     report_small_queue(document, &config, problems);
@@ -167,42 +150,6 @@ pub(crate) fn section_values(
         }
     }
     values
-}
-
-fn read_rules(
-    document: &DeTable<'_>,
-    rules: &[RuleDoc],
-    problems: &mut Problems<'_>,
-) -> BTreeMap<&'static str, RuleState> {
-    let mut states: BTreeMap<_, _> = rules.iter().map(|rule| (rule.id, rule.default)).collect();
-    let policy = document.get(POLICY_LINES.name).and_then(|policy| policy.get_ref().as_table());
-    let Some(table) = policy.and_then(|policy| table_of(policy, "rules", "policy.rules", problems)) else {
-        return states;
-    };
-    for (id, seen) in table {
-        let Some(rule) = rules.iter().find(|rule| rule.id == id.get_ref().as_ref()) else {
-            let ids = || rules.iter().map(|rule| rule.id);
-            let hint = match near_miss(id.get_ref(), ids()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("the rules are {}", quoted(ids())),
-            };
-            problems.add(id.span(), format!("unknown rule `{}`: {hint}", shown(id.get_ref())));
-            continue;
-        };
-        match seen.get_ref().as_str().and_then(RuleState::from_word) {
-            Some(state) => {
-                states.insert(rule.id, state);
-            }
-            None => {
-                let words = RuleState::WORDS.iter().copied();
-                let meant = seen.get_ref().as_str().and_then(|word| near_miss(word, words));
-                let path = format!("policy.rules.{}", rule.id);
-                let allowed = "\"off\", \"observe\" or \"enforce\"";
-                problems.add(seen.span(), wrong_value(&path, allowed, seen.get_ref(), meant));
-            }
-        }
-    }
-    states
 }
 
 /// A message that fits no queue would be taken from its sender and silently lost for every receiver.
@@ -284,7 +231,7 @@ pub(crate) fn quoted<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     names.join(", ")
 }
 
-fn path_of(section: &Section, key: &str) -> String {
+pub(crate) fn path_of(section: &Section, key: &str) -> String {
     match section.name {
         "" => key.to_owned(),
         name => format!("{name}.{key}"),
@@ -305,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_default_passes_its_own_check() {
-        for section in SECTIONS.iter().chain([&&crate::keys::LISTENER_LINES]) {
+        for section in SECTIONS.iter().chain([&&crate::keys::LISTENER_LINES, &&crate::keys::POLICY_LINES]) {
             for key in section.keys {
                 let text = match key.default {
                     Preset::Text(text) | Preset::Absent(text) => format!("\"{text}\""),
@@ -317,6 +264,6 @@ mod tests {
                 assert!(key.kind.check(value.get_ref()).is_some(), "{}.{}", section.name, key.name);
             }
         }
-        assert_eq!(Config::default(&[]).mqtt.listen.map(|a| a.port()), Some(1883));
+        assert_eq!(Config::default().mqtt.listen.map(|a| a.port()), Some(1883));
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use config::keys::{Disposition, LogLevel};
-use config::{Config, Psk, RuleDoc, RuleState, Secrets, document, json_schema};
+use config::{
+    Config, PolicyFile, Psk, RuleDoc, RuleState, Secrets, document, json_schema, policy_document,
+    policy_schema,
+};
 use proptest::prelude::*;
 
 const RULES: &[RuleDoc] = &[
@@ -16,6 +19,7 @@ const RULES: &[RuleDoc] = &[
 /// Every key: some values that are allowed and some that are not, as TOML.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     ("data", &["'a'", "'/var/lib/x'"], &["''", "5", "\"a\\u0000b\""]),
+    ("policy", &["'policy.toml'"], &["''", "{}"]),
     (
         "mqtt.listen",
         &["'127.0.0.1:0'", "'[::1]:1883'"],
@@ -81,6 +85,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
             "true",
         ],
     ),
+    ("mesh.node_name", &["'Backhaul'"], &["''", "1"]),
     ("mesh.name", &["'KC'", "'Maße'"], &["''", "'  '", "\"a\\nb\"", "7"]),
     (
         "mesh.root",
@@ -97,11 +102,61 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("policy.granted_ports", &["['66']"], &["['512']", "['range test']", "[66]"]),
     ("policy.late_max_s", &["1", "604800"], &["0", "604801"]),
     ("policy.early_max_s", &["1", "604800"], &["0", "604801"]),
+    ("policy.key_days", &["1", "3650"], &["0", "3651"]),
+    ("policy.travel_kmh_max", &["1", "100000"], &["0", "100001"]),
+    ("policy.travel_km_min", &["1", "20000"], &["0", "20001"]),
+    ("policy.travel_slack_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.direct_km_max", &["1", "20000"], &["0", "20001"]),
+    ("policy.at_once_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.moved_distance_m", &["10", "1000000"], &["9", "1000001"]),
+    ("policy.moved_reports", &["1", "20"], &["0", "21"]),
+    ("policy.hearing_window_h", &["1", "168"], &["0", "169"]),
+    ("policy.hearing_same_percent", &["0", "100"], &["101", "-1"]),
     ("policy.blocked_nodes", &["['!7c5a0a01']"], &["['7c5a0a01']", "['!7c5a']", "['!7c5a0a0g']"]),
     ("policy.blocked_gateways", &["['!7c5a0a01', '!7C5A0A02']"], &["'!7c5a0a01'"]),
     ("policy.blocked_networks", &["['203.0.113.0/24', '2001:db8::/32']"], &["['somewhere']"]),
     ("policy.outside", &["['bridge']"], &["['']"]),
     ("policy.opaque", &["'refuse'"], &["'Accept'"]),
+    ("policy.copies_per_island", &["1", "64"], &["0", "65"]),
+    ("policy.direct_heard_within_s", &["60", "2592000"], &["59", "2592001"]),
+    ("policy.direct_gateways_max", &["1", "6"], &["0", "7"]),
+    ("policy.airtime_island", &["0", "1000"], &["-1", "1001"]),
+    ("policy.airtime_gateway", &["0", "1000"], &["-1", "1001"]),
+    ("policy.airtime_channel", &["0", "1000"], &["-1", "1001"]),
+    ("policy.airtime_node", &["0", "1000"], &["-1", "1001"]),
+    ("policy.quiet_percent", &["0", "100"], &["-1", "101"]),
+    ("policy.busy_percent", &["1", "100"], &["0", "101"]),
+    ("policy.busy_share", &["0", "100"], &["-1", "101"]),
+    ("policy.relays_per_hop", &["0", "100"], &["-1", "101"]),
+    ("policy.messages_per_minute", &["1", "1000000"], &["0", "1000001"]),
+    ("policy.messages_at_once", &["1", "1000000"], &["0", "1000001"]),
+    ("policy.telemetry_interval_s", &["0", "86400"], &["-1", "86401"]),
+    ("policy.position_interval_s", &["0", "86400"], &["-1", "86401"]),
+    ("policy.node_info_interval_s", &["0", "86400"], &["-1", "86401"]),
+    ("policy.stream_packets_max", &["1", "100000"], &["0", "100001"]),
+    ("policy.stream_large_max", &["1", "100000"], &["0", "100001"]),
+    ("policy.uplink_airtime_node", &["0", "1000"], &["-1", "1001"]),
+    ("policy.uplink_airtime_gateway", &["0", "1000"], &["-1", "1001"]),
+    ("policy.hold_objections", &["1", "1000000"], &["0", "1000001"]),
+    ("policy.model", &["'zero-hop'", "'text-only'"], &["'everything'"]),
+    ("policy.model_of_island", &["['!7c5a0a01=text-only']"], &["['text-only']", "['=a']"]),
+    ("policy.model_of_channel", &["['LongFast=uplink-only']"], &["'LongFast'"]),
+    ("policy.pinned", &["['!7c5a0a02=!7c5a0a01']"], &["['!7c5a0a02']"]),
+    ("policy.never_held", &["['!7c5a0a01']"], &["['router']"]),
+    ("policy.unknown_to_all", &["true"], &["'yes'"]),
+    ("policy.downlink_hold_ms", &["0", "60000"], &["-1", "60001"]),
+    ("policy.downlink_verified_days", &["1", "366"], &["0", "367"]),
+    ("policy.downlink_age_message_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_age_route_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_age_node_info_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_age_position_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_age_telemetry_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_age_other_s", &["1", "86400"], &["0", "86401"]),
+    ("policy.downlink_messages_per_s", &["1", "1000"], &["0", "1001"]),
+    ("policy.downlink_messages_at_once", &["1", "1000"], &["0", "1001"]),
+    ("policy.downlink_bytes_per_s", &["64", "10000000"], &["63", "10000001"]),
+    ("policy.downlink_in_flight_max", &["1", "1000"], &["0", "1001"]),
+    ("policy.downlink_waiting_max", &["1", "1000"], &["0", "1001"]),
     ("policy.duplicate_window_s", &["1", "86400"], &["0", "86401"]),
     ("policy.downlink_packet_max_bytes", &["64", "1024"], &["63", "1025"]),
     ("policy.rules.identity", &["'off'", "'observe'", "'enforce'"], &["'on'", "false", "{}"]),
@@ -127,14 +182,14 @@ fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
                 _ => "",
             };
             let text = assignment(key, value) + beside;
-            assert!(load(&text).is_ok(), "{text}: {}", load(&text).unwrap_err());
+            assert!(problems_of(key, &text).is_none(), "{text}: {}", problems_of(key, &text).unwrap());
         }
         for value in *bad {
             let text = assignment(key, value);
-            let problems = load(&text).expect_err(&text);
+            let problems = problems_of(key, &text).expect(&text);
             assert_eq!(problems.len(), 1, "{text}: {problems}");
             let shown = problems.to_string();
-            let words = format!("`{key}` must be ");
+            let words = format!("`{}` must be ", key.strip_prefix("policy.").unwrap_or(key));
             assert!(
                 shown.starts_with("test.toml:1:") && shown.contains(&words) && shown.contains("but is "),
                 "{shown}"
@@ -145,38 +200,44 @@ fn every_key_takes_what_is_allowed_and_refuses_what_is_not() {
 
 #[test]
 fn every_key_of_the_schema_is_tested_here() {
-    let schema: serde_json::Value = serde_json::from_str(&json_schema(RULES)).unwrap();
     let mut in_schema = BTreeSet::new();
-    collect_keys(&schema, "", &mut in_schema);
+    for (schema, path) in [(json_schema(), ""), (policy_schema(RULES), "policy")] {
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        collect_keys(&schema, path, &mut in_schema);
+    }
     let tested: BTreeSet<String> = CASES.iter().map(|(key, _, _)| (*key).to_owned()).collect();
     assert_eq!(in_schema, tested);
 }
 
 #[test]
 fn an_empty_file_gives_the_documented_defaults() {
-    let config = Config::default(RULES);
+    let config = Config::default();
     assert_eq!(load("").unwrap(), config);
     assert_eq!(config.top.data, Path::new("backhaul-data"));
     assert_eq!(config.mqtt.listen.unwrap().to_string(), "0.0.0.0:1883");
     assert_eq!(config.web.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.web.public_url, None);
-    assert_eq!(config.policy.hop_limit_max, 1);
-    assert_eq!(config.policy.consent_unknown, Disposition::RecordOnly);
     assert_eq!(config.log.level, LogLevel::Info);
-    assert_eq!(config.rule("identity"), Some(RuleState::Enforce));
-    assert_eq!(config.rule("nothing"), None);
     assert!(config.channels.is_empty());
+    let policy = PolicyFile::default(RULES);
+    assert_eq!(load_policy("").unwrap(), policy);
+    assert_eq!(policy.policy.hop_limit_max, 1);
+    assert_eq!(policy.policy.consent_unknown, Disposition::RecordOnly);
+    assert_eq!(policy.rule("identity"), Some(RuleState::Enforce));
+    assert_eq!(policy.rule("nothing"), None);
 }
 
 #[test]
 fn the_example_file_says_the_defaults_and_every_key() {
-    let text = document(RULES);
-    assert_eq!(load(&text).unwrap(), Config::default(RULES));
+    let (text, policy) = (document(), policy_document(RULES));
+    assert_eq!(load(&text).unwrap(), Config::default());
+    assert_eq!(load_policy(&policy).unwrap(), PolicyFile::default(RULES));
     for (key, _, _) in CASES {
         let name = key.rsplit('.').next().unwrap();
+        let text = if key.starts_with("policy.") { &policy } else { &text };
         assert!(text.contains(&format!("\n{name} = ")) || text.contains(&format!("\n# {name} = ")), "{key}");
     }
-    assert!(text.lines().all(|line| line.chars().count() <= 100));
+    assert!(text.lines().chain(policy.lines()).all(|line| line.chars().count() <= 100));
 }
 
 #[test]
@@ -188,12 +249,6 @@ listen = 'banana'
   max_packet_sise = 5
 [web]
 public_url = 7
-[policy]
-consent_no = 'refused'
-[policy.rules]
-identiy = 'off'
-public-key = 'enforced'
-nonsense-of-a-rule = 'off'
 [sky]
 blue = true
 [log]
@@ -207,15 +262,45 @@ test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:
 (this machine only) or \"[::]:1883\", or \"none\", but is the text \"banana\"
 test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
 test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
-test.toml:8:14: `policy.consent_no` must be one of \"accept\", \"record-only\", \"refuse\", but is the text \
-\"refused\"; did you mean \"refuse\"?
-test.toml:10:1: unknown rule `identiy`: did you mean `identity`?
-test.toml:11:14: `policy.rules.public-key` must be \"off\", \"observe\" or \"enforce\", but is the text \"enforced\"; \
-did you mean \"enforce\"?
-test.toml:12:1: unknown rule `nonsense-of-a-rule`: the rules are `identity`, `public-key`
-test.toml:13:2: unknown key `sky`: allowed here are `data`, `mqtt`, `tls`, `web`, `mesh`, `policy`, `history`, `log`, `channel`, `listener`
-test.toml:16:1: unknown key `log.colour`: allowed here are `level`",
+test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `history`, `log`, `channel`, `listener`
+test.toml:10:1: unknown key `log.colour`: allowed here are `level`",
     );
+}
+
+#[test]
+fn everything_wrong_with_a_policy_is_reported_at_once() {
+    let text = "\
+consent_no = 'refused'
+hop_limt_max = 1
+listen = 'x'
+sky = 'blue'
+[rules]
+identiy = 'off'
+public-key = 'enforced'
+nonsense-of-a-rule = 'off'
+hop_limit_max = 1
+[policy.rules]
+";
+    let expected = "\
+test.toml:1:14: `consent_no` must be one of \"accept\", \"record-only\", \"refuse\", but is the text \"refused\"; \
+did you mean \"refuse\"?
+test.toml:2:1: unknown key `hop_limt_max`: did you mean `hop_limit_max`?
+test.toml:3:1: unknown key `listen`: `mqtt.listen` belongs to the configuration file
+test.toml:4:1: unknown key `sky`: `backhaul policy docs` prints every key
+test.toml:6:1: unknown rule `identiy`: did you mean `identity`?
+test.toml:7:14: `rules.public-key` must be \"off\", \"observe\" or \"enforce\", but is the text \"enforced\"; \
+did you mean \"enforce\"?
+test.toml:8:1: unknown rule `nonsense-of-a-rule`: the rules are `identity`, `public-key`
+test.toml:9:1: unknown rule `hop_limit_max`: it is a parameter and stands before the line `[rules]`
+test.toml:10:2: unknown key `policy`: the keys of the policy stand in this file without a table around them";
+    assert_eq!(load_policy(text).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_policy_is_not_read_without_end() {
+    let text = "#".repeat(config::POLICY_BYTES_MAX + 1);
+    assert!(load_policy(&text).unwrap_err().to_string().contains("at most 1048576 bytes"));
+    assert!(load_policy(&text[1..]).is_ok());
 }
 
 #[test]
@@ -235,7 +320,7 @@ fn tables_and_values_are_not_confused() {
     check("mqtt = 5", "test.toml:1:8: `mqtt` must be a table, but is the number 5");
     check(
         "[policy]\nrules = 'off'",
-        "test.toml:2:9: `policy.rules` must be a table, but is the text \"off\"",
+        "test.toml:1:1: `policy` must be the path of a file, such as \"/etc/backhaul/key.pem\", but is a table",
     );
     check("[[mesh]]\nname = 'x'", "test.toml:1:1: `mesh` must be a table, but is a list of 1");
     check("channel = 5", "test.toml:1:11: `channel` must be written as `[[channel]]`, but is the number 5");
@@ -277,8 +362,7 @@ connect_timeout_s = 3
 max_packet_size = 2048
 ";
     let config =
-        Config::load_with(Path::new("/etc/b/test.toml"), text, RULES, &KnownSecrets(BTreeMap::new()))
-            .unwrap();
+        Config::load_with(Path::new("/etc/b/test.toml"), text, &KnownSecrets(BTreeMap::new())).unwrap();
     assert_eq!(config.mqtt.listen, None);
     let [secure, behind] = config.listeners.as_slice() else { panic!("two listeners") };
     assert!(secure.is_tls() && !behind.is_tls() && !secure.guests && behind.guests);
@@ -406,7 +490,7 @@ psk_file = 'key.psk'
 name = 'Two'
 psk_env = 'MESH_PSK'
 ";
-    let config = Config::load_with(Path::new("test.toml"), text, RULES, &secrets).unwrap();
+    let config = Config::load_with(Path::new("test.toml"), text, &secrets).unwrap();
     let seen: Vec<_> =
         config.channels.iter().map(|c| (c.name.as_str(), c.psk.as_bytes().len(), c.public)).collect();
     assert_eq!(seen, [("LongFast", 1, true), ("One", 1, false), ("Two", 16, false)]);
@@ -446,7 +530,7 @@ name = 'f'
 psk_env = 'WRONG'
 ";
     let secrets = KnownSecrets(BTreeMap::from([("WRONG", "hunter2")]));
-    let shown = Config::load_with(Path::new("test.toml"), text, RULES, &secrets).unwrap_err().to_string();
+    let shown = Config::load_with(Path::new("test.toml"), text, &secrets).unwrap_err().to_string();
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_eq!(
         shown,
@@ -471,7 +555,7 @@ fn a_secret_file_is_found_beside_the_configuration() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("key.psk"), "simple3\n").unwrap();
     let text = "[[channel]]\nname = 'x'\npsk_file = 'key.psk'";
-    let config = Config::load(&dir.path().join("backhaul.toml"), text, RULES).unwrap();
+    let config = Config::load(&dir.path().join("backhaul.toml"), text).unwrap();
     assert_eq!(config.channels[0].psk.as_bytes(), [4]);
 }
 
@@ -494,19 +578,16 @@ fn keys_are_read_as_the_meshtastic_command_line_writes_them() {
 
 #[test]
 fn the_schema_closes_every_table_and_names_every_rule() {
-    let schema: serde_json::Value = serde_json::from_str(&json_schema(RULES)).unwrap();
-    for path in [
-        "",
-        "/properties/mqtt",
-        "/properties/policy",
-        "/properties/policy/properties/rules",
-        "/properties/channel/items",
-        "/properties/listener/items",
-    ] {
+    let policy: serde_json::Value = serde_json::from_str(&policy_schema(RULES)).unwrap();
+    for path in ["", "/properties/rules"] {
+        assert_eq!(policy.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
+    }
+    assert!(policy.pointer("/properties/rules/properties/public-key").is_some());
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
+    for path in ["", "/properties/mqtt", "/properties/channel/items", "/properties/listener/items"] {
         assert_eq!(schema.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
     }
     assert_eq!(schema.pointer("/properties/mqtt/properties/retained_max/default"), Some(&10_000.into()));
-    assert!(schema.pointer("/properties/policy/properties/rules/properties/public-key").is_some());
 }
 
 proptest! {
@@ -519,7 +600,7 @@ proptest! {
     fn anything_like_toml_is_read_or_refused_without_panic(
         pieces in proptest::collection::vec(
             prop_oneof![
-                Just("[mqtt]".to_owned()), Just("[[channel]]".into()), Just("[policy.rules]".into()), Just("\n".into()),
+                Just("[mqtt]".to_owned()), Just("[[channel]]".into()), Just("[rules]".into()), Just("\n".into()),
                 Just("listen".into()), Just("psk".into()), Just("name".into()), Just("identity".into()), Just("policy".into()),
                 Just(" = ".into()), Just("=".into()), Just(".".into()), Just("{".into()), Just("}".into()), Just("[".into()),
                 Just("]".into()), Just("'".into()), Just("\"\"\"".into()), Just("\\".into()), Just("'ü'".into()), Just(",".into()),
@@ -541,7 +622,7 @@ proptest! {
 }
 
 fn check_never_panics(text: &str) {
-    if let Err(problems) = load(text) {
+    for problems in [load(text).err(), load_policy(text).err()].into_iter().flatten() {
         assert!(problems.len() > 0);
         for problem in problems.iter() {
             assert!(problem.line >= 1 && problem.line <= text.matches('\n').count() + 1);
@@ -556,11 +637,20 @@ fn check(text: &str, expected: &str) {
 }
 
 fn load(text: &str) -> Result<Config, config::Diagnostics> {
-    Config::load_with(Path::new("test.toml"), text, RULES, &KnownSecrets(BTreeMap::new()))
+    Config::load_with(Path::new("test.toml"), text, &KnownSecrets(BTreeMap::new()))
+}
+
+/// What is wrong with the text in the file where the key belongs.
+fn problems_of(key: &str, text: &str) -> Option<config::Diagnostics> {
+    if key.starts_with("policy.") { load_policy(text).err() } else { load(text).err() }
+}
+
+fn load_policy(text: &str) -> Result<PolicyFile, config::Diagnostics> {
+    PolicyFile::load(Path::new("test.toml"), text, RULES)
 }
 
 fn assignment(key: &str, value: &str) -> String {
-    format!("{key} = {value}\n")
+    format!("{} = {value}\n", key.strip_prefix("policy.").unwrap_or(key))
 }
 
 fn collect_keys(schema: &serde_json::Value, path: &str, keys: &mut BTreeSet<String>) {

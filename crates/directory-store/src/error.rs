@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use directory::{CommandError, DownlinkRefused, OperatorPasswordError};
+use directory::{CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, WatchRefused};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -70,6 +70,10 @@ pub enum StoreError {
     Command(CommandError),
     /// The directory refused the command about downlink.
     Downlink(DownlinkRefused),
+    /// The directory refused the command about grants and holds.
+    Grant(GrantRefused),
+    /// The directory refused the command about quarantine or a review.
+    Watch(WatchRefused),
     /// The chosen password is not taken.
     Password(OperatorPasswordError),
     /// The password could not be hashed.
@@ -135,6 +139,8 @@ impl fmt::Display for StoreError {
             StoreError::Random(_) => f.write_str("operating system gave no random bytes"),
             StoreError::Command(error) => error.fmt(f),
             StoreError::Downlink(error) => error.fmt(f),
+            StoreError::Grant(error) => error.fmt(f),
+            StoreError::Watch(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
         }
@@ -154,6 +160,8 @@ impl Error for StoreError {
             | StoreError::KeyLength { .. }
             | StoreError::Command(_)
             | StoreError::Downlink(_)
+            | StoreError::Grant(_)
+            | StoreError::Watch(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,
         }

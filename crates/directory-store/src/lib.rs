@@ -8,7 +8,9 @@ mod store;
 
 mod audit;
 mod downlink;
+mod grant;
 mod login;
+mod watch;
 
 mod error;
 mod schema;

@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::store::begin_write;
 
 /// Version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// The tables of version 1.
 const TABLES: &str = "
@@ -64,6 +64,14 @@ const STEPS: &[&str] = &[
     // Where downlink is stopped (no island: everywhere), and which gateways the operator has asked to prove themselves.
     "CREATE TABLE IF NOT EXISTS downlink_stop (island INTEGER UNIQUE, since_ms INTEGER NOT NULL) STRICT;
      CREATE TABLE IF NOT EXISTS downlink_asked (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
+    // What was agreed with owners of single gateways, and who was let go from a hold.
+    "CREATE TABLE IF NOT EXISTS grants (gateway INTEGER PRIMARY KEY, channels TEXT NOT NULL, downlink INTEGER NOT NULL,
+       telemetry INTEGER NOT NULL, ports TEXT NOT NULL, until_ms INTEGER, since_ms INTEGER NOT NULL, by TEXT NOT NULL,
+       note TEXT NOT NULL) STRICT;
+     CREATE TABLE IF NOT EXISTS hold_released (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
+    // Nodes in quarantine, and gateways that the operator has looked at.
+    "CREATE TABLE IF NOT EXISTS quarantine (node INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+     CREATE TABLE IF NOT EXISTS review (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

@@ -11,7 +11,7 @@ use directory::{
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::StoreError;
-use crate::{audit, downlink, schema, secret};
+use crate::{audit, downlink, grant, schema, secret, watch};
 
 /// How long an edit waits for another process's edit to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -145,7 +145,9 @@ pub(crate) fn read_directory(connection: &Connection, path: &Path) -> Result<Dir
         last_generation.ok_or_else(|| StoreError::corrupt(path, "the generation counter is missing"))?;
     let directory = Directory::from_parts(credentials, last_generation)
         .map_err(|error| StoreError::corrupt(path, error.to_string()))?;
-    Ok(directory.with_downlink(downlink::read(connection).map_err(failed)?))
+    let directory = directory.with_downlink(downlink::read(connection).map_err(failed)?);
+    let directory = directory.with_grants(grant::read(connection).map_err(failed)?);
+    Ok(directory.with_watch(watch::read(connection).map_err(failed)?))
 }
 
 fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError> {

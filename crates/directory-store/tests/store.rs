@@ -403,3 +403,27 @@ fn where_downlink_is_stopped_survives_and_is_audited() {
     assert_eq!(audit[2].1, "stopped downlink on island !7c5a0a01");
     assert_eq!(audit.len(), 3);
 }
+
+#[test]
+fn quarantine_and_reviews_survive_and_are_audited() {
+    use directory::{WatchCommand, WatchRefused};
+    let folder = tempfile::tempdir().unwrap();
+    let (node, router) = (GatewayId(0x7c5a_0b02), GatewayId(0x7c5a_0a01));
+    let mut store = Store::open(folder.path()).unwrap();
+    store.apply(add_gateway(router.0, &random_token().unwrap()), "command line", 1).unwrap();
+    let quarantine = || WatchCommand::Quarantine { node, reason: "two keys".into() };
+    store.apply_watch(quarantine(), "operator", 5).unwrap();
+    store.apply_watch(WatchCommand::Review(router), "command line", 6).unwrap();
+    let again = store.apply_watch(quarantine(), "operator", 7);
+    assert!(matches!(again, Err(StoreError::Watch(WatchRefused::AlreadyQuarantined(id))) if id == node));
+    drop(store);
+    let mut store = Store::open(folder.path()).unwrap();
+    let directory = store.load().unwrap();
+    assert_eq!(directory.watch().quarantine(node).unwrap().reason, "two keys");
+    assert_eq!(directory.watch().reviewed_ms(router), Some(6));
+    store.apply_watch(WatchCommand::Release(node), "operator", 8).unwrap();
+    assert_eq!(store.load().unwrap().watch().quarantine(node), None);
+    let audit: Vec<_> = store.audit(2).unwrap().into_iter().map(|line| (line.action, line.words)).collect();
+    assert_eq!(audit[0], ("release".to_owned(), "released node !7c5a0b02 from quarantine".to_owned()));
+    assert_eq!(audit[1].1, "reviewed gateway !7c5a0a01: it is where it belongs");
+}

@@ -11,7 +11,9 @@ mod snapshot;
 
 mod command;
 mod downlink;
+mod grant;
 mod operator;
+mod watch;
 
 mod gateway_id;
 mod name;
@@ -24,8 +26,13 @@ pub use downlink::{
     Downlink, DownlinkApplied, DownlinkCommand, DownlinkRefused, IslandNumber, STOPPED_ISLANDS_MAX,
 };
 pub use gateway_id::{GatewayId, GatewayIdError};
+pub use grant::{
+    GRANT_CHANNELS_MAX, GRANT_TEXT_BYTES_MAX, Grant, GrantApplied, GrantCommand, GrantRefused, Grants,
+    in_words,
+};
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
+pub use watch::{Quarantine, Watch, WatchApplied, WatchCommand, WatchRefused};

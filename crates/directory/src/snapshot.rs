@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Credential, Downlink, GatewayId, Role, TokenHash, TokenKey, Username};
+use crate::{Credential, Downlink, GatewayId, Grants, Role, TokenHash, TokenKey, Username, Watch};
 
 /// All credentials at one moment. Cloning shares the credentials.
 ///
@@ -16,6 +16,8 @@ pub struct Directory {
     pub(crate) credentials: BTreeMap<Username, Arc<Credential>>,
     pub(crate) last_generation: u64,
     pub(crate) downlink: Arc<Downlink>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Directory {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use query::{Condition, Test};
 use record::Reception;
-use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
-use crate::condition::{self, Where};
 use crate::error::Error;
 use crate::reader::Reader;
-use crate::row;
+use crate::schema::Version;
+use crate::{row, span, sql};
 
 /// What one gateway uplinked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl Reader {
         self.each_day(since_ms, |connection| {
             let verdicts = numbers(connection, "SELECT id, verdict FROM judgement")?;
             let gateways = numbers(connection, "SELECT id, gateway FROM source WHERE gateway >= 0")?;
-            let window = condition::times(connection, Some(since_ms), None)?
-                .within("SELECT r.source, r.judgement, r.at_ms FROM reception r WHERE {}");
-            each_row(connection, window, |row| {
+            let window = within(connection, Some(since_ms), None)?;
+            let query = format!("SELECT r.source, r.judgement, r.at_ms FROM reception r WHERE {window}");
+            each_row(connection, &query, |row| {
                 let (source, judgement, at_ms): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let Some(gateway) = gateways.get(&source).and_then(|g| u32::try_from(*g).ok()) else {
                     return Ok(());
@@ -95,11 +95,12 @@ impl Reader {
         let mut nodes = HashSet::new();
         self.each_day(since_ms, |connection| {
             let verdicts = numbers(connection, "SELECT id, verdict FROM judgement")?;
-            let window = condition::times(connection, Some(since_ms), Some(until_ms))?.within(
-                "SELECT r.at_ms, r.judgement, r.sender, r.packet, r.airtime_us FROM reception r WHERE {}",
+            let window = within(connection, Some(since_ms), Some(until_ms))?;
+            let query = format!(
+                "SELECT r.at_ms, r.judgement, r.sender, r.packet, r.airtime_us FROM reception r WHERE {window}"
             );
             let mut packets: Vec<u64> = Vec::new();
-            each_row(connection, window, |row| {
+            each_row(connection, &query, |row| {
                 let bucket = usize::try_from(row.get::<_, i64>(0)?.saturating_sub(since_ms) / width_ms);
                 totals.buckets[bucket.map_or(last_bucket, |b| b.min(last_bucket))] += 1;
                 totals.receptions += 1;
@@ -131,14 +132,14 @@ impl Reader {
     pub fn node(&self, node: u32, since_ms: i64, public_only: bool) -> Result<Option<NodeActivity>, Error> {
         let mut activity = NodeActivity::default();
         self.each_day(since_ms, |connection| {
-            let mut wanted = Where::of("r.sender = ?", vec![node.into()]);
-            wanted.and(condition::times(connection, Some(since_ms), None)?);
-            wanted.and(public(public_only));
-            let rows = wanted.within(
+            let window = within(connection, Some(since_ms), None)?;
+            let query = format!(
                 "SELECT s.gateway, j.port, r.at_ms, r.snr_quarters FROM reception r
-                 JOIN source s ON s.id = r.source JOIN judgement j ON j.id = r.judgement WHERE {}",
+                 JOIN source s ON s.id = r.source JOIN judgement j ON j.id = r.judgement
+                 WHERE r.sender = {node} AND {window} AND {}",
+                on_rows(if public_only { Condition::public() } else { Condition::ALWAYS })
             );
-            each_row(connection, rows, |row| {
+            each_row(connection, &query, |row| {
                 let (gateway, port): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let at_ms: i64 = row.get(2)?;
                 let snr = row.get::<_, Option<i32>>(3)?.map(|quarters| quarters as f32 / 4.0);
@@ -169,15 +170,17 @@ impl Reader {
     ) -> Result<Vec<Reception>, Error> {
         let mut latest: BTreeMap<u32, Reception> = BTreeMap::new();
         self.each_day(since_ms, |connection| {
-            let mut judgements = Where::of("j.port = ?", vec![port.into()]);
-            judgements.and(public(public_only));
-            let mut wanted = judgements.within("r.judgement IN (SELECT j.id FROM judgement j WHERE {})");
-            wanted.and(condition::times(connection, Some(since_ms), None)?);
-            let newest = wanted.within(
-                "SELECT max(r.seq) FROM reception r WHERE {} AND r.sender IS NOT NULL GROUP BY r.sender",
+            let mut condition = Condition::Is(Test::Port(Some(port)));
+            if public_only {
+                condition = condition.and(Condition::public());
+            }
+            let (wanted, window) = (on_rows(condition), within(connection, Some(since_ms), None)?);
+            let query = format!(
+                "{} WHERE r.seq IN (SELECT max(r.seq) FROM reception r
+                    WHERE {wanted} AND {window} AND r.sender IS NOT NULL GROUP BY r.sender)",
+                row::SELECT
             );
-            let query = format!("{} WHERE r.seq IN ({})", row::SELECT, newest.text);
-            for reception in row::select(connection, &query, newest.arguments)? {
+            for reception in row::select(connection, &query, Vec::new())? {
                 if let Some(packet) = reception.packet {
                     latest.insert(packet.from, reception);
                 }
@@ -190,8 +193,17 @@ impl Reader {
     }
 }
 
-fn public(is_asked: bool) -> Where {
-    if is_asked { Where::of(&condition::public(), Vec::new()) } else { Where::default() }
+/// A condition on what every version has, as SQL.
+fn on_rows(condition: Condition) -> String {
+    sql::compile(&condition, Version::ONE).on_rows().unwrap_or_else(|| "TRUE".to_owned())
+}
+
+/// A stretch of time as SQL, with the numbers between which it lies.
+fn within(connection: &Connection, since_ms: Option<i64>, until_ms: Option<i64>) -> rusqlite::Result<String> {
+    let times = [since_ms.map(Test::Since), until_ms.map(Test::Until)];
+    let times = on_rows(Condition::All(times.into_iter().flatten().map(Condition::Is).collect()));
+    let (first, end) = span::numbers(connection, since_ms, until_ms)?;
+    Ok(format!("({times} AND r.seq >= {first} AND r.seq < {end})"))
 }
 
 fn count(by_verdict: &mut [u64; 4], verdict: Option<&i64>) {
@@ -208,11 +220,11 @@ fn numbers(connection: &Connection, query: &str) -> rusqlite::Result<HashMap<i64
 
 fn each_row(
     connection: &Connection,
-    query: Where,
+    query: &str,
     mut visit: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(&query.text)?;
-    let mut rows = statement.query(params_from_iter::<Vec<Value>>(query.arguments))?;
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         visit(row)?;
     }

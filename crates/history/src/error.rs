@@ -10,6 +10,10 @@ pub enum Error {
     Io(PathBuf, std::io::Error),
     /// SQLite says no.
     Sqlite(PathBuf, rusqlite::Error),
+    /// A page of the file is damaged, with what SQLite found.
+    Damaged(PathBuf, String),
+    /// The file's writer keeps it locked.
+    Busy(PathBuf),
     /// The file is a database, but not of ours.
     Foreign(PathBuf),
     /// The file was written by a newer Backhaul.
@@ -35,7 +39,7 @@ impl Error {
         match self {
             Self::Sqlite(_, error) => matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure)),
             Self::Io(_, error) => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Newer { .. } | Self::Foreign(_) => false,
+            Self::Newer { .. } | Self::Foreign(_) | Self::Damaged(..) | Self::Busy(_) => false,
         }
     }
 }
@@ -59,6 +63,12 @@ impl fmt::Display for Error {
                 ),
                 _ => write!(f, "`{}`: {error}", file.display()),
             },
+            Self::Damaged(file, found) => write!(
+                f,
+                "`{}` is damaged ({found}); move it away (nothing else is lost) and restore it from a backup",
+                file.display()
+            ),
+            Self::Busy(file) => write!(f, "`{}` is locked by another program; try again", file.display()),
             Self::Foreign(file) => write!(
                 f,
                 "`{}` is a database of another program; move it out of the history's folder",

@@ -33,7 +33,12 @@ pub fn starts_taking(day: Day) -> i64 {
 
 /// The file of a day: `2026-11-23.db`.
 pub fn path_of(folder: &Path, day: Day) -> PathBuf {
-    folder.join(format!("{}.db", date_of(day)))
+    folder.join(format!("{}.db", name_of(day)))
+}
+
+/// A day as files are named: `2026-11-23`.
+pub fn name_of(day: Day) -> String {
+    date_of(day).to_string()
 }
 
 /// The days that have a file, oldest first.
@@ -53,7 +58,8 @@ pub fn days_in(folder: &Path) -> Result<Vec<Day>, Error> {
     Ok(days)
 }
 
-fn parse(name: &str) -> Option<Day> {
+/// The day of a name as `name_of` writes it.
+pub fn parse(name: &str) -> Option<Day> {
     let date: Date = name.parse().ok()?;
     let day = EPOCH.until((Unit::Day, date)).ok()?.get_days();
     // Only names as this program writes them.

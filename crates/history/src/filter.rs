@@ -1,11 +1,9 @@
-//! What to look for in the log.
+//! What of the history is wanted, for programs that go through it in order.
 
-use policy::decision::Verdict;
-use policy::rule::RuleId;
-use record::Consent;
+use query::Condition;
 
-/// Conditions on receptions; all that are set must hold.
-#[derive(Debug, Clone, PartialEq)]
+/// Conditions on receptions; all must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// Not before, Unix ms.
     pub since_ms: Option<i64>,
@@ -15,24 +13,8 @@ pub struct Filter {
     pub before_seq: Option<u64>,
     /// Only numbers above, and oldest first: following what is stored.
     pub after_seq: Option<u64>,
-    /// Sender or destination.
-    pub node: Option<u32>,
-    /// Uplinking gateway.
-    pub gateway: Option<u32>,
-    /// Channel name.
-    pub channel: Option<String>,
-    /// Port number.
-    pub port: Option<u32>,
-    /// Verdict.
-    pub verdict: Option<Verdict>,
-    /// Rule that decided.
-    pub rule: Option<RuleId>,
-    /// Consent.
-    pub consent: Option<Consent>,
-    /// Identity of one packet: sender and id.
-    pub packet: Option<(u32, u32)>,
-    /// Only what anyone may see: consented, readable by anyone anyway, and passed on.
-    pub public_only: bool,
+    /// What must hold of the reception.
+    pub condition: Condition,
     /// At most so many.
     pub limit: usize,
 }
@@ -44,16 +26,15 @@ impl Default for Filter {
             until_ms: None,
             before_seq: None,
             after_seq: None,
-            node: None,
-            gateway: None,
-            channel: None,
-            port: None,
-            verdict: None,
-            rule: None,
-            consent: None,
-            packet: None,
-            public_only: false,
+            condition: Condition::ALWAYS,
             limit: 100,
         }
+    }
+}
+
+impl Filter {
+    /// What fulfils a condition.
+    pub fn of(condition: Condition) -> Self {
+        Self { condition, ..Self::default() }
     }
 }

@@ -3,13 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::RandomState;
+use mesh::keyring::Keyring;
+use policy::decision::Outcome;
+use query::CopyFate;
 use record::{ConnectionEvent, ConnectionWhat, Reception, Release};
 use rusqlite::{CachedStatement, Connection, params};
 
 use crate::copies::{self, Copy};
-use crate::header;
 use crate::payload::{self, Known};
+use crate::rollup::Tallies;
 use crate::schema::EVERYONE;
+use crate::{header, said, sql};
 
 /// Ids of rows in one file. Forgotten when a transaction fails, since its rows are not there then.
 #[derive(Debug, Default)]
@@ -18,13 +22,13 @@ pub struct Ids {
     layouts: HashMap<Vec<u8>, i64, RandomState>,
     sources: HashMap<[i64; 5], i64, RandomState>,
     judgements: HashMap<[i64; 11], i64, RandomState>,
+    fates: HashMap<[i64; 2], i64, RandomState>,
     bodies: RecentBodies,
 }
 
-/// A release that is given a second time is in what is stored already, byte for byte.
-const RELEASE: &str = "
-    INSERT INTO release VALUES (?1, ?2, ?3) ON CONFLICT (seq)
-    DO UPDATE SET copies = CAST(copies || excluded.copies AS BLOB) WHERE instr(copies, excluded.copies) = 0";
+/// Copies that were settled later. A release that is given a second time is in what is stored already, byte for byte.
+const FURTHER_COPIES: &str = "
+    UPDATE release SET copies = CAST(copies || ?2 AS BLOB), fate = ?3 WHERE seq = ?1 AND instr(copies, ?2) = 0";
 
 /// Bodies stored lately: copies of a packet come within seconds. A body that was forgotten is stored once more.
 #[derive(Debug, Default)]
@@ -43,10 +47,26 @@ const WORD_BYTES_MAX: usize = 512;
 /// Stands for none where NULL would not be unique.
 const NONE: i64 = -1;
 
+/// What became of copies: a bit for each outcome there was, and for each rule that withheld any.
+pub fn fate_of(outcomes: impl Iterator<Item = Outcome>) -> [i64; 2] {
+    let mut key = [0; 2];
+    for outcome in outcomes {
+        let fates = CopyFate::ALL.into_iter().filter(|fate| fate.is_of(outcome));
+        key[0] |= fates.map(sql::outcome_bit).fold(0, |bits, bit| bits | bit);
+        if let Outcome::Withheld(rule) = outcome {
+            key[1] |= 1 << rule.code();
+        }
+    }
+    key
+}
+
 /// A transaction and the ids known in it.
 pub struct Insert<'a> {
     connection: &'a Connection,
     ids: &'a mut Ids,
+    /// What may be opened to be found by its words.
+    keyring: &'a Keyring,
+    tallies: Tallies,
     /// The statements that every reception needs are looked up once per transaction.
     reception: CachedStatement<'a>,
     body: CachedStatement<'a>,
@@ -55,16 +75,18 @@ pub struct Insert<'a> {
 
 impl<'a> Insert<'a> {
     /// Inserts through a transaction's connection, with the ids known in its file.
-    pub fn new(connection: &'a Connection, ids: &'a mut Ids) -> rusqlite::Result<Self> {
+    pub fn new(connection: &'a Connection, ids: &'a mut Ids, keyring: &'a Keyring) -> rusqlite::Result<Self> {
         Ok(Self {
             reception: connection.prepare_cached(
                 "INSERT OR IGNORE INTO reception
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?,
             body: connection.prepare_cached("INSERT INTO body (content) VALUES (?1)")?,
-            release: connection.prepare_cached(RELEASE)?,
+            release: connection.prepare_cached("INSERT OR IGNORE INTO release VALUES (?1, ?2, ?3, ?4)")?,
             connection,
             ids,
+            keyring,
+            tallies: Tallies::default(),
         })
     }
 
@@ -81,10 +103,11 @@ impl<'a> Insert<'a> {
         let parts = r.packet.and_then(|_| payload::take_apart(&r.payload, known));
         let layout = parts.as_ref().map(|parts| self.layout(&parts.layout)).transpose()?;
         let body = parts.as_ref().map(|parts| self.body((known.from, known.id), parts.body)).transpose()?;
+        let is_first = body.is_none_or(|(_, is_first)| is_first);
         let content = parts.as_ref().map_or(&*r.payload, |parts| &parts.values);
         let header = r.packet.map(|p| header::put(&p, &r.payload)).filter(|header| !header.is_empty());
         let snr_quarters = r.packet.and_then(|p| p.rx_snr).filter(|snr| snr.is_finite());
-        self.reception.execute(params![
+        let is_stored = self.reception.execute(params![
             r.seq as i64,
             r.at_ms,
             source,
@@ -93,14 +116,45 @@ impl<'a> Insert<'a> {
             r.packet.map(|p| p.to).filter(|to| *to != EVERYONE),
             r.packet.map(|p| p.id),
             layout,
-            body,
+            body.map(|(id, _)| id),
             content,
             header,
             snr_quarters.map(|snr| (snr * 4.0).round() as i64),
             r.frame_bytes,
             r.airtime_us,
+            r.packet.and_then(|p| p.hops_away),
+            r.packet.and_then(|p| p.rx_rssi),
         ])?;
+        // A batch that is given again is not counted again.
+        if is_stored == 1 { self.derived(r, is_first) } else { Ok(()) }
+    }
+
+    /// Stores what follows from a reception that is there: counts, words and names. `is_first` says whether its body was
+    /// not there before.
+    pub fn derived(&mut self, r: &Reception, is_first: bool) -> rusqlite::Result<()> {
+        let channel = self.optional_word(r.channel.as_deref())?;
+        self.tallies.count(r, channel, is_first && r.packet.is_some());
+        if !is_first {
+            return Ok(());
+        }
+        if let Some(said) = said::said(r, self.keyring) {
+            let mut insert =
+                self.connection.prepare_cached("INSERT INTO said (rowid, text) VALUES (?1, ?2)")?;
+            insert.execute(params![r.seq as i64, query::fold(&said)])?;
+        }
+        if let (Some(packet), Some((long, short))) = (r.packet, said::names(r, self.keyring)) {
+            let mut insert = self.connection.prepare_cached(
+                "INSERT INTO node_name (node, seq, long, short) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+                 SET seq = excluded.seq, long = excluded.long, short = excluded.short WHERE excluded.seq > seq",
+            )?;
+            insert.execute(params![packet.from, r.seq as i64, long, short])?;
+        }
         Ok(())
+    }
+
+    /// Stores what is added up at the end. Without it, what was counted is lost.
+    pub fn finish(mut self) -> rusqlite::Result<()> {
+        self.tallies.store(self.connection)
     }
 
     /// Notes that the clock was put back before a reception.
@@ -119,7 +173,34 @@ impl<'a> Insert<'a> {
             let details = copy.details;
             copies::put(&mut bytes, &Copy { receiver, kind, outcome, observed, details });
         }
-        self.release.execute(params![release.reception_seq as i64, release.at_ms, bytes]).map(drop)
+        let key = fate_of(release.copies.iter().map(|copy| copy.outcome));
+        let (seq, fate) = (release.reception_seq as i64, self.fate(key)?);
+        if self.release.execute(params![seq, release.at_ms, bytes, fate])? == 1 {
+            return Ok(());
+        }
+        let mut stored = self.connection.prepare_cached(
+            "SELECT f.outcomes, f.rules FROM release r JOIN fate f ON f.id = r.fate WHERE r.seq = ?1",
+        )?;
+        let stored: [i64; 2] = stored.query_row([seq], |row| Ok([row.get(0)?, row.get(1)?]))?;
+        let fate = self.fate([stored[0] | key[0], stored[1] | key[1]])?;
+        self.connection.prepare_cached(FURTHER_COPIES)?.execute(params![seq, bytes, fate]).map(drop)
+    }
+
+    /// The row of what became of copies, as `fate_of` sums it up.
+    pub fn fate(&mut self, key: [i64; 2]) -> rusqlite::Result<i64> {
+        if let Some(id) = self.ids.fates.get(&key) {
+            return Ok(*id);
+        }
+        let mut insert =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO fate (outcomes, rules) VALUES (?1, ?2)")?;
+        insert.execute(key)?;
+        let mut select =
+            self.connection.prepare_cached("SELECT id FROM fate WHERE outcomes = ?1 AND rules = ?2")?;
+        let id = select.query_row(key, |row| row.get(0))?;
+        if self.ids.fates.len() < IDS_MAX {
+            self.ids.fates.insert(key, id);
+        }
+        Ok(id)
     }
 
     /// Stores a connection event.
@@ -131,6 +212,7 @@ impl<'a> Insert<'a> {
             ConnectionWhat::Connected(version) => (0, version),
             ConnectionWhat::Refused(why) => (1, why),
             ConnectionWhat::Disconnected(why) => (2, why),
+            ConnectionWhat::Moved(why) => (3, why),
         };
         let detail = self.word(detail)?;
         let mut insert = self.connection.prepare_cached(
@@ -235,10 +317,11 @@ impl<'a> Insert<'a> {
         Ok(id)
     }
 
-    fn body(&mut self, packet: (u32, u32), content: &[u8]) -> rusqlite::Result<i64> {
+    /// The row of a body, and whether it was not there before, as far as is remembered.
+    fn body(&mut self, packet: (u32, u32), content: &[u8]) -> rusqlite::Result<(i64, bool)> {
         let bodies = &mut self.ids.bodies;
         if let Some((id, _)) = bodies.ids.get(&packet).filter(|(_, known)| known == content) {
-            return Ok(*id);
+            return Ok((*id, false));
         }
         self.body.execute([content])?;
         let id = self.connection.last_insert_rowid();
@@ -252,6 +335,6 @@ impl<'a> Insert<'a> {
                 bodies.ids.remove(&oldest);
             }
         }
-        Ok(id)
+        Ok((id, true))
     }
 }

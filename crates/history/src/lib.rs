@@ -5,19 +5,30 @@
 //! together. Nothing here decides anything about packets.
 
 mod activity;
-mod condition;
+mod candidates;
 mod copies;
 mod error;
 mod files;
 mod filter;
 mod header;
 mod insert;
+pub mod json;
+mod names;
 mod payload;
+mod policy_changes;
 mod queue;
 mod reader;
 mod recorder;
+mod replay;
+mod rollup;
 mod row;
+mod said;
 mod schema;
+mod search;
+pub mod snapshot;
+mod span;
+mod sql;
+mod upgrade;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
@@ -25,4 +36,8 @@ pub use error::Error;
 pub use filter::Filter;
 pub use reader::Reader;
 pub use recorder::{Health, Recorder, RecorderOptions};
+pub use replay::{Replayed, Source};
+pub use rollup::{Dimension, Tally, Thing};
+pub use said::said;
+pub use search::{Cursor, Effort, Page, Search};
 pub use writer::Writer;

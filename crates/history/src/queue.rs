@@ -124,5 +124,6 @@ fn bytes_of(record: &Record) -> usize {
         Record::Reception(reception) => 400 + reception.payload.len() + reception.topic.len(),
         Record::Release(release) => 64 + 40 * release.copies.len(),
         Record::Connection(_) => 200,
+        Record::PolicyChange(change) => 400 + change.text.len(),
     }
 }

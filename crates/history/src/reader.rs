@@ -1,23 +1,26 @@
 //! Finding records again. Opens the files read-only, the newest first, and only as many as an answer needs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use mesh::keyring::Keyring;
+use query::Condition;
 use record::{Reception, Release};
 use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::files::{self, Day};
 use crate::filter::Filter;
-use crate::{condition, row, schema};
+use crate::schema::Version;
+use crate::search::ROWS_MAX;
+use crate::{row, schema};
 
 /// Reads a history folder; also while another process writes it.
 #[derive(Debug, Clone)]
 pub struct Reader {
     folder: PathBuf,
+    pub(crate) keyring: Arc<Keyring>,
 }
-
-/// Rows that one answer holds at most.
-pub const ROWS_MAX: usize = 10_000;
 
 impl Reader {
     /// A reader of the folder. A folder that does not exist yet is an empty history.
@@ -25,38 +28,17 @@ impl Reader {
     /// # Errors
     /// When the folder cannot be read or its newest file is damaged or newer than this program.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let reader = Self { folder: folder.to_path_buf() };
+        let reader = Self { folder: folder.to_path_buf(), keyring: Arc::default() };
         if let Some(newest) = files::days_in(folder)?.pop() {
             reader.day(newest)?;
         }
         Ok(reader)
     }
 
-    /// The receptions that fulfil the filter: newest first, or oldest first when `after_seq` is set.
-    ///
-    /// Numbers rise within a day and from day to day. Only when a clock was put back to an earlier day do they not: then
-    /// a page that goes on from `before_seq` starts over in the days that came after; nothing is left out of what is
-    /// asked for by time.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn log(&self, filter: &Filter) -> Result<Vec<Reception>, Error> {
-        let mut days = self.days_between(filter.since_ms, filter.until_ms)?;
-        let oldest_first = filter.after_seq.is_some();
-        if !oldest_first {
-            days.reverse();
-        }
-        let limit = filter.limit.min(ROWS_MAX);
-        let mut found = Vec::new();
-        for day in days {
-            let Some(connection) = self.day(day)? else { continue };
-            let page = condition::page(&connection, filter, limit - found.len());
-            found.extend(page.map_err(self.in_file(day))?);
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok(found)
+    /// With keys that may open what was said, beside those that everybody has.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Arc<Keyring>) -> Self {
+        Self { keyring, ..self }
     }
 
     /// Every reception of one packet with what became of its copies, oldest first.
@@ -64,8 +46,8 @@ impl Reader {
     /// # Errors
     /// When a file cannot be read.
     pub fn packet(&self, from: u32, id: u32) -> Result<Vec<(Reception, Option<Release>)>, Error> {
-        let filter =
-            Filter { packet: Some((from, id)), after_seq: Some(0), limit: ROWS_MAX, ..Filter::default() };
+        let condition = Condition::packet(from, id);
+        let filter = Filter { after_seq: Some(0), limit: ROWS_MAX, ..Filter::of(condition) };
         let receptions = self.log(&filter)?;
         receptions.into_iter().map(|r| self.release_of(&r).map(|release| (r, release))).collect()
     }
@@ -79,7 +61,7 @@ impl Reader {
         // It stands with its reception, which may stand in the next day's file when the clock was put back.
         let is_in_next = reception.at_ms >= files::starts_taking(day + 1);
         for day in day..=day + i64::from(is_in_next) {
-            let Some(connection) = self.day(day)? else { continue };
+            let Some((connection, _)) = self.day(day)? else { continue };
             let found = row::release(&connection, reception.seq).map_err(self.in_file(day))?;
             if found.is_some() {
                 return Ok(found);
@@ -95,26 +77,32 @@ impl Reader {
         mut visit: impl FnMut(&Connection) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         for day in self.days_between(Some(since_ms), None)? {
-            if let Some(connection) = self.day(day)? {
+            if let Some((connection, _)) = self.day(day)? {
                 visit(&connection).map_err(self.in_file(day))?;
             }
         }
         Ok(())
     }
 
-    fn days_between(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Result<Vec<Day>, Error> {
+    /// The days that may hold something between two moments, oldest first.
+    pub(crate) fn days_between(
+        &self,
+        since_ms: Option<i64>,
+        until_ms: Option<i64>,
+    ) -> Result<Vec<Day>, Error> {
         let mut days = files::days_in(&self.folder)?;
         days.retain(|day| since_ms.is_none_or(|since| files::start_of(day + 1) > since));
         days.retain(|day| until_ms.is_none_or(|until| files::starts_taking(*day) < until));
         Ok(days)
     }
 
-    fn day(&self, day: Day) -> Result<Option<Connection>, Error> {
+    /// Opens a day's file; `None` when there is none, or nothing in it.
+    pub(crate) fn day(&self, day: Day) -> Result<Option<(Connection, Version)>, Error> {
         let file = files::path_of(&self.folder, day);
         if file.exists() { schema::open_for_reading(&file) } else { Ok(None) }
     }
 
-    fn in_file(&self, day: Day) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
+    pub(crate) fn in_file(&self, day: Day) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
         Error::sqlite(&files::path_of(&self.folder, day))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mesh::keyring::Keyring;
 use record::Record;
 
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub struct RecorderOptions {
     /// How long a record waits for others to share its transaction, unless somebody waits for it: a reception with QoS
     /// 1 or 2 is stored at once, with all that has gathered while the disk was busy.
     pub commit_interval: Duration,
+    /// Keys that open what is to be found by its words.
+    pub keyring: Keyring,
 }
 
 impl Default for RecorderOptions {
@@ -36,6 +39,7 @@ impl Default for RecorderOptions {
             queue_bytes_max: 64 << 20,
             batch_max: 2_000,
             commit_interval: Duration::from_millis(250),
+            keyring: Keyring::default(),
         }
     }
 }
@@ -112,7 +116,7 @@ impl Recorder {
         options: RecorderOptions,
         told: impl FnMut(Vec<Record>) + Send + 'static,
     ) -> Result<Self, Error> {
-        let writer = Writer::open(folder)?;
+        let writer = Writer::open(folder)?.with_keyring(options.keyring);
         let last_seq = writer.last_seq();
         let health = Arc::new(Health::default());
         let queue = Arc::new(Queue::new(Bounds {

@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use mesh::keyring::Keyring;
 use record::Record;
 use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::files::{self, Day};
 use crate::insert::{Ids, Insert};
-use crate::schema;
+use crate::{policy_changes, schema};
 
 /// The one writer of a history folder.
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
+    keyring: Keyring,
     last_seq: u64,
     days: Days,
     open: Option<OpenDay>,
@@ -51,7 +53,7 @@ impl Writer {
         let mut last_seq = 0;
         for day in files::days_in(folder)? {
             let file = files::path_of(folder, day);
-            let Some(connection) = schema::open_for_reading(&file)? else { continue };
+            let Some((connection, _)) = schema::open_for_reading(&file)? else { continue };
             // A reception may have been shed and its release stored: that number is used up too.
             let query = "SELECT max(coalesce((SELECT max(seq) FROM reception), 0),
                                     coalesce((SELECT max(seq) FROM release), 0))";
@@ -59,7 +61,14 @@ impl Writer {
                 connection.query_row(query, [], |row| row.get(0)).map_err(Error::sqlite(&file))?;
             last_seq = last_seq.max(found as u64);
         }
-        Ok(Self { folder: folder.to_path_buf(), last_seq, days: Days::default(), open: None })
+        let keyring = Keyring::default();
+        Ok(Self { folder: folder.to_path_buf(), keyring, last_seq, days: Days::default(), open: None })
+    }
+
+    /// With keys that open what is to be found by its words, beside those that everybody has.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Keyring) -> Self {
+        Self { keyring, ..self }
     }
 
     /// Number of the last reception that is stored.
@@ -80,7 +89,9 @@ impl Writer {
         for day in days {
             let of_day =
                 batch.iter().zip(&day_of_each).filter(|(_, of)| **of == day).map(|(record, _)| record);
-            let stored = self.open_day(day)?.append(of_day);
+            self.open_day(day)?;
+            let open = self.open.as_mut().expect("opened above");
+            let stored = open.append(of_day, &self.keyring);
             if stored.is_err() {
                 // Ids in memory may belong to rows that were rolled back.
                 self.open = None;
@@ -90,10 +101,10 @@ impl Writer {
         Ok(())
     }
 
-    fn open_day(&mut self, day: Day) -> Result<&mut OpenDay, Error> {
+    fn open_day(&mut self, day: Day) -> Result<(), Error> {
         if self.open.as_ref().is_none_or(|open| open.day != day) {
             let file = files::path_of(&self.folder, day);
-            let connection = schema::open_for_writing(&file)?;
+            let connection = schema::open_for_writing(&file, &self.keyring)?;
             let latest_ms = connection
                 .query_row(
                     "SELECT max(at_ms) FROM (SELECT at_ms FROM reception ORDER BY seq DESC LIMIT 1000)",
@@ -103,7 +114,7 @@ impl Writer {
                 .map_err(Error::sqlite(&file))?;
             self.open = Some(OpenDay { day, file, connection, ids: Ids::default(), latest_ms });
         }
-        Ok(self.open.as_mut().expect("opened above"))
+        Ok(())
     }
 }
 
@@ -127,6 +138,7 @@ impl Days {
                 run.map_or_else(|| files::day_of(release.at_ms), |(_, day)| *day)
             }
             Record::Connection(event) => self.of_moment(event.at_ms),
+            Record::PolicyChange(change) => self.of_moment(change.at_ms),
         }
     }
 
@@ -142,19 +154,24 @@ impl Days {
 
 impl OpenDay {
     /// Returns the highest reception number in the batch.
-    fn append<'a>(&mut self, batch: impl Iterator<Item = &'a Record>) -> Result<u64, Error> {
+    fn append<'a>(
+        &mut self,
+        batch: impl Iterator<Item = &'a Record>,
+        keyring: &Keyring,
+    ) -> Result<u64, Error> {
         let file = self.file.clone();
-        self.append_in_transaction(batch).map_err(Error::sqlite(&file))
+        self.append_in_transaction(batch, keyring).map_err(Error::sqlite(&file))
     }
 
     fn append_in_transaction<'a>(
         &mut self,
         batch: impl Iterator<Item = &'a Record>,
+        keyring: &Keyring,
     ) -> rusqlite::Result<u64> {
         let mut last_seq = 0;
         let Self { connection, ids, latest_ms, .. } = self;
         let transaction = connection.transaction()?;
-        let mut insert = Insert::new(&transaction, ids)?;
+        let mut insert = Insert::new(&transaction, ids, keyring)?;
         for record in batch {
             match record {
                 Record::Reception(reception) => {
@@ -167,9 +184,10 @@ impl OpenDay {
                 }
                 Record::Release(release) => insert.release(release)?,
                 Record::Connection(event) => insert.connection(event)?,
+                Record::PolicyChange(change) => policy_changes::store(&transaction, change)?,
             }
         }
-        drop(insert);
+        insert.finish()?;
         transaction.commit()?;
         Ok(last_seq)
     }
@@ -199,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut writer = Writer::open(folder.path()).expect("a fresh folder opens");
         writer.append(&[event(1)]).expect("there is room");
-        let open = writer.open_day(0).expect("the file is open");
+        let open = writer.open.as_ref().expect("the file is open");
         open.connection.pragma_update(None, "max_page_count", 20).expect("a limit can be set");
         let batch = [event(2), event(100_000)];
         let count = || -> i64 {

@@ -5,18 +5,23 @@ mod made_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use history::{Filter, Reader, Writer};
+use history::{Cursor, Dimension, Effort, Filter, Reader, Search, Thing, Writer};
 use made_up::{Maker, NOON_MS, gateway, node, shown};
+use mesh::keyring::Keyring;
 use policy::decision::Verdict;
-use policy::rule::RuleId;
+use policy::rule::RULES;
 use proptest::prelude::*;
-use record::{Consent, Reception, Record};
+use query::{Compare, Condition, CopyFate, Evidence, Measure, Test};
+use record::{Consent, KeyClass, Reception, Record, Release};
 use tempfile::TempDir;
 
 struct Town {
     folder: TempDir,
     all: Vec<Arc<Reception>>,
+    releases: BTreeMap<u64, Arc<Release>>,
+    said: BTreeMap<u64, String>,
 }
 
 impl Town {
@@ -26,10 +31,49 @@ impl Town {
         let mut maker = Maker::new(seed);
         maker.step_ms = 2 * 86_400_000 / count as i64;
         maker.nodes = 30;
-        let all: Vec<Arc<Reception>> = (0..count).map(|_| maker.reception()).collect();
-        let batch: Vec<Record> = all.iter().map(|r| Record::Reception(r.clone())).collect();
-        Writer::open(folder.path()).unwrap().append(&batch).unwrap();
-        Self { folder, all }
+        let mut town = Self { folder, all: Vec::new(), releases: BTreeMap::new(), said: BTreeMap::new() };
+        let mut batch = Vec::new();
+        for index in 0..count {
+            let records = if index % 20 == 7 {
+                let text =
+                    ["Net tonight at 8", "hail \"here\" now", "ÜBUNG", "nothing of note"][index / 20 % 4];
+                let said = maker.said(&mesh::key::ChannelKey::default_key(), "LongFast", text);
+                town.said.insert(maker.seq, text.to_owned());
+                vec![said]
+            } else {
+                maker.records()
+            };
+            for record in &records {
+                match record {
+                    Record::Reception(reception) => town.all.push(reception.clone()),
+                    Record::Release(release) => {
+                        drop(town.releases.insert(release.reception_seq, release.clone()))
+                    }
+                    _ => {}
+                }
+            }
+            batch.extend(records);
+        }
+        Writer::open(town.folder.path()).unwrap().append(&batch).unwrap();
+        town
+    }
+
+    /// Takes away what the earlier schema did not have.
+    fn made_version_one(&self) {
+        for file in std::fs::read_dir(self.folder.path()).unwrap() {
+            let file = file.unwrap().path();
+            if file.extension().is_some_and(|e| e == "db") {
+                let connection = rusqlite::Connection::open(file).unwrap();
+                connection
+                    .execute_batch(
+                        "CREATE INDEX reception_source ON reception (source);
+                         ALTER TABLE reception DROP COLUMN hops; ALTER TABLE reception DROP COLUMN rssi;
+                         ALTER TABLE release DROP COLUMN fate; DROP TABLE fate; DROP TABLE rollup;
+                         DROP TABLE said; DROP TABLE node_name; PRAGMA user_version = 1;",
+                    )
+                    .unwrap();
+            }
+        }
     }
 
     fn reader(&self) -> Reader {
@@ -37,28 +81,24 @@ impl Town {
     }
 
     /// The answer by looking at each.
-    fn plain(&self, f: &Filter) -> Vec<&Reception> {
+    fn plain(&self, filter: &Filter) -> Vec<&Reception> {
         let holds = |r: &&Reception| {
-            let packet = r.packet.unwrap();
-            f.since_ms.is_none_or(|v| r.at_ms >= v)
-                && f.until_ms.is_none_or(|v| r.at_ms < v)
-                && f.before_seq.is_none_or(|v| r.seq < v)
-                && f.after_seq.is_none_or(|v| r.seq > v)
-                && f.node.is_none_or(|v| packet.from == v || packet.to == v)
-                && f.gateway.is_none_or(|v| r.gateway == Some(v))
-                && f.channel.as_ref().is_none_or(|v| r.channel.as_deref() == Some(v.as_str()))
-                && f.port.is_none_or(|v| r.port == Some(v))
-                && f.verdict.is_none_or(|v| r.decision.verdict == v)
-                && f.rule.is_none_or(|v| r.decision.rule == Some(v))
-                && f.consent.is_none_or(|v| r.consent == v)
-                && f.packet.is_none_or(|v| (packet.from, packet.id) == v)
-                && (!f.public_only || is_public(r))
+            let evidence = Evidence {
+                reception: r,
+                said: self.said.get(&r.seq).map(String::as_str),
+                release: self.releases.get(&r.seq).map(|release| &**release),
+            };
+            filter.since_ms.is_none_or(|v| r.at_ms >= v)
+                && filter.until_ms.is_none_or(|v| r.at_ms < v)
+                && filter.before_seq.is_none_or(|v| r.seq < v)
+                && filter.after_seq.is_none_or(|v| r.seq > v)
+                && filter.condition.holds(&evidence)
         };
         let mut found: Vec<&Reception> = self.all.iter().map(|r| &**r).filter(holds).collect();
-        if f.after_seq.is_none() {
+        if filter.after_seq.is_none() {
             found.reverse();
         }
-        found.truncate(f.limit);
+        found.truncate(filter.limit);
         found
     }
 }
@@ -69,29 +109,66 @@ fn is_public(r: &Reception) -> bool {
         && (r.key_class.is_public() || r.port == Some(73))
 }
 
-/// A filter in which each condition is set now and then. Numbers choose among what there is.
+/// Tests of every sort, of which most hold for some of what there is.
+fn tests() -> impl Strategy<Value = Test> {
+    let nodes =
+        || prop::collection::vec((0u32..32).prop_map(|n| if n == 31 { u32::MAX } else { node(n) }), 1..4);
+    let word = |words: &'static [&'static str]| prop::sample::select(words).prop_map(str::to_owned);
+    let rule = || prop::sample::select(RULES).prop_map(|rule| rule.id);
+    let measure = (prop::sample::select(Measure::ALL.to_vec()), prop::sample::select(Compare::ALL.to_vec()));
+    let moment = || (0i64..1_000).prop_map(|thousandth| NOON_MS + thousandth * 2 * 86_400);
+    prop_oneof![
+        nodes().prop_map(Test::From),
+        nodes().prop_map(Test::To),
+        prop::collection::vec((0u32..22).prop_map(gateway), 0..4).prop_map(Test::Gateway),
+        word(&["LongFast", "kansas city", "PKI", "none", "o'clock"]).prop_map(Test::Channel),
+        word(&["msh/US/2/e/LongFast/!7c5a0a03", "msh/US/*", "other/*"]).prop_map(Test::Topic),
+        word(&["!7c5a0a03", "!7c5a0a0*", "é*"]).prop_map(Test::Client),
+        word(&["gw-7c5a0a03", "gw-7c5a0a0*", "*"]).prop_map(Test::User),
+        prop::sample::select(&[Some(1), Some(3), Some(4), Some(67), Some(73), Some(9), None])
+            .prop_map(Test::Port),
+        prop::sample::select(&Verdict::ALL).prop_map(Test::Verdict),
+        rule().prop_map(Test::Rule),
+        rule().prop_map(Test::WithheldBy),
+        rule().prop_map(Test::Would),
+        prop::sample::select(&CopyFate::ALL).prop_map(Test::Copy),
+        prop::sample::select(Consent::ALL).prop_map(Test::Consent),
+        prop::sample::select(KeyClass::ALL).prop_map(Test::Key),
+        (0u32..5).prop_map(|bit| Test::Flag(1 << bit)),
+        (measure, -200i64..200).prop_map(|((m, c), n)| Test::Measure(m, c, n * 1_000)),
+        (prop::sample::select(Compare::ALL.to_vec()), -50i64..50).prop_map(|(c, n)| Test::Measure(
+            Measure::Snr,
+            c,
+            n * 250
+        )),
+        word(&["net", "net tonight", "hail \"here\"", "it", "zz", "übung"]).prop_map(Test::Text),
+        moment().prop_map(Test::Since),
+        moment().prop_map(Test::Until),
+    ]
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let leaf = (tests(), prop::bool::weighted(0.25))
+        .prop_map(|(test, is_not)| if is_not { Condition::Not(test) } else { Condition::Is(test) });
+    leaf.prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Condition::All),
+            prop::collection::vec(inner, 0..4).prop_map(Condition::Any),
+        ]
+    })
+}
+
 fn filters() -> impl Strategy<Value = Filter> {
-    let rarely = |end: u64| prop::option::weighted(0.25, 0..end);
+    let rarely = |end: u64| prop::option::weighted(0.2, 0..end);
     let times = (rarely(1_000), rarely(1_000), rarely(3_000), rarely(3_000));
-    let who = (rarely(32), rarely(22), rarely(4), rarely(6));
-    let how = (rarely(4), rarely(17), rarely(3), prop::bool::weighted(0.2), 1usize..400);
-    (times, who, how).prop_map(|((since, until, before, after), (n, g, channel, port), how)| {
-        let (verdict, rule, consent, public_only, limit) = how;
+    (times, conditions(), 1usize..400).prop_map(|((since, until, before, after), condition, limit)| {
         let at = |thousandth: u64| NOON_MS + thousandth as i64 * 2 * 86_400;
         Filter {
             since_ms: since.map(at),
             until_ms: until.map(at),
             before_seq: before,
             after_seq: after,
-            node: n.map(|n| if n == 31 { u32::MAX } else { node(n as u32) }),
-            gateway: g.map(|g| gateway(g as u32)),
-            channel: channel.map(|c| ["LongFast", "Kansas City", "PKI", "none"][c as usize].to_owned()),
-            port: port.map(|p| [1, 3, 4, 67, 73, 9][p as usize]),
-            verdict: verdict.map(|v| Verdict::ALL[v as usize]),
-            rule: rule.and_then(|r| RuleId::from_code(r as u8)),
-            consent: consent.map(|c| Consent::ALL[c as usize]),
-            packet: None,
-            public_only,
+            condition,
             limit,
         }
     })
@@ -102,7 +179,7 @@ fn every_filter_finds_what_a_plain_search_finds() {
     let town = Town::new(1, 3_000);
     let reader = town.reader();
     let found_any = std::cell::Cell::new(0);
-    proptest!(ProptestConfig::with_cases(400), |(filter in filters())| {
+    proptest!(ProptestConfig::with_cases(600), |(filter in filters())| {
         let found = reader.log(&filter).unwrap();
         let plain = town.plain(&filter);
         found_any.set(found_any.get() + usize::from(!found.is_empty()));
@@ -112,12 +189,168 @@ fn every_filter_finds_what_a_plain_search_finds() {
 }
 
 #[test]
+fn files_of_the_earlier_schema_answer_every_filter_the_same() {
+    let town = Town::new(1, 3_000);
+    town.made_version_one();
+    let reader = town.reader();
+    proptest!(ProptestConfig::with_cases(200), |(filter in filters())| {
+        let found = reader.log(&filter).unwrap();
+        prop_assert!(found.iter().map(shown).eq(town.plain(&filter).into_iter().map(shown)), "{filter:?}");
+    });
+}
+
+#[test]
+fn what_is_public_is_what_everyone_may_see() {
+    let town = Town::new(2, 1_000);
+    let found = town.reader().log(&Filter { limit: 10_000, ..Filter::of(Condition::public()) }).unwrap();
+    let mut plain: Vec<&Arc<Reception>> = town.all.iter().filter(|r| is_public(r)).collect();
+    plain.reverse();
+    assert!(!found.is_empty() && found.iter().map(|r| r.seq).eq(plain.into_iter().map(|r| r.seq)));
+}
+
+#[test]
+fn a_page_goes_on_where_the_last_one_stopped_however_little_was_done_for_it() {
+    let town = Town::new(2, 2_000);
+    let reader = town.reader();
+    let (rule, any) = (Condition::Is(Test::Verdict(Verdict::Refuse)), Condition::ALWAYS);
+    let text = Condition::Is(Test::Text("net".to_owned()));
+    let node = Condition::node(node(3));
+    for condition in [rule, any, text, node] {
+        for effort in [Effort::UNBOUNDED, Effort { rows: 0, time: Duration::ZERO }] {
+            let (mut before, mut found, mut cut_short) = (None, Vec::new(), 0);
+            loop {
+                let search =
+                    Search { condition: &condition, keep: &|r| r.seq % 3 != 0, before, limit: 37, effort };
+                let page = reader.search(&search).unwrap();
+                assert!(page.receptions.len() <= 37);
+                assert!(page.receptions.len() == 37 || page.is_cut_short || page.next.is_none());
+                cut_short += usize::from(page.is_cut_short);
+                found.extend(page.receptions.iter().map(|r| r.seq));
+                before = page.next.map(|next| next.to_string().parse().unwrap());
+                if before.is_none() {
+                    break;
+                }
+            }
+            let filter = Filter { limit: 10_000, ..Filter::of(condition.clone()) };
+            let plain: Vec<u64> = town.plain(&filter).iter().map(|r| r.seq).filter(|s| s % 3 != 0).collect();
+            assert_eq!(found, plain, "{condition:?}");
+            assert_eq!(cut_short > 0, effort != Effort::UNBOUNDED, "{condition:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cursor_that_is_none_is_refused() {
+    for wrong in
+        ["", "17", "2026-11-23", "2026-11-23.", "2026-11-23.x", "2026-11-23.99999999999999999999", "é.1"]
+    {
+        assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_was_said_is_found_only_while_its_key_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keyring = Keyring::default();
+    let key = mesh::key::ChannelKey::from_psk(&[7; 32]).unwrap();
+    keyring.add("Works", key.clone());
+    let maker = &mut Maker::new(9);
+    let batch = [
+        maker.said(&key, "Works", "Storm crew to the NORTH tower"),
+        maker.said(&mesh::key::ChannelKey::default_key(), "LongFast", "net tonight at eight"),
+    ];
+    let mut writer = Writer::open(folder.path()).unwrap().with_keyring(keyring.clone());
+    writer.append(&batch).unwrap();
+    let found = |reader: &Reader, text: &str| -> usize {
+        let condition = Condition::Is(Test::Text(query::fold(text)));
+        reader.log(&Filter::of(condition)).unwrap().len()
+    };
+    let without = Reader::open(folder.path()).unwrap();
+    let with = without.clone().with_keyring(Arc::new(keyring));
+    assert_eq!((found(&with, "north TOWER"), found(&with, "tonight")), (1, 1));
+    assert_eq!((found(&without, "north tower"), found(&without, "tonight")), (0, 1));
+    assert_eq!((found(&with, "ni"), found(&with, "at \"eight\"")), (1, 0));
+}
+
+#[test]
+fn names_of_nodes_are_the_latest_they_gave_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(10);
+    let mut writer = Writer::open(folder.path()).unwrap();
+    writer
+        .append(&[maker.named(node(1), "Old name", "OLD"), maker.named(node(2), "Water tower", "WT")])
+        .unwrap();
+    maker.at_ms += 86_400_000;
+    writer.append(&[maker.named(node(1), "Jo's roof", "JO")]).unwrap();
+    let names = Reader::open(folder.path()).unwrap().names(0).unwrap();
+    let told: Vec<(u32, &str, &str)> = names.iter().map(|n| (n.node, &*n.long, &*n.short)).collect();
+    assert_eq!(told, [(node(1), "Jo's roof", "JO"), (node(2), "Water tower", "WT")]);
+}
+
+#[test]
+fn hours_and_tallies_are_what_adding_up_gives() {
+    for made_version_one in [false, true] {
+        let town = Town::new(11, 3_000);
+        if made_version_one {
+            town.made_version_one();
+        }
+        let reader = town.reader();
+        let (since_ms, until_ms) = (NOON_MS + 3 * 3_600_000, NOON_MS + 40 * 3_600_000);
+        let within = || town.all.iter().filter(|r| (since_ms..until_ms).contains(&r.at_ms));
+        let things = |r: &Reception| -> Vec<Thing> {
+            let mut things =
+                vec![Thing::All, Thing::Port(r.port), Thing::Channel(r.channel.as_deref().unwrap().into())];
+            things.extend([Thing::Gateway(r.gateway.unwrap()), Thing::Node(r.packet.unwrap().from)]);
+            things.extend(r.decision.rule.map(Thing::Rule));
+            things
+        };
+        let mut plain: BTreeMap<Thing, (u64, u64, BTreeMap<i64, u64>)> = BTreeMap::new();
+        for r in within() {
+            for thing in things(r) {
+                let sums = plain.entry(thing).or_default();
+                sums.0 += 1;
+                sums.1 += u64::from(r.airtime_us.unwrap());
+                *sums.2.entry(r.at_ms / 3_600_000 * 3_600_000).or_default() += 1;
+            }
+        }
+        let dimensions = [
+            Dimension::All,
+            Dimension::Port,
+            Dimension::Gateway,
+            Dimension::Node,
+            Dimension::Channel,
+            Dimension::Rule,
+        ];
+        let mut seen = 0;
+        for dimension in dimensions {
+            for (thing, tally) in reader.tallies(dimension, since_ms, until_ms).unwrap() {
+                let (receptions, airtime_us, hours) = &plain[&thing];
+                assert_eq!((tally.receptions(), tally.airtime_us), (*receptions, *airtime_us), "{thing:?}");
+                let found = reader.hours(&thing, since_ms, until_ms).unwrap();
+                assert!(
+                    found.iter().map(|(at, t)| (*at, t.receptions())).eq(hours.iter().map(|(a, n)| (*a, *n)))
+                );
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, plain.len());
+        let packets: u64 = reader.tallies(Dimension::All, 0, i64::MAX / 2).unwrap()[0].1.packets;
+        let distinct: BTreeSet<(u32, u32)> =
+            town.all.iter().map(|r| (r.packet.unwrap().from, r.packet.unwrap().id)).collect();
+        // A packet that is heard around midnight is in two files; one without rollups cannot even tell around the hour.
+        let most = distinct.len() as u64 + if made_version_one { 49 } else { 2 };
+        assert!((distinct.len() as u64..=most).contains(&packets), "{packets} {}", distinct.len());
+    }
+}
+
+#[test]
 fn pages_follow_each_other_without_gap_or_overlap() {
     let town = Town::new(2, 2_000);
     let reader = town.reader();
     let (mut before_seq, mut pages) = (None, Vec::new());
     loop {
-        let filter = Filter { before_seq, verdict: Some(Verdict::Accept), limit: 77, ..Filter::default() };
+        let accepted = Condition::Is(Test::Verdict(Verdict::Accept));
+        let filter = Filter { before_seq, limit: 77, ..Filter::of(accepted) };
         let page = reader.log(&filter).unwrap();
         before_seq = page.last().map(|r| r.seq);
         pages.extend(page.iter().map(|r| r.seq));
@@ -125,7 +358,8 @@ fn pages_follow_each_other_without_gap_or_overlap() {
             break;
         }
     }
-    let filter = Filter { verdict: Some(Verdict::Accept), limit: 10_000, ..Filter::default() };
+    let accepted = Condition::Is(Test::Verdict(Verdict::Accept));
+    let filter = Filter { limit: 10_000, ..Filter::of(accepted) };
     assert!(pages.into_iter().eq(town.plain(&filter).into_iter().map(|r| r.seq)));
 }
 
@@ -133,12 +367,12 @@ fn pages_follow_each_other_without_gap_or_overlap() {
 fn a_packet_is_found_with_all_its_receptions() {
     let town = Town::new(3, 600);
     let reader = town.reader();
-    for r in town.all.iter().step_by(17) {
+    for r in town.all.iter().step_by(17).filter(|r| !town.said.contains_key(&r.seq)) {
         let packet = r.packet.unwrap();
-        let filter =
-            Filter { packet: Some((packet.from, packet.id)), after_seq: Some(0), ..Filter::default() };
+        let condition = Condition::packet(packet.from, packet.id);
+        let filter = Filter { after_seq: Some(0), ..Filter::of(condition) };
         let found = reader.packet(packet.from, packet.id).unwrap();
-        assert_eq!(found.len(), made_up::COPIES as usize);
+        assert!((2..=made_up::COPIES as usize).contains(&found.len()));
         assert!(found.iter().map(|(r, _)| shown(r)).eq(town.plain(&filter).into_iter().map(shown)));
     }
     assert!(reader.packet(node(1), 2).unwrap().is_empty());

@@ -11,12 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use history::{Error, Filter, Reader, Recorder, RecorderOptions, Writer};
+use history::{Dimension, Error, Filter, Reader, Recorder, RecorderOptions, Writer};
 use made_up::{Maker, NOON_MS, shown};
 use policy::decision::Outcome;
 use policy::downlink::details::CopyDetails;
-use policy::rule::RuleSet;
+use policy::rule::{RuleId, RuleSet};
 use proptest::prelude::*;
+use query::{Condition, CopyFate, Test};
 use record::{PacketSummary, ReceiverKind, Reception, Record, Release, ReleasedCopy};
 use rusqlite::Connection;
 
@@ -242,10 +243,10 @@ fn a_file_from_a_newer_program_is_refused_and_not_touched() {
     drop(connection);
     let before = std::fs::read(&file).unwrap();
     for error in [Writer::open(folder.path()).unwrap_err(), Reader::open(folder.path()).unwrap_err()] {
-        assert!(matches!(error, Error::Newer { found: 7, known: 1, .. }), "{error}");
+        assert!(matches!(error, Error::Newer { found: 7, known: 2, .. }), "{error}");
         let text = error.to_string();
         assert!(
-            text.contains("2026-11-23.db") && text.contains("schema 7") && text.contains("up to 1"),
+            text.contains("2026-11-23.db") && text.contains("schema 7") && text.contains("up to 2"),
             "{text}"
         );
     }
@@ -320,6 +321,21 @@ fn files_of_schema_1_are_read() {
     maker.seq = 40;
     writer.append(&receptions(&mut maker, 5)).unwrap();
     assert!(seqs(folder.path()).into_iter().eq(1..=45));
+    // Writing made it a file of today's schema, with everything that was in it.
+    let after: Vec<String> = everything(folder.path()).iter().map(|r| told(folder.path(), r)).collect();
+    assert!(after[..40].iter().map(String::as_str).eq(expected.lines()));
+    let version = Connection::open(file_of_today(folder.path())).unwrap();
+    let version: i64 = version.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+    let reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.tallies(Dimension::All, 0, NOON_MS + DAY_MS).unwrap()[0].1.receptions(), 45);
+    let withheld = Filter::of(Condition::Is(Test::Copy(CopyFate::Withheld)));
+    let expected: Vec<u64> = (expected.lines())
+        .filter(|line| line.contains("Withheld"))
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(!expected.is_empty());
+    assert!(reader.log(&withheld).unwrap().iter().map(|r| r.seq).eq(expected.into_iter().rev()));
 }
 
 /// A reception and its release in one line that depends on nothing but what was stored.
@@ -508,6 +524,44 @@ fn numbers(folder: &Path) -> Vec<u64> {
     all
 }
 
+/// Every way in which the end of the journal can be torn: what was stored before is there, whole, and nothing of the
+/// transaction that was cut.
+#[test]
+fn a_torn_journal_loses_no_more_than_the_transaction_that_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut maker = Maker::new(31);
+    let mut writer = Writer::open(folder.path()).unwrap();
+    writer.append(&receptions(&mut maker, 50)).unwrap();
+    let file = file_of_today(folder.path());
+    let journal = folder.path().join("2026-11-23.db-wal");
+    let after_first = std::fs::read(&journal).unwrap().len();
+    writer.append(&receptions(&mut maker, 50)).unwrap();
+    let (stored, whole) = (std::fs::read(&file).unwrap(), std::fs::read(&journal).unwrap());
+    assert!(whole.len() > after_first + 3);
+    for step in 0..12 {
+        let at = after_first + (whole.len() - 1 - after_first) * step / 11;
+        for is_cut in [true, false] {
+            let mut torn = whole.clone();
+            if is_cut {
+                torn.truncate(at)
+            } else {
+                torn[at] ^= 0x40
+            }
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::write(file_of_today(copy.path()), &stored).unwrap();
+            std::fs::write(copy.path().join("2026-11-23.db-wal"), torn).unwrap();
+            let mut again = Writer::open(copy.path()).unwrap();
+            assert_eq!(again.last_seq(), 50, "{step} {is_cut}");
+            assert!(seqs(copy.path()).into_iter().eq(1..=50));
+            let mut maker = Maker::new(32);
+            maker.seq = 50;
+            again.append(&receptions(&mut maker, 5)).unwrap();
+            assert!(seqs(copy.path()).into_iter().eq(1..=55));
+            history::snapshot::check(&file_of_today(copy.path())).unwrap();
+        }
+    }
+}
+
 #[test]
 fn copies_that_waited_are_added_once_to_those_that_did_not() {
     let folder = tempfile::tempdir().unwrap();
@@ -531,9 +585,16 @@ fn copies_that_waited_are_added_once_to_those_that_did_not() {
         [release(3_000, vec![copy("!7c5a0a02", 3_000)]), release(9_000, vec![copy("!7c5a0a03", 9_000)])];
     writer.append(&later).unwrap();
     writer.append(&later).unwrap();
+    let mut held_back = copy("!7c5a0a04", 1);
+    held_back.outcome = Outcome::Withheld(RuleId::AlreadyHeard);
+    writer.append(&[release(9_500, vec![held_back])]).unwrap();
     writer.append(&[first]).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    for test in [Test::Copy(CopyFate::Delivered), Test::WithheldBy(RuleId::AlreadyHeard)] {
+        assert_eq!(reader.log(&Filter::of(Condition::Is(test))).unwrap().len(), 1);
+    }
     let stored = Reader::open(folder.path()).unwrap().release_of(&reception).unwrap().unwrap();
     assert_eq!(stored.at_ms, reception.at_ms);
     let copies: Vec<_> = stored.copies.iter().map(|c| (&*c.receiver, c.details.waited_ms)).collect();
-    assert_eq!(copies, [("!7c5a0a01", 0), ("!7c5a0a02", 3_000), ("!7c5a0a03", 9_000)]);
+    assert_eq!(copies, [("!7c5a0a01", 0), ("!7c5a0a02", 3_000), ("!7c5a0a03", 9_000), ("!7c5a0a04", 1)]);
 }

@@ -107,6 +107,8 @@ pub enum Closed<'a> {
     Encrypted(&'a ChannelKey),
     /// With the key of an authenticated channel.
     Authenticated(&'a ChannelKey),
+    /// For the destination alone, under public keys: these bytes stand for what only it can open.
+    Sealed(&'a [u8]),
 }
 
 /// The envelope of a packet.
@@ -129,6 +131,7 @@ pub fn envelope(
             let sealed = seal_aead(key, packet.from, packet.to, packet.id, data).unwrap_or_default();
             (u32::from(key.channel_hash(channel, true)), 5, sealed)
         }
+        Closed::Sealed(bytes) => (0, 5, bytes.to_vec()),
     };
     let mut p = Vec::with_capacity(bytes.len() + 64);
     put_fixed32(&mut p, 1, packet.from.0);
@@ -144,6 +147,7 @@ pub fn envelope(
     put_uint(&mut p, 12, i64::from(packet.rx_rssi) as u64);
     put_uint(&mut p, 14, u64::from(packet.via_mqtt));
     put_uint(&mut p, 15, u64::from(packet.hop_start));
+    put_uint(&mut p, 17, u64::from(matches!(closed, Closed::Sealed(_))));
     put_uint(&mut p, 19, u64::from(packet.relay_node));
     put_uint(&mut p, 21, u64::from(packet.transport));
     let mut out = Vec::with_capacity(p.len() + 32);

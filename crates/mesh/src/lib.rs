@@ -18,6 +18,7 @@ pub mod packet;
 pub mod portnum;
 pub mod position;
 pub mod region;
+pub mod report;
 pub mod schema;
 pub mod signature;
 pub mod topic;

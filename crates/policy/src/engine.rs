@@ -38,10 +38,19 @@ impl Policy {
         &self.settings
     }
 
+    /// Another choice of the operator's; what was learned stays.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.memory.set_settings(&settings);
+        self.settings = settings;
+    }
+
     /// Journey step 3, judge: decides on one reception and learns from it. A permit comes with *accept* and *rewrite*.
     pub fn judge(&mut self, now: Now, publish: &Publish<'_>) -> (Decision, Option<Permit>) {
+        self.memory.look(&self.settings, now, publish);
         let decided = decide_uplink(&self.settings, &Uplink::new(now, publish, &self.memory));
-        self.memory.learn(now, publish, &decided.0);
+        // Before the islands learn from it: whether its sender is on two of them is asked of how they were.
+        self.memory.learn_who(&self.settings, now, publish, &decided.0);
+        self.memory.learn(&self.settings, now, publish, &decided.0);
         decided
     }
 
@@ -90,6 +99,9 @@ impl Policy {
             if let Some(key) = passing.key {
                 self.memory.seen.note_sent(now.mono_ms, key, charge.island);
             }
+        }
+        if let Some(key) = passing.key.filter(|_| passing.from != receiver) {
+            self.memory.seen.note_given(now.mono_ms, key, receiver);
         }
         CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
     }

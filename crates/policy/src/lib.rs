@@ -4,6 +4,7 @@
 
 pub mod admission;
 pub mod decision;
+pub mod difference;
 pub mod downlink;
 pub mod engine;
 pub mod ladder;

@@ -19,7 +19,7 @@ pub struct Parameter {
 pub fn parameters(settings: &Settings, rule: RuleId) -> Vec<Parameter> {
     let open = |key, value: String| Parameter { key, value, is_private: false };
     let private = |key, value: String| Parameter { key, value, is_private: true };
-    let Settings { who, what, keys, origin, outside, consent, downlink, .. } = settings;
+    let Settings { who, what, keys, origin, identity, stationary, outside, consent, downlink, .. } = settings;
     match rule {
         RuleId::BlockedAddress => vec![private("blocked_networks", list(&who.blocked_networks))],
         RuleId::BlockedGateway => vec![private("blocked_gateways", nodes(&who.blocked_gateways))],
@@ -28,6 +28,22 @@ pub fn parameters(settings: &Settings, rule: RuleId) -> Vec<Parameter> {
         RuleId::WrongTime => vec![
             open("late_max_s", origin.late_max_s.to_string()),
             open("early_max_s", origin.early_max_s.to_string()),
+        ],
+        RuleId::TwoKeys | RuleId::SharedKey => vec![open("key_days", identity.key_days.to_string())],
+        RuleId::ImpossibleTravel => vec![
+            open("travel_kmh_max", identity.travel_kmh_max.to_string()),
+            open("travel_km_min", identity.travel_km_min.to_string()),
+            open("travel_slack_s", identity.travel_slack_s.to_string()),
+        ],
+        RuleId::TwoIslands => vec![
+            open("direct_km_max", identity.direct_km_max.to_string()),
+            open("at_once_s", identity.at_once_s.to_string()),
+        ],
+        RuleId::Moved => vec![
+            open("moved_distance_m", stationary.moved_distance_m.to_string()),
+            open("moved_reports", stationary.moved_reports.to_string()),
+            open("hearing_window_h", stationary.hearing_window_h.to_string()),
+            open("hearing_same_percent", stationary.hearing_same_percent.to_string()),
         ],
         RuleId::Consent => vec![
             open("consent_no", consent.no.word().to_owned()),

@@ -5,6 +5,9 @@
 
 use directory::{Directory, IslandNumber};
 use mesh::node::NodeNum;
+use mesh::observe::Facts;
+use mesh::portnum::PortNum;
+use mesh::wire::{Content, Fields};
 
 use crate::decision::Outcome;
 use crate::downlink::numbers::numbers;
@@ -71,6 +74,25 @@ pub struct Passing<'a> {
     pub mqtt_packet_bytes: usize,
 }
 
+/// Size of the PUBLISH that carries a message to a gateway: MQTT 3.1.1, QoS 1, as firmware and phones subscribe.
+pub fn mqtt_packet_bytes(topic: &str, payload: &[u8]) -> usize {
+    let body = 2 + topic.len() + 2 + payload.len();
+    1 + match body {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    } + body
+}
+
+/// Which of the things that its port carries a packet has: for telemetry the number of what was measured.
+pub fn variant(facts: &Facts<'_>) -> u8 {
+    let Some(data) = facts.data.as_ref().filter(|data| data.port == PortNum::TELEMETRY) else { return 0 };
+    let mut fields = Fields::of(data.payload).map_while(Result::ok);
+    let measured = fields.find(|field| matches!(field.content, Content::Bytes(_)));
+    measured.and_then(|field| u8::try_from(field.number).ok()).unwrap_or(0)
+}
+
 /// What the release rules look at: a packet, one receiver, the time, and what is remembered.
 #[derive(Debug, Clone, Copy)]
 pub struct Release<'a> {
@@ -120,6 +142,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let is_stopped = release.directory.downlink().is_stopped_for(Some(IslandNumber(numbers.island)));
     let own_node = memory.proofs.own_node();
     let is_for_us = own_node != 0 && passing.to == own_node;
+    let has_grant = release.directory.grant(receiver, now.unix_ms).is_some_and(|grant| grant.downlink);
     let is_unproved = !memory.proofs.is_valid(receiver, now, &settings.proof);
     let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
     let was_heard = passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
@@ -130,10 +153,12 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let way = way(&settings.target, memory, now, passing, receiver);
     let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
     let is_too_far = passing.hop_limit > hop_limit_max;
+    let has_moved = memory.movement.may_have_downlink(release.directory, receiver).is_err();
     for (rule, applies) in [
         (RuleId::DownlinkStopped, is_stopped),
         (RuleId::OwnNode, is_for_us),
         (RuleId::Echo, is_echo),
+        (RuleId::Moved, has_moved),
         (RuleId::AlreadyHeard, was_heard),
         (RuleId::Duplicate, !passing.permit.allows_radio()),
         // A gateway that is asked for by number gets its packet, whatever its neighbours heard.
@@ -145,6 +170,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         (RuleId::DirectTarget, matches!(way, Way::Better | Way::Elsewhere)),
         (RuleId::UnknownDestination, way == Way::Unknown),
         (RuleId::DownlinkModel, numbers.hop_limit.is_err()),
+        (RuleId::DownlinkGrant, !has_grant),
         (RuleId::DownlinkVerified, is_unproved),
         (RuleId::DownlinkSize, is_too_large),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.

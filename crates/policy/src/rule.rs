@@ -72,6 +72,10 @@ rules! {
         "Nothing is taken from network addresses that the operator has blocked.";
     BlockedGateway = 16, "blocked-gateway", Uplink, Enforce,
         "Nothing is taken from a gateway that the operator has blocked.";
+    Hold = 36, "hold", Uplink, Enforce,
+        "Who keeps sending too much is held: for 15 minutes, then an hour, then a day.";
+    MessageRate = 32, "message-rate", Uplink, Enforce,
+        "A gateway publishes no more messages a minute than a radio can hear.";
     JsonCommand = 2, "json-command", Uplink, Enforce,
         "JSON command topics make a node transmit, so nobody publishes there without a service credential for it.";
     NotAnEnvelope = 3, "not-an-envelope", Uplink, Enforce,
@@ -104,10 +108,32 @@ rules! {
         "Legacy online/offline messages mislead after a reconnect; they are recorded and not passed on.";
     BlockedNode = 17, "blocked-node", Uplink, Enforce,
         "What a node sends that the operator has blocked is recorded and not passed on.";
+    Quarantined = 40, "quarantined", Uplink, Enforce,
+        "What a node sends that the operator has put into quarantine is recorded and not passed on.";
+    TwoKeys = 41, "two-keys", Uplink, Observe,
+        "A node keeps its public key: one id with two keys is a reset, or somebody else.";
+    SharedKey = 42, "shared-key", Uplink, Observe,
+        "A public key belongs to one node: two ids with the same key are a copy.";
+    Signature = 43, "signature", Uplink, Observe,
+        "A signature is made with the node's key, and who signs (firmware 2.8) signs everything that has room for it.";
+    OwnIdHeard = 44, "own-id-heard", Uplink, Observe,
+        "A gateway never hears its own id over the air: whoever it hears is somebody else.";
+    ImpossibleTravel = 45, "impossible-travel", Uplink, Observe,
+        "No node is in two places between which nobody travels in that time.";
+    TwoIslands = 46, "two-islands", Uplink, Observe,
+        "No node is heard directly by two gateways at once that are too far apart for that.";
     MapReport = 24, "map-report", Uplink, Enforce,
         "A map report speaks for the gateway that sends it, with a coarse position.";
     Consent = 12, "consent", Uplink, Enforce,
         "A packet is passed on only as far as its sender agreed (the ok-to-MQTT bit).";
+    ChannelGrant = 37, "channel-grant", Uplink, Enforce,
+        "A gateway with a grant for some channels uplinks those and no others.";
+    Stream = 35, "stream", Uplink, Enforce,
+        "Many packets of one kind from one node in a short while are a stream, whatever they are called.";
+    Interval = 34, "interval", Uplink, Enforce,
+        "Measurements, positions and names come no more often than is ordinary, unless more was agreed.";
+    UplinkAirtime = 33, "uplink-airtime", Uplink, Enforce,
+        "What one node sends and one gateway hears within an hour stays within what is fair and possible.";
     PublicKey = 13, "public-key", Uplink, Observe,
         "A channel on the default or a one-byte key can be read by anyone.";
     Duplicate = 14, "duplicate", Uplink, Enforce,
@@ -120,8 +146,12 @@ rules! {
         "A packet for the broker's own node has arrived, and goes down to nobody.";
     Echo = 20, "echo", Release, Enforce,
         "A gateway gets back its own packets, as an acknowledgement, and nothing else that it uplinked.";
+    Moved = 47, "moved", Release, Enforce,
+        "A gateway that is not where it was gets nothing until the operator has looked at it; it may go on uplinking.";
     AlreadyHeard = 21, "already-heard", Release, Enforce,
         "A gateway that heard a packet over the radio does not get it again over MQTT.";
+    DownlinkGrant = 38, "downlink-grant", Release, Observe,
+        "Only a gateway with a grant for downlink gets packets.";
     IslandHeard = 48, "island-heard", Release, Enforce,
         "A gateway does not get a packet that its island has already heard over the radio.";
     IslandOnce = 53, "island-once", Release, Enforce,

@@ -4,14 +4,18 @@ use crate::downlink::budget::BudgetSettings;
 use crate::downlink::model::ModelSettings;
 use crate::downlink::queue::QueueSettings;
 use crate::downlink::target::TargetSettings;
+use crate::memory::holds::HoldSettings;
 use crate::memory::islands::IslandSettings;
 use crate::memory::proof::ProofSettings;
 use crate::outside::OutsideSettings;
 use crate::release::DownlinkSettings;
 use crate::rule::{RULES, RuleId, RuleSet, RuleState};
 use crate::uplink::consent::ConsentSettings;
+use crate::uplink::identity::IdentitySettings;
 use crate::uplink::keys::KeySettings;
 use crate::uplink::origin::OriginSettings;
+use crate::uplink::stationary::StationarySettings;
+use crate::uplink::volume::VolumeSettings;
 use crate::uplink::what::WhatSettings;
 use crate::uplink::who::WhoSettings;
 
@@ -28,12 +32,20 @@ pub struct Settings {
     pub keys: KeySettings,
     /// How far the time of a reception may be from ours.
     pub origin: OriginSettings,
+    /// How much is tolerated before a packet is marked.
+    pub identity: IdentitySettings,
+    /// When a gateway counts as moved.
+    pub stationary: StationarySettings,
     /// Who is outside the community.
     pub outside: OutsideSettings,
     /// What happens to packets without consent.
     pub consent: ConsentSettings,
     /// What gateways are sent.
     pub downlink: DownlinkSettings,
+    /// How much may come from whom.
+    pub volume: VolumeSettings,
+    /// When somebody is held.
+    pub holds: HoldSettings,
     /// What it takes to be on one island.
     pub islands: IslandSettings,
     /// How far copies may go on the radio, by island and channel.
@@ -59,9 +71,13 @@ impl Default for Settings {
             what: WhatSettings::default(),
             keys: KeySettings::default(),
             origin: OriginSettings::default(),
+            identity: IdentitySettings::default(),
+            stationary: StationarySettings::default(),
             outside: OutsideSettings::default(),
             consent: ConsentSettings::default(),
             downlink: DownlinkSettings::default(),
+            volume: VolumeSettings::default(),
+            holds: HoldSettings::default(),
             islands: IslandSettings::default(),
             model: ModelSettings::default(),
             target: TargetSettings::default(),

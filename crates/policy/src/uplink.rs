@@ -4,9 +4,11 @@
 //! decides; objections of observed rules are noted beside it. No allocation unless a rule objects.
 
 pub mod consent;
+pub mod identity;
 pub mod keys;
 pub mod origin;
-mod volume;
+pub mod stationary;
+pub mod volume;
 pub mod what;
 pub mod who;
 
@@ -19,6 +21,7 @@ use mesh::topic::TopicKind;
 
 use crate::decision::{Decision, Verdict};
 use crate::memory::Memory;
+use crate::memory::mark::Mark;
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
 use crate::principal::Principal;
@@ -146,7 +149,14 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::PkiOpened => what::pki_opened(up.facts),
         RuleId::RemoteControl => what::remote_control(up.facts),
         RuleId::DecodedOnWire => what::decoded_on_wire(up.facts),
-        RuleId::GrantedPorts => what::granted_ports(&settings.what, up.facts),
+        RuleId::GrantedPorts => what::granted_ports(&settings.what, up),
+        RuleId::Quarantined => identity::quarantined(up),
+        RuleId::TwoKeys => identity::marked(Mark::TwoKeys, &settings.identity, up),
+        RuleId::SharedKey => identity::marked(Mark::SharedKey, &settings.identity, up),
+        RuleId::Signature => identity::marked(Mark::Signature, &settings.identity, up),
+        RuleId::OwnIdHeard => identity::marked(Mark::OwnIdHeard, &settings.identity, up),
+        RuleId::ImpossibleTravel => identity::marked(Mark::ImpossibleTravel, &settings.identity, up),
+        RuleId::TwoIslands => identity::marked(Mark::TwoIslands, &settings.identity, up),
         RuleId::MapReport => what::map_report(up.facts),
         RuleId::NoRadioEvidence => origin::no_radio_evidence(up.facts),
         RuleId::WrongTime => origin::wrong_time(&settings.origin, up),
@@ -156,6 +166,12 @@ fn ask(rule: RuleId, settings: &Settings, up: &Uplink<'_>) -> Option<Objection> 
         RuleId::Stat => what::stat(up.facts),
         RuleId::Consent => consent::consent(&settings.consent, up.facts),
         RuleId::PublicKey => keys::public_key(&settings.keys, up.facts),
+        RuleId::Hold => volume::hold(&settings.volume, up),
+        RuleId::MessageRate => volume::message_rate(&settings.volume, up),
+        RuleId::UplinkAirtime => volume::uplink_airtime(&settings.volume, up),
+        RuleId::Interval => volume::interval(&settings.volume, up),
+        RuleId::Stream => volume::stream(&settings.volume, up),
+        RuleId::ChannelGrant => who::channel_grant(up),
         RuleId::Duplicate => volume::duplicate(up),
         // The release rules are asked elsewhere; a test sees to it that every uplink rule stands above.
         _ => None,

@@ -28,4 +28,6 @@ pub enum ConnectionWhat {
     Refused(&'static str),
     /// Gone, with the reason in plain words.
     Disconnected(&'static str),
+    /// The gateway is not where it was, and gets nothing until the operator has looked at it; the text is what tells it.
+    Moved(&'static str),
 }

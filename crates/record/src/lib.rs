@@ -4,12 +4,14 @@
 //! look into sessions. Knows no files, sockets or clock.
 
 pub mod connection;
+pub mod policy_change;
 pub mod reception;
 pub mod release;
 
 use std::sync::Arc;
 
 pub use connection::{ConnectionEvent, ConnectionWhat};
+pub use policy_change::PolicyChange;
 pub use reception::{Consent, KeyClass, PacketSummary, Reception};
 pub use release::{ReceiverKind, Release, ReleasedCopy};
 
@@ -22,4 +24,6 @@ pub enum Record {
     Release(Arc<Release>),
     /// A client came or went.
     Connection(Arc<ConnectionEvent>),
+    /// Another policy came into force.
+    PolicyChange(Arc<PolicyChange>),
 }

@@ -7,13 +7,14 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use broker::{Broker, ConnectionId, Now, Origin};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use record::Record;
 
+use crate::clock::Clock;
 use crate::doorman::{DoormanHandle, Errand};
 use crate::listener::unmapped;
 use crate::transport::{ReadBuffers, ReadEnd, Transport};
@@ -22,14 +23,22 @@ use crate::transport::{ReadBuffers, ReadEnd, Transport};
 pub enum Command {
     /// The directory changed: who may connect, and who must leave.
     SetDirectory(Arc<directory::Directory>),
+    /// Another policy is in force from the next packet on; who did it is recorded.
+    SetPolicy(Arc<policy::settings::Settings>, Box<record::PolicyChange>),
     /// Receptions up to this number are on disk; their acknowledgements may go out.
     Durable(u64),
     /// Changes of what must survive a restart are on disk up to this number; what promised them may go out.
     Kept(u64),
     /// The reception could not be kept; its acknowledgement must not promise that it was.
     Lost(u64),
+    /// Say what policy remembers.
+    Remembered(Sender<Vec<u8>>),
     /// Say what is going on.
     Snapshot(Sender<broker::Snapshot>),
+    /// Say what is known of a node.
+    AboutNode(u32, Sender<broker::NodeAbout>),
+    /// Say what wants the operator's eye.
+    Watching(Sender<broker::Watching>),
     /// Say that the loop still turns.
     Ping(Sender<()>),
     /// Publish these in the broker's own name, and say when it is done; beside them, how many records were lost on their
@@ -66,8 +75,22 @@ impl CoreHandle {
 
     /// Asks the core what is going on; `None` when it does not answer within a second.
     pub fn snapshot(&self) -> Option<broker::Snapshot> {
+        self.ask(Command::Snapshot)
+    }
+
+    /// Asks the core what is known of a node; `None` when it does not answer within a second.
+    pub fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
+        self.ask(|reply| Command::AboutNode(node, reply))
+    }
+
+    /// Asks the core what wants the operator's eye; `None` when it does not answer within a second.
+    pub fn watching(&self) -> Option<broker::Watching> {
+        self.ask(Command::Watching)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = std::sync::mpsc::channel();
-        self.send(Command::Snapshot(reply));
+        self.send(question(reply));
         answer.recv_timeout(Duration::from_secs(1)).ok()
     }
 }
@@ -89,7 +112,7 @@ pub struct CoreLoop {
     doorman: Option<DoormanHandle>,
     records: RecordSink,
     changes: ChangeSink,
-    started: Instant,
+    clock: Clock,
     buffers: ReadBuffers,
     /// Connections that stopped at the fairness limit with bytes still to read.
     unread: Vec<ConnectionId>,
@@ -131,6 +154,7 @@ impl CoreLoop {
     pub fn new(
         mut listeners: Vec<PlainListener>,
         broker: Broker,
+        clock: Clock,
         records: RecordSink,
         changes: ChangeSink,
         stop_grace: Duration,
@@ -154,7 +178,7 @@ impl CoreLoop {
             doorman: None,
             records,
             changes,
-            started: Instant::now(),
+            clock,
             buffers: ReadBuffers::default(),
             unread: Vec::new(),
             refused: Vec::new(),
@@ -227,11 +251,7 @@ impl CoreLoop {
     }
 
     fn now(&self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
-        }
+        self.clock.now()
     }
 
     fn until_next_deadline(&self) -> Option<Duration> {
@@ -387,6 +407,7 @@ impl CoreLoop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::SetDirectory(directory)) => self.broker.set_directory(now, directory),
+                Ok(Command::SetPolicy(settings, change)) => self.broker.set_policy(now, settings, *change),
                 Ok(Command::Durable(seq)) => self.broker.durable(seq),
                 Ok(Command::Kept(change)) => self.broker.kept(now, change),
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
@@ -398,7 +419,11 @@ impl CoreLoop {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
+                Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
+                Ok(Command::Watching(reply)) => drop(reply.send(self.broker.watching())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Remembered(reply)) => drop(reply.send(self.broker.remembered(now))),
                 Ok(Command::Snapshot(reply)) => {
                     if let Some(doorman) = &self.doorman {
                         self.broker.note_doors(doorman.refusals());

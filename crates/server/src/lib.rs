@@ -8,11 +8,13 @@ mod acme;
 mod entrances;
 mod folder_lock;
 mod listener;
+mod memory_keeper;
 mod private_file;
 mod telling;
 mod tls;
 
 mod arriving;
+mod clock;
 mod core_loop;
 mod doorman;
 mod leaving;
@@ -21,9 +23,11 @@ mod transport;
 mod certificate_keeper;
 mod directory_keeper;
 mod pages;
+mod policy_desk;
 mod session_keeper;
 mod start;
 
+pub mod backup;
 mod open_files;
 mod service_manager;
 
@@ -31,8 +35,10 @@ pub use acme::{AcmeSettings, Proof};
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};
+pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
+pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule};
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

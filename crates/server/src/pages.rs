@@ -1,6 +1,7 @@
 //! The pages on a thread of their own: what they are given, and how they end.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,11 +9,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use broker::Origin;
 use directory_store::Store;
 use history::Health;
+use mesh::airtime::ModemPreset;
+use mesh::keyring::Keyring;
+use policy::memory::MemoryLimits;
+use policy::rule::{RuleId, RuleState};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
 use crate::core_loop::{Arrival, Command, CoreHandle};
 use crate::listener::unmapped;
+use crate::policy_desk::PolicyDesk;
 use crate::start::{Settings, StartError};
 use crate::tls::{SharedTls, TlsSettings};
 use crate::transport::Transport;
@@ -70,13 +76,13 @@ impl Pages {
         core: CoreHandle,
         health: Option<Arc<Health>>,
         live: Live,
+        desk: Arc<PolicyDesk>,
     ) -> Result<Self, StartError> {
         let Some(pages) = settings.pages.clone() else {
             return Err(StartError::System(std::io::Error::other("no pages")));
         };
         let history = history::Reader::open(&settings.data.join("history")).map_err(StartError::History)?;
         let directory = Store::open(&settings.data).map_err(StartError::Directory)?;
-        let policy = settings.policy.clone();
         let mode = if pages.is_demo { web::Mode::Demo } else { web::Mode::Normal };
         let state = web::WebState {
             info: web::Info {
@@ -91,10 +97,31 @@ impl Pages {
                 let core = core.clone();
                 move || core.snapshot()
             }),
+            about_node: Arc::new({
+                let core = core.clone();
+                move |node| core.about_node(node)
+            }),
+            watching: Arc::new({
+                let core = core.clone();
+                move || core.watching()
+            }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
-            policy: Arc::new(move || policy.clone()),
+            policy: Arc::new({
+                let desk = desk.clone();
+                move || desk.settings()
+            }),
+            policy_desk: Some(Arc::new(PagesDesk {
+                desk,
+                data: settings.data.clone(),
+                keyring: settings.keyring.clone(),
+                preset: settings.preset,
+                limits: MemoryLimits {
+                    seen_packets_max: settings.limits.seen_packets_max,
+                    ..MemoryLimits::default()
+                },
+            })),
             clock: Arc::new(unix_ms),
             history,
             directory,
@@ -127,6 +154,54 @@ impl Drop for Pages {
     }
 }
 
+/// The policy's desk as the pages see it, with what a backtest needs beside it.
+struct PagesDesk {
+    desk: Arc<PolicyDesk>,
+    data: PathBuf,
+    keyring: Keyring,
+    preset: ModemPreset,
+    limits: MemoryLimits,
+}
+
+impl web::PolicyDesk for PagesDesk {
+    fn text(&self) -> (String, u64) {
+        self.desk.text()
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.desk.problem()
+    }
+
+    fn read(&self, text: &str) -> Result<policy::settings::Settings, String> {
+        self.desk.read(text)
+    }
+
+    fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
+        self.desk.switched(text, rule, state)
+    }
+
+    fn backtest(
+        &self,
+        proposed: Arc<policy::settings::Settings>,
+        count_from_ms: i64,
+    ) -> Result<backtest::Options, String> {
+        let directory = Store::open(&self.data).and_then(|store| store.load()).map_err(|e| e.to_string())?;
+        Ok(backtest::Options {
+            current: self.desk.settings(),
+            proposed,
+            directory: Arc::new(directory),
+            keyring: self.keyring.clone(),
+            preset: self.preset,
+            limits: self.limits,
+            count_from_ms,
+        })
+    }
+
+    fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String> {
+        self.desk.apply(text, number, who)
+    }
+}
+
 /// What upgrades at `/mqtt` enters the core through the listener after those that were asked for.
 fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
     let listener = u8::try_from(number).expect("listeners were counted when they were opened");
@@ -146,7 +221,7 @@ fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
     })
 }
 
-fn unix_ms() -> i64 {
+pub(crate) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

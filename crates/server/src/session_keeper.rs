@@ -1,10 +1,11 @@
 //! Sessions and retained messages across runs: into the broker at the start, and what changes to the keeper's thread.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use broker::{Broker, Now};
+use broker::Broker;
 use session_store::{Keeper, News, SessionStore};
 
+use crate::clock::Clock;
 use crate::core_loop::{ChangeSink, Command};
 use crate::start::{DurableBell, Settings, StartError};
 
@@ -12,6 +13,7 @@ use crate::start::{DurableBell, Settings, StartError};
 pub(crate) fn start(
     settings: &Settings,
     broker: &mut Broker,
+    clock: Clock,
     bell: DurableBell,
 ) -> Result<(Option<Keeper>, ChangeSink), StartError> {
     if !settings.persistence {
@@ -19,9 +21,7 @@ pub(crate) fn start(
     }
     let began = Instant::now();
     let store = SessionStore::open(&settings.data).map_err(StartError::Sessions)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The core's clock begins at 0.
-    let now = Now { mono_ms: 0, unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
+    let now = clock.now();
     let megabytes = store.bytes() / 1_000_000;
     if megabytes > 20 {
         tracing::info!(megabytes, "reading sessions and retained messages; clients wait until they are back");

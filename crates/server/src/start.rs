@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,13 +16,16 @@ use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
+use crate::clock::Clock;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
-use crate::pages::{Live, Pages, PagesSettings};
+use crate::memory_keeper::{self, MemoryKeeper};
+use crate::pages::{Live, Pages, PagesSettings, unix_ms};
+use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
 use crate::session_keeper;
 use crate::telling::{self, Telling};
 use crate::tls::TlsError;
@@ -41,10 +44,12 @@ pub struct Settings {
     pub lab: bool,
     /// The broker's limits.
     pub limits: Limits,
-    /// The policy in force.
-    pub policy: Arc<policy::settings::Settings>,
+    /// Where the policy comes from; not used by the plain-broker profile.
+    pub policy: PolicySource,
     /// Keys of channels that may be opened.
     pub keyring: mesh::keyring::Keyring,
+    /// Name of the broker's own node.
+    pub node_name: String,
     /// Modem preset assumed where a channel's name does not tell.
     pub preset: mesh::airtime::ModemPreset,
     /// What home automation is told.
@@ -76,6 +81,8 @@ pub enum StartError {
     History(history::Error),
     /// The kept sessions cannot be opened.
     Sessions(session_store::Error),
+    /// The policy file is wrong, and no policy was in force before.
+    Policy(String),
     /// The operating system gives no thread, poll instance or random bytes.
     System(std::io::Error),
 }
@@ -104,6 +111,7 @@ impl fmt::Display for StartError {
             Self::Directory(error) => write!(f, "{error}"),
             Self::History(error) => write!(f, "{error}"),
             Self::Sessions(error) => write!(f, "{error}"),
+            Self::Policy(problem) => f.write_str(problem),
             Self::System(error) => write!(f, "the operating system refuses: {error}"),
         }
     }
@@ -127,6 +135,8 @@ pub struct Running {
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
+    memory: Option<MemoryKeeper>,
+    policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     telling: Option<Telling>,
     /// Last, so that another server may start when everything is stored.
@@ -141,9 +151,10 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let mut entrances = Entrances::open(&settings.listeners, std::mem::take(&mut settings.inherited))?;
     if settings.lab {
         entrances.check_inherited()?;
-        let options = options(&settings, Arc::default(), TokenKey::new([0; 32]), 0)?;
+        let options = options(&settings, Arc::default(), Arc::default(), TokenKey::new([0; 32]), 0)?;
         let broker = Broker::new(options).with_listeners(settings.rules());
-        let (running, _) = run(&settings, entrances, broker, Box::new(drop), Box::new(drop))?;
+        let clock = Clock::not_before(0);
+        let (running, _) = run(&settings, entrances, broker, clock, Box::new(drop), Box::new(drop))?;
         return Ok(running);
     }
     let web = settings.pages.as_ref().map(|pages| {
@@ -155,6 +166,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let store = Store::open(&settings.data).map_err(StartError::Directory)?;
     let lock = FolderLock::take(&settings.data).map_err(StartError::System)?;
     let lock = lock.ok_or_else(|| StartError::FolderInUse(settings.data.clone()))?;
+    let policy = settings.policy.start().map_err(StartError::Policy)?;
     // The version comes first: a change in between is then seen as one.
     let version = store.data_version().map_err(StartError::Directory)?;
     let directory = Arc::new(store.load().map_err(StartError::Directory)?);
@@ -164,23 +176,31 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let bell = DurableBell::default();
     let recorder = start_recorder(&settings, bell.clone(), live.clone())?;
     let last_seq = recorder.as_ref().map_or(0, Recorder::last_seq);
-    let options = options(&settings, directory, token_key, last_seq)?;
+    let options = options(&settings, policy.settings.clone(), directory, token_key, last_seq)?;
     let sink = sink(recorder.as_ref(), bell.clone(), live.clone());
+    let own_node = own_node(&options.token_key, &settings.node_name);
     let mut broker = Broker::new(options).with_listeners(settings.rules());
-    let (sessions, changes) = session_keeper::start(&settings, &mut broker, bell.clone())?;
+    let clock = remember(&settings.data, &mut broker);
+    broker.set_own_node(own_node);
+    let (sessions, changes) = session_keeper::start(&settings, &mut broker, clock, bell.clone())?;
     let (telling, sink) = telling::prepare(&settings, &broker, sink);
-    let (mut running, handle) = run(&settings, entrances, broker, sink, changes)?;
+    let (mut running, handle) = run(&settings, entrances, broker, clock, sink, changes)?;
     bell.connect(handle.clone());
     running.telling = telling.start(handle.clone()).map_err(StartError::System)?;
     let health = recorder.as_ref().map(Recorder::health);
     running.lock = Some(lock);
     running.recorder = recorder;
     running.sessions = sessions;
+    let memory = MemoryKeeper::start(&settings.data, handle.clone());
+    running.memory = Some(memory.map_err(StartError::System)?);
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
+    let desk = PolicyDesk::new(settings.policy.clone(), policy, handle.clone(), unix_ms());
+    let policy_keeper = PolicyKeeper::start(desk.clone()).map_err(StartError::System)?;
+    running.policy = Some((desk.clone(), policy_keeper));
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live)?);
+        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live, desk)?);
     }
     Ok(running)
 }
@@ -190,13 +210,14 @@ fn run(
     settings: &Settings,
     entrances: Entrances,
     broker: Broker,
+    clock: Clock,
     records: RecordSink,
     changes: ChangeSink,
 ) -> Result<(Running, CoreHandle), StartError> {
     let certificates = entrances.certificates();
     let Entrances { open, plain, doors, .. } = entrances;
-    let (mut core, handle) =
-        CoreLoop::new(plain, broker, records, changes, settings.stop_grace).map_err(StartError::System)?;
+    let (mut core, handle) = CoreLoop::new(plain, broker, clock, records, changes, settings.stop_grace)
+        .map_err(StartError::System)?;
     let (doorman, doorman_handle) = Doorman::new(doors, handle.clone()).map_err(StartError::System)?;
     core.set_doorman(doorman_handle.clone());
     let mut running = Running {
@@ -211,6 +232,8 @@ fn run(
         recorder: None,
         sessions: None,
         keeper: None,
+        memory: None,
+        policy: None,
         pages: None,
         telling: None,
         lock: None,
@@ -233,6 +256,30 @@ fn run(
     Ok((running, handle))
 }
 
+/// What an earlier run remembered goes into the broker; its clock goes on from there.
+fn remember(data: &Path, broker: &mut Broker) -> Clock {
+    let found = memory_keeper::read(data);
+    if let Some(bytes) = &found.bytes {
+        match broker.remember(bytes) {
+            Ok(restored) if restored.left_out.is_empty() => {}
+            Ok(restored) => tracing::warn!(
+                ledgers = restored.left_out.join(", "),
+                "what policy remembered in these is of another version; they begin anew"
+            ),
+            Err(damage) => memory_keeper::set_aside(&data.join(memory_keeper::MEMORY_FILE), damage),
+        }
+    }
+    Clock::not_before(found.mono_ms)
+}
+
+/// The node number of the broker's own node: nobody else's, the same after every start, and not to be guessed.
+fn own_node(key: &TokenKey, name: &str) -> u32 {
+    let hash = key.hash_credential("own node", name.as_bytes());
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    // The lowest numbers and the highest are reserved.
+    u32::from_be_bytes([a, b, c, d]).clamp(0x1000, u32::MAX - 1)
+}
+
 /// The recorder: what it has stored, the core may acknowledge and the pages may show.
 fn start_recorder(
     settings: &Settings,
@@ -243,7 +290,7 @@ fn start_recorder(
     let durable = move |batch: Vec<Record>| {
         let receptions = batch.iter().filter_map(|r| match r {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         });
         if let Some(seq) = receptions.max() {
             bell.tell(Command::Durable(seq));
@@ -260,7 +307,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
     Box::new(move |record| {
         let reception = match &record {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
         };
         // What finds the queue full is counted by the recorder; an acknowledgement that waits for it must know.
         if let (false, Some(seq)) = (give(record), reception) {
@@ -271,6 +318,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
 
 fn options(
     settings: &Settings,
+    policy: Arc<policy::settings::Settings>,
     directory: Arc<Directory>,
     token_key: TokenKey,
     last_seq: u64,
@@ -279,7 +327,7 @@ fn options(
     Ok(Options {
         lab: settings.lab,
         limits: settings.limits.clone(),
-        policy: settings.policy.clone(),
+        policy,
         keyring: settings.keyring.clone(),
         preset: settings.preset,
         directory,
@@ -324,6 +372,13 @@ impl DurableBell {
 }
 
 impl Running {
+    /// Looks at the policy file at once; nothing happens when it has not changed, or is wrong.
+    pub fn reload_policy(&self) {
+        if let Some((desk, _)) = &self.policy {
+            desk.look(true);
+        }
+    }
+
     /// Says goodbye to clients, stores what is queued, ends the threads.
     pub fn stop(self) {
         drop(self);
@@ -336,8 +391,10 @@ impl Drop for Running {
         self.doorman.send(Errand::CloseDoors);
         self.pages = None;
         self.keeper = None;
+        self.policy = None;
         self.certificates = None;
         self.acme.clear();
+        self.memory = None;
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.telling = None;

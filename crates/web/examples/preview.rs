@@ -5,6 +5,7 @@ mod town;
 
 use std::net::{IpAddr, TcpListener};
 
+use mesh::node::NodeNum;
 use town::{Client, Copy, LONG_FAST, STRANGERS, Town, WORKS, node_info, position, telemetry, waypoint};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -34,6 +35,7 @@ fn main() -> std::io::Result<()> {
         .map_or(0, |d| d.as_millis() as i64);
     town.set_now_ms(now_ms - HOUR_MS);
     let gateways = people(&mut town);
+    doubts(&mut town, &gateways, now_ms);
     history(&mut town, &gateways, now_ms);
     town.set_now_ms(now_ms);
     let code = town.setup_code();
@@ -65,6 +67,29 @@ fn people(town: &mut Town) -> Vec<Client> {
         .collect();
     town.observer("home-assistant", address(77));
     gateways
+}
+
+/// Somebody uses Mo's id, and a router was carried away.
+fn doubts(town: &mut Town, gateways: &[Client], now_ms: i64) {
+    town.set_now_ms(now_ms - 4 * HOUR_MS);
+    let with_key = |id, key| {
+        let (port, payload) = mesh::compose::nodeinfo_with_key(NodeNum(NODES[5].0), "Mo", "MO", 43, 0, &key);
+        Copy::new(NODES[5].0, id, port, payload)
+    };
+    town.hear(gateways[0], &with_key(305_418_001, [0x3a; 32]));
+    let tells = |town: &mut Town, gateway: usize, id, latitude_i| {
+        let own = Copy { rssi: 0, snr: 0.0, ..position(NODES[gateway].0, id, latitude_i, -944_191_457, 32) };
+        town.hear(gateways[gateway], &own);
+        town.wait_ms(HOUR_MS / 2);
+    };
+    for (step, latitude_i) in (0..).zip([392_468_123, 394_000_000, 394_100_000]) {
+        tells(town, 1, 305_418_010 + step, latitude_i);
+        tells(town, 0, 305_418_020 + step, 392_468_123);
+    }
+    town.hear(gateways[0], &Copy { rssi: 0, snr: 0.0, ..telemetry(NODES[0].0, 305_418_030) });
+    town.hear(gateways[2], &with_key(305_418_002, [0x7e; 32]));
+    town.hear(gateways[2], &position(NODES[5].0, 305_418_003, 392_468_123, -944_191_457, 16));
+    town.hear(gateways[2], &position(NODES[5].0, 305_418_004, 352_468_123, -944_191_457, 16));
 }
 
 fn history(town: &mut Town, gateways: &[Client], until_ms: i64) {

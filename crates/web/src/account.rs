@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::{HeaderMap, header};
+use directory::{Directory, DownlinkCommand};
 use directory_store::{Store, StoreError, verify_operator_password};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -115,6 +116,33 @@ impl Account {
             let _ = self.with_store(move |store| store.delete_session(&token)).await;
         }
         self.set_cookie("", 0)
+    }
+
+    /// The directory as it is at this moment; `None` when it cannot be read.
+    pub async fn directory(&self) -> Option<Directory> {
+        self.with_store(|store| store.load()).await.ok()
+    }
+
+    /// Does what the operator wants about downlink; the error says why not.
+    pub async fn command_downlink(&self, command: DownlinkCommand, now_ms: i64) -> Result<(), String> {
+        let done =
+            self.with_store(move |store| store.apply_downlink(command, "operator", unsigned(now_ms))).await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(Some(StoreError::Downlink(refused))) => Err(refused.to_string()),
+            Err(_) => Err("the directory could not be written; the program's log has the reason".to_owned()),
+        }
+    }
+
+    /// Makes a decision of the operator's durable; otherwise says why not.
+    pub async fn decide(&self, command: directory::WatchCommand, now_ms: i64) -> Result<(), String> {
+        let done =
+            self.with_store(move |store| store.apply_watch(command, "operator", now_ms).map(drop)).await;
+        done.map_err(|error| match error {
+            Some(StoreError::Watch(refused)) => format!("This was not done: {refused}."),
+            _ => "The directory could not be read or written. Try again; the program's log has the reason."
+                .to_owned(),
+        })
     }
 
     fn begin(&self, address: IpAddr, now_ms: i64) -> Result<(), SignInRefusal> {

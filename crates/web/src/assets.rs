@@ -26,12 +26,26 @@ pub const LIVE: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/live.js"),
 };
+/// Completions in the search field.
+pub const SEARCH: Asset = Asset {
+    stem: "search",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/search.js"),
+};
 /// Moves the one-time code from the link into the form.
 pub const SETUP: Asset = Asset {
     stem: "setup",
     extension: "js",
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/setup.js"),
+};
+/// Follows a backtest.
+pub const BACKTEST: Asset = Asset {
+    stem: "backtest",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/backtest.js"),
 };
 /// The mark of the browser tab.
 pub const ICON: Asset = Asset {
@@ -41,7 +55,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 4] = [&STYLE, &LIVE, &SETUP, &ICON];
+const ALL: [&Asset; 6] = [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &ICON];
 
 impl Asset {
     /// The address of this content.

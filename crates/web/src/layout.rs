@@ -14,6 +14,8 @@ pub enum Section {
     Log,
     /// The rules.
     Policy,
+    /// What wants the operator's eye.
+    Watch,
     /// Signing in.
     SignIn,
     /// None of them.
@@ -92,6 +94,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Policy, "/policy", "Policy"))
+            @if frame.visitor == Visitor::Operator { (link(Section::Watch, "/watch", "Watch")) }
             @match frame.visitor {
                 Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
                 Visitor::Operator => form method="post" action="/logout" { button.linklike { "Sign out" } },

@@ -5,8 +5,10 @@
 
 mod account;
 mod activity;
+mod api;
 mod archive;
 mod assets;
+mod backtests;
 mod challenge;
 mod filter;
 mod layout;
@@ -22,9 +24,11 @@ mod picture;
 mod prometheus;
 mod reading;
 mod routes;
+mod search;
 mod security;
 mod site;
 mod throttle;
+mod timeline;
 mod visibility;
 mod words;
 
@@ -42,10 +46,47 @@ pub use mqtt_upgrade::MqttConnection;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
+/// Asks the broker what is known of a node; `None` when it does not answer in time.
+pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Sync>;
+/// Asks the broker what wants the operator's eye; `None` when it does not answer in time.
+pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
 /// Asks how the recorder keeps up.
 pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 /// Asks for the policy in force.
 pub type PolicyFn = Arc<dyn Fn() -> Arc<policy::settings::Settings> + Send + Sync>;
+/// Where the policy in force is changed.
+pub trait PolicyDesk: Send + Sync {
+    /// The text in force with its number, which rises with every change.
+    fn text(&self) -> (String, u64);
+    /// Why the policy file is not in force; `None` when it is.
+    fn problem(&self) -> Option<String>;
+    /// Understands a text, or says everything that is wrong with it.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn read(&self, text: &str) -> Result<policy::settings::Settings, String>;
+    /// A text with one rule in another state; `None` when a person must write that.
+    fn switched(
+        &self,
+        text: &str,
+        rule: policy::rule::RuleId,
+        state: policy::rule::RuleState,
+    ) -> Option<String>;
+    /// What a backtest of a proposed policy against the one in force is made of. May wait for the disk.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    fn backtest(
+        &self,
+        proposed: Arc<policy::settings::Settings>,
+        count_from_ms: i64,
+    ) -> Result<backtest::Options, String>;
+    /// Puts a text in force, if it is right and the number is still that of the one in force. May wait for the disk.
+    ///
+    /// # Errors
+    /// What is wrong, for people; nothing has changed then.
+    fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String>;
+}
 /// Asks for the time, Unix ms.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -60,10 +101,16 @@ pub struct WebState {
     pub info: Info,
     /// Asks the broker what is going on.
     pub snapshot: SnapshotFn,
+    /// Asks the broker what is known of a node.
+    pub about_node: AboutNodeFn,
+    /// Asks the broker what wants the operator's eye.
+    pub watching: WatchingFn,
     /// Asks how the recorder keeps up.
     pub history_health: HealthFn,
     /// Asks for the policy in force.
     pub policy: PolicyFn,
+    /// Where it is changed; `None` where it cannot be.
+    pub policy_desk: Option<Arc<dyn PolicyDesk>>,
     /// Asks for the time.
     pub clock: ClockFn,
     /// What was received.

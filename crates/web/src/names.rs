@@ -1,11 +1,12 @@
 //! Names of nodes, learnt from their node information. What the public may call a node is learnt only from what the
 //! public may see.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mesh::keyring::Keyring;
 use mesh::portnum::PortNum;
 use mesh::wire::{Content, Fields};
+use query::NodeName;
 use record::Reception;
 
 use crate::reading;
@@ -13,6 +14,8 @@ use crate::visibility::{Sight, Visitor};
 
 /// Nodes whose names are remembered. Further ones are shown by number.
 const NODES_MAX: usize = 50_000;
+/// Channels remembered, for completion.
+const CHANNELS_MAX: usize = 200;
 /// Characters kept of a name; firmware allows 39 bytes and 4.
 const NAME_CHARS_MAX: usize = 40;
 
@@ -21,6 +24,8 @@ const NAME_CHARS_MAX: usize = 40;
 pub struct Names {
     public: HashMap<u32, Name>,
     operator: HashMap<u32, Name>,
+    public_channels: BTreeSet<Box<str>>,
+    channels: BTreeSet<Box<str>>,
 }
 
 /// What a node calls itself.
@@ -49,6 +54,43 @@ impl Names {
             remember(&mut self.public, from, name.clone());
         }
         remember(&mut self.operator, from, name);
+    }
+
+    /// Learns the name of a channel that is in use.
+    pub fn take_channel(&mut self, reception: &Reception, public: &Sight) {
+        let Some(channel) = reception.channel.as_deref() else { return };
+        let remember = |channels: &mut BTreeSet<Box<str>>| {
+            if !channels.contains(channel) && channels.len() < CHANNELS_MAX {
+                channels.insert(channel.into());
+            }
+        };
+        remember(&mut self.channels);
+        if public.allows(reception) {
+            remember(&mut self.public_channels);
+        }
+    }
+
+    /// Channels in use that this visitor may know.
+    pub fn channels(&self, visitor: Visitor) -> Vec<String> {
+        let channels = match visitor {
+            Visitor::Public => &self.public_channels,
+            Visitor::Operator => &self.channels,
+        };
+        channels.iter().map(|name| name.to_string()).collect()
+    }
+
+    /// Every name that this visitor may know.
+    pub fn all(&self, visitor: Visitor) -> Vec<NodeName> {
+        let names = match visitor {
+            Visitor::Public => &self.public,
+            Visitor::Operator => &self.operator,
+        };
+        let name = |(node, name): (&u32, &Name)| NodeName {
+            node: *node,
+            long: name.long.to_string(),
+            short: name.short.to_string(),
+        };
+        names.iter().map(name).collect()
     }
 
     /// The name of a node, when this visitor may know it.

@@ -8,9 +8,11 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-use crate::pages::{health, log, login, metrics, node, packet, policy, setup, status, trouble};
+use crate::pages::{
+    downlink, health, log, login, metrics, node, packet, policy, policy_change, setup, status, trouble, watch,
+};
 use crate::site::Site;
-use crate::{assets, live, mqtt_upgrade, security};
+use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
 const FORM_BYTES_MAX: usize = 4096;
@@ -22,12 +24,24 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/log", get(log::page))
         .route("/packet/{from}/{id}", get(packet::page))
         .route("/node/{id}", get(node::page))
+        .route("/node/{id}/{action}", post(watch::decided))
+        .route("/watch", get(watch::page))
         .route("/policy", get(policy::page))
+        .route("/policy/change", get(policy_change::page))
+        .route(
+            "/policy/backtest",
+            post(policy_change::begin).layer(DefaultBodyLimit::max(policy_change::FORM_BYTES_MAX)),
+        )
+        .route("/policy/backtest/{id}", get(policy_change::result))
+        .route("/policy/apply", post(policy_change::apply))
+        .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/receptions", get(api::receptions))
+        .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
         .route("/metrics", get(metrics::metrics))

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
+use query::{Condition, NodeName, Problem, Query, Surroundings};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
@@ -18,6 +19,7 @@ use crate::account::Account;
 use crate::activity::Activity;
 use crate::archive::Archive;
 use crate::assets::Asset;
+use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
@@ -36,6 +38,10 @@ pub struct Site {
     pub history_health: crate::HealthFn,
     /// The policy in force.
     pub policy: crate::PolicyFn,
+    /// Where it is changed.
+    pub policy_desk: Option<Arc<dyn crate::PolicyDesk>>,
+    /// Backtests that the operator asked for.
+    pub backtests: Backtests,
     /// Keys that may open packets.
     pub keyring: Arc<Keyring>,
     /// The past.
@@ -53,6 +59,8 @@ pub struct Site {
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
     ask_snapshot: crate::SnapshotFn,
+    ask_about_node: crate::AboutNodeFn,
+    ask_watching: crate::WatchingFn,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
@@ -65,13 +73,18 @@ impl Site {
     pub fn new(state: WebState, is_ending: watch::Receiver<bool>) -> Self {
         let is_https =
             state.info.is_tls || state.info.public_url.as_deref().is_some_and(|u| u.starts_with("https://"));
+        let keyring = Arc::new(state.keyring);
         Self {
             ask_snapshot: state.snapshot,
+            ask_about_node: state.about_node,
+            ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             policy: state.policy,
-            keyring: Arc::new(state.keyring),
-            archive: Archive::new(state.history),
+            policy_desk: state.policy_desk,
+            backtests: Backtests::default(),
+            archive: Archive::new(state.history.with_keyring(keyring.clone())),
+            keyring,
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),
@@ -106,6 +119,18 @@ impl Site {
         Some(snapshot)
     }
 
+    /// What is known of a node; `None` when the broker does not answer.
+    pub async fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
+        let ask = self.ask_about_node.clone();
+        tokio::task::spawn_blocking(move || ask(node)).await.ok().flatten()
+    }
+
+    /// What wants the operator's eye; `None` when the broker does not answer.
+    pub async fn watching(&self) -> Option<broker::Watching> {
+        let ask = self.ask_watching.clone();
+        tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
+    }
+
     /// What a visitor may see.
     pub fn sight(&self, visitor: Visitor) -> Sight {
         Sight { visitor, public_channels: self.public_channels.clone() }
@@ -115,6 +140,7 @@ impl Site {
     pub fn take(&self, record: &Record) {
         let Record::Reception(reception) = record else { return };
         write(&self.activity).take(reception);
+        write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
     }
 
@@ -203,6 +229,31 @@ impl Visit {
             "The history cannot be read",
             "Try again in a moment. If it stays so, the operator finds the reason in the program's log.",
         )
+    }
+
+    /// The condition that a query is for this visitor, who may ask only by what they may know.
+    pub fn bind(&self, query: &Query) -> Result<Condition, Problem> {
+        if let (false, Some((field, place))) = (self.sight.is_operator(), query.operators_field()) {
+            let message = format!("only the operator may ask for `{field}`; sign in first");
+            return Err(Problem { span: place.unwrap_or_default(), message, instead: Vec::new() });
+        }
+        if query.is_empty() {
+            return Ok(Condition::ALWAYS);
+        }
+        let names = self.node_names();
+        query.bind(&Surroundings { now_ms: self.now_ms, names: &names, islands: &[] })
+    }
+
+    /// Gateways and channels of the last hours that this visitor may know.
+    pub fn heard(&self) -> (Vec<u32>, Vec<String>) {
+        let gateways = read(&self.site.activity).gateways(self.now_ms);
+        let channels = read(&self.site.names).channels(self.sight.visitor);
+        (gateways.into_iter().map(|gateway| gateway.gateway).collect(), channels)
+    }
+
+    /// Nodes with the names that this visitor may know.
+    pub fn node_names(&self) -> Vec<NodeName> {
+        read(&self.site.names).all(self.sight.visitor)
     }
 
     /// Nodes by name as this visitor may know them, for the time of one page.

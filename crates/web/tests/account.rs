@@ -89,3 +89,31 @@ async fn forms_of_other_sites_are_refused() {
     }
     assert!(get_as(&pages, &cookie, "/").await.body.contains("Sign out"));
 }
+
+#[tokio::test]
+async fn the_kill_switch_is_the_operators_and_is_seen() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    let send = |body: &'static str, cookie: String| {
+        let request = Request::post("/downlink")
+            .header(header::COOKIE, cookie)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        ask(&pages.router, request.body(Body::from(body)).unwrap())
+    };
+    assert_eq!(get(&pages, "/downlink").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(send("do=stop", String::new()).await.status, StatusCode::NOT_FOUND);
+    assert!(get_as(&pages, &cookie, "/downlink").await.body.contains("Downlink flows everywhere"));
+    assert_eq!(send("do=stop", cookie.clone()).await.status, StatusCode::SEE_OTHER);
+    assert!(get_as(&pages, &cookie, "/downlink").await.body.contains("All downlink has been stopped"));
+    let again = send("do=stop", cookie.clone()).await;
+    assert!(again.status == StatusCode::CONFLICT && again.body.contains("already stopped"));
+    assert_eq!(send("do=start", cookie.clone()).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(send("do=stop&island=%217c5a0a01", cookie.clone()).await.status, StatusCode::SEE_OTHER);
+    assert!(get_as(&pages, &cookie, "/downlink").await.body.contains("on island !7c5a0a01"));
+    for wrong in ["", "do=stop&island=east", "do=verify"] {
+        assert_eq!(send(wrong, cookie.clone()).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+    assert_eq!(send("do=verify&gateway=%217c5a0a01", cookie).await.status, StatusCode::CONFLICT);
+}

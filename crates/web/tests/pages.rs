@@ -83,18 +83,119 @@ async fn the_log_is_filtered_paged_and_explains_itself() {
         address = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap().replace("&amp;", "&");
     }
     assert_eq!(seen, 120);
-    let found = get(&pages, "/log?text=NEEDLE&node=!4f2100aa").await.body;
-    assert_eq!(rows(&found), 3);
-    assert!(found.contains("value=\"NEEDLE\"") && found.contains("value=\"!4f2100aa\""));
-    assert!(get(&pages, "/log?port=position").await.body.contains("Nothing matches"));
-    let wrong = get(&pages, "/log?verdict=maybe").await;
-    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(wrong.body.contains("record-only"));
-    assert!(get(&pages, "/log?node=bob").await.body.contains("value=\"bob\" aria-invalid=\"true\""));
+    for asked in ["q=text:NEEDLE+from:!4f2100aa", "text=NEEDLE&node=!4f2100aa", "q=needle+last+1h"] {
+        assert_eq!(rows(&get(&pages, &format!("/log?{asked}")).await.body), 3, "{asked}");
+    }
+    assert!(get(&pages, "/log?q=port:position").await.body.contains("Nothing matches"));
+    let found = get(&pages, "/log?q=port:text+last+1h").await.body;
+    assert!(found.contains("value=\"port:text last 1h\"") && found.contains("href=\"/log?q=last+1h\""));
 }
 
 #[tokio::test]
-async fn a_search_goes_back_day_by_day_and_says_when_it_stops() {
+async fn a_filter_that_is_not_understood_is_pointed_at() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    town.hear(one, &town::node_info(ANA, 1, "Ana on the hill", "ANA"));
+    let pages = town.pages().await;
+    for (asked, marked, words) in [
+        ("prot:text", "prot", "There is no field <code>prot</code>"),
+        ("verdict:maybe", "maybe", "record-only"),
+        ("port:text from:!7c5", "!7c5", "eight hexadecimal digits"),
+        ("from:Ann", "Ann", "No node is called <code>Ann</code>"),
+        ("(port:text", "(", "never closed"),
+        ("client:gw-1", "gw-1", "Only the operator"),
+    ] {
+        let address = format!("/log?q={}", asked.replace(' ', "+").replace('"', "%22"));
+        let wrong = get(&pages, &address).await;
+        assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{asked}");
+        assert!(wrong.body.contains(&format!("<mark>{marked}</mark>")), "{asked}: {}", wrong.body);
+        assert!(wrong.body.contains(words), "{asked}: {}", wrong.body);
+        assert!(wrong.body.contains("aria-invalid=\"true\""), "what was written can be mended");
+        assert_eq!(get(&pages, &address.replace("/log", "/live")).await.status, StatusCode::BAD_REQUEST);
+        let told = get(&pages, &address.replace("/log", "/api/v1/receptions")).await;
+        assert_eq!(told.status, StatusCode::BAD_REQUEST);
+        assert!(told.body.contains("\"start\""), "{}", told.body);
+    }
+    let near = get(&pages, "/log?q=prot:text").await.body;
+    assert!(near.contains("href=\"/log?q=port%3Atext\""), "{near}");
+    assert_eq!(get(&pages, "/log?q=from:ANA").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_operator_sees_when_it_was_and_goes_there() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=6 {
+        town.hear(one, &Copy::text(ANA, id, "hello"));
+        town.wait_ms(3_600_000);
+    }
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    let log = get_as(&pages, &cookie, "/log?q=port:text").await.body;
+    let bars: Vec<&str> = log.split("<a href=\"/log?q=port%3Atext+since+").skip(1).collect();
+    assert_eq!(bars.len(), 6, "{log}");
+    let address = format!("/log?q=port%3Atext+since+{}", bars[2].split('"').next().unwrap());
+    assert_eq!(get_as(&pages, &cookie, &address).await.body.matches("<tr data-seq").count(), 1);
+    for (cookie, asked) in [(Some(&cookie), "/log?q=hops%3C9"), (None, "/log")] {
+        let page = match cookie {
+            Some(cookie) => get_as(&pages, cookie, asked).await.body,
+            None => get(&pages, asked).await.body,
+        };
+        assert!(!page.contains("class=\"timeline\""), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn programs_read_the_log_page_by_page() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=25 {
+        town.hear(one, &Copy::text(ANA, id, if id % 2 == 0 { "even" } else { "odd" }));
+    }
+    let pages = town.pages().await;
+    let (mut cursor, mut seqs) = (String::new(), Vec::new());
+    loop {
+        let address = format!("/api/v1/receptions?q=text:even&limit=5{cursor}");
+        let answer: serde_json::Value = serde_json::from_str(&get(&pages, &address).await.body).unwrap();
+        assert_eq!(answer["filter"], "text:\"even\"");
+        for reception in answer["receptions"].as_array().unwrap() {
+            assert_eq!(
+                (&reception["said"], &reception["packet"]["from"]),
+                (&"even".into(), &"!4f2100aa".into())
+            );
+            assert!(reception.get("client_id").is_none() && reception.get("payload_hex").is_none());
+            seqs.push(reception["seq"].as_u64().unwrap());
+        }
+        let Some(next) = answer["cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert!(seqs.len() == 12 && seqs.is_sorted_by(|a, b| a > b), "{seqs:?}");
+    assert_eq!(get(&pages, "/api/v1/receptions?cursor=7").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn completions_come_from_what_the_visitor_may_know() {
+    let mut town = town_with_secrets();
+    let offered = async |pages: &web::Pages, cookie: Option<&str>, text: &str| -> String {
+        let address = format!("/api/v1/complete?q={text}&at=99");
+        match cookie {
+            Some(cookie) => get_as(pages, cookie, &address).await.body,
+            None => get(pages, &address).await.body,
+        }
+    };
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    assert!(offered(&pages, None, "ver").await.contains("\"text\":\"verdict:\""));
+    assert!(!offered(&pages, None, "clie").await.contains("client:"));
+    assert!(offered(&pages, Some(&cookie), "clie").await.contains("client:"));
+    assert!(!offered(&pages, None, "channel:W").await.contains("Works"));
+    assert!(offered(&pages, Some(&cookie), "channel:W").await.contains("Works"));
+    let places = offered(&pages, None, "%C3%A9+po").await;
+    assert!(places.contains("\"start\":2") && places.contains("\"end\":4"), "{places}");
+}
+
+#[tokio::test]
+async fn a_search_goes_back_day_by_day() {
     let mut town = Town::new();
     let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
     for id in 1..=60 {
@@ -105,12 +206,9 @@ async fn a_search_goes_back_day_by_day_and_says_when_it_stops() {
     let rows = |body: &str| body.matches("<tr data-seq").count();
     let near = get(&pages, "/log?text=hay").await.body;
     assert!(rows(&near) > 20 && near.contains(">Older<"));
-    let far = get(&pages, "/log?text=needle").await.body;
-    assert!(rows(&far) == 0 && far.contains("stopped here"), "{far}");
-    let older = far.split_once("\">Older<").unwrap().0.rsplit('"').next().unwrap().replace("&amp;", "&");
-    assert_eq!(rows(&get(&pages, &older).await.body), 1, "{older}");
+    assert_eq!(rows(&get(&pages, "/log?q=text:needle").await.body), 1, "two months back");
     // A page deep in the past does not begin at the present.
-    assert_eq!(rows(&get(&pages, "/log?before=4").await.body), 3);
+    assert_eq!(rows(&get(&pages, "/log?before=2026-08-22.99").await.body), 3);
 }
 
 #[tokio::test]

@@ -34,8 +34,18 @@ fn all_addresses() -> Vec<String> {
         "gateway=!7c5a0a01",
         "before=5",
         "until=2099-01-01",
+        "q=not+consent:yes",
+        "q=verdict:refuse+or+key:private",
+        "q=(mark+or+port:position)+-verdict:accept",
+        "q=copy:withheld",
+        "q=hops%3C9",
+        "q=user:gw-*",
+        "q=client:*",
+        "q=topic:msh/*",
     ] {
         all.push(format!("/log?{query}"));
+        all.push(format!("/api/v1/receptions?{query}"));
+        all.push(format!("/api/v1/complete?{query}"));
     }
     for node in ["4f2100aa", "4f2100ee", "7c5a0a01", "7c5a0a02", "00000009"] {
         all.push(format!("/node/!{node}"));
@@ -158,6 +168,8 @@ async fn hostile_names_and_texts_are_text() {
         "/log?text=%3Cscript%3E",
         "/log?node=%3Cscript%3E",
         "/log?channel=%22%3E%3Cscript%3E",
+        "/log?q=%22%3E%3Cscript%3E:x",
+        "/log?q=from:%22%3Cscript%3E",
     ] {
         let body = get_as(&pages, &cookie, address).await.body;
         for raw in ["<script>", "<img", "<i>", "<b>", "\"><", "\u{202e}"] {

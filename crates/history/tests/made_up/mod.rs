@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use mesh::key::ChannelKey;
+use mesh::node::NodeNum;
 use policy::decision::{Decision, Outcome, Verdict};
 use policy::downlink::details::CopyDetails;
 use policy::rule::{RULES, RuleId, RuleSet, Stage};
@@ -139,6 +141,38 @@ impl Maker {
         }))
     }
 
+    /// A text that somebody wrote, heard once.
+    pub fn said(&mut self, key: &ChannelKey, channel: &str, text: &str) -> Record {
+        self.written(key, channel, node(5), 1, text.as_bytes())
+    }
+
+    /// Node information that a node sent, heard once.
+    pub fn named(&mut self, from: u32, long: &str, short: &str) -> Record {
+        let mut user = Vec::new();
+        mesh::wire::put_bytes(&mut user, 2, long.as_bytes());
+        mesh::wire::put_bytes(&mut user, 3, short.as_bytes());
+        self.written(&ChannelKey::default_key(), "LongFast", from, 4, &user)
+    }
+
+    fn written(&mut self, key: &ChannelKey, channel: &str, from: u32, port: u32, payload: &[u8]) -> Record {
+        let mut reception = (*self.reception()).clone();
+        let mut data = Vec::new();
+        mesh::wire::put_uint(&mut data, 1, port.into());
+        mesh::wire::put_bytes(&mut data, 2, payload);
+        let id = self.below(1 << 31) as u32 * 2;
+        mesh::crypto::apply_ctr(key, NodeNum(from), id, &mut data);
+        let packet =
+            PacketSummary { from, to: u32::MAX, id, hops_away: Some(0), ..reception.packet.unwrap() };
+        let gateway = reception.client_id.clone();
+        let hash = key.channel_hash(channel, false);
+        reception.payload = envelope_with_hash(&packet, &data, channel, &gateway, hash.into()).into();
+        reception.topic = format!("msh/US/2/e/{channel}/{gateway}").into();
+        reception.channel = Some(channel.into());
+        reception.packet = Some(packet);
+        reception.port = Some(port);
+        Record::Reception(Arc::new(reception))
+    }
+
     fn packet(&mut self) -> (PacketSummary, Vec<u8>, u32) {
         let length = 8 + self.below(90) as usize;
         let body = (0..length).map(|_| self.below(256) as u8).collect();
@@ -209,10 +243,20 @@ pub fn node(index: u32) -> u32 {
 
 /// The bytes a gateway publishes.
 pub fn envelope(packet: &PacketSummary, body: &[u8], channel: &str, gateway: &str) -> Vec<u8> {
+    envelope_with_hash(packet, body, channel, gateway, 8)
+}
+
+fn envelope_with_hash(
+    packet: &PacketSummary,
+    body: &[u8],
+    channel: &str,
+    gateway: &str,
+    hash: u64,
+) -> Vec<u8> {
     let mut inner = Vec::new();
     mesh::wire::put_fixed32(&mut inner, 1, packet.from);
     mesh::wire::put_fixed32(&mut inner, 2, packet.to);
-    mesh::wire::put_uint(&mut inner, 3, 8);
+    mesh::wire::put_uint(&mut inner, 3, hash);
     mesh::wire::put_bytes(&mut inner, 5, body);
     mesh::wire::put_fixed32(&mut inner, 6, packet.id);
     mesh::wire::put_fixed32(&mut inner, 7, packet.rx_time);

@@ -5,6 +5,7 @@
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::downlink::class::Class;
 use crate::memory::islands::IslandId;
@@ -64,7 +65,7 @@ const fn place(minute: u64) -> usize {
 }
 
 /// Who is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Account {
     /// What goes down to an island in this class, by its stored number, and in those that are worth less. The first
     /// class holds all that goes down to the island.
@@ -117,6 +118,10 @@ pub fn channel_number(name: Option<&str>) -> u32 {
         .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
+/// The ledgers as they are kept across a restart: for each account the minute that goes on, and what stands in which place.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptAirtime(Vec<(Account, u64, Vec<(u8, u32)>)>);
+
 /// All ledgers.
 #[derive(Debug)]
 pub struct Airtime {
@@ -127,6 +132,32 @@ impl Airtime {
     /// Nothing charged yet.
     pub fn new(seed: u64) -> Self {
         Self { accounts: HashMap::with_hasher(FixedState::with_seed(seed)) }
+    }
+
+    /// The ledgers as they are kept across a restart.
+    pub fn kept(&self) -> KeptAirtime {
+        let hour = |(account, hour): (&Account, &Hour)| {
+            let minutes = hour.minutes.iter().zip(0_u8..).filter(|(us, _)| **us > 0);
+            (*account, hour.minute, minutes.map(|(us, place)| (place, *us)).collect())
+        };
+        let mut kept: Vec<_> = self.accounts.iter().map(hour).collect();
+        kept.sort_unstable();
+        KeptAirtime(kept)
+    }
+
+    /// Takes over what an earlier run charged.
+    pub fn take_over(&mut self, kept: KeptAirtime) {
+        self.accounts.clear();
+        for (account, minute, minutes) in kept.0.into_iter().take(ACCOUNTS_MAX) {
+            let mut hour = Hour { minute, ..Hour::default() };
+            for (place, us) in minutes {
+                if let Some(charged) = hour.minutes.get_mut(usize::from(place)) {
+                    *charged = us;
+                }
+            }
+            hour.sum_us = hour.minutes.iter().copied().map(u64::from).sum();
+            self.accounts.insert(account, hour);
+        }
     }
 
     /// What an account was charged within the last hour, in µs.
@@ -149,7 +180,8 @@ impl Airtime {
         self.add(now_ms, Account::Heard(island), airtime_us);
     }
 
-    fn add(&mut self, now_ms: u64, account: Account, airtime_us: u32) {
+    /// Charges one account.
+    pub fn add(&mut self, now_ms: u64, account: Account, airtime_us: u32) {
         if self.accounts.len() >= ACCOUNTS_MAX && !self.accounts.contains_key(&account) {
             self.accounts.retain(|_, hour| hour.used_us(now_ms) > 0);
             if self.accounts.len() >= ACCOUNTS_MAX {

@@ -199,7 +199,10 @@ mod tests {
         let mut holds = Holds::new(0);
         abuse(&mut holds, at(0));
         assert!(holds.on(at(1_000), ABUSER, Some(at(500).unix_ms)).is_none());
-        assert!(holds.on(at(1_000), ABUSER, Some(at(0).unix_ms - 1)).is_some(), "an earlier release was of another");
+        assert!(
+            holds.on(at(1_000), ABUSER, Some(at(0).unix_ms - 1)).is_some(),
+            "an earlier release was of another"
+        );
         assert!(holds.on(at(1_000), Held::Node(7), None).is_none());
     }
 

@@ -4,8 +4,11 @@
 //! with the hours, and they are on one island while it is enough and a fair share of what the quieter of the two hears:
 //! a packet that the weather carried into the next city once joins nothing. It takes more to join than to stay.
 
+use std::collections::BTreeMap;
+
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 /// Number of an island: the node number of the gateway that it began with. It stays when others come and go.
 pub type IslandId = u32;
@@ -23,6 +26,8 @@ pub struct IslandSettings {
     pub stay_share: f32,
     /// Time after which half of what was in common counts, in ms.
     pub half_life_ms: u64,
+    /// Gateways whose island the operator knows better.
+    pub pinned: BTreeMap<u32, IslandId>,
 }
 
 impl Default for IslandSettings {
@@ -33,6 +38,7 @@ impl Default for IslandSettings {
             stay_packets: 0.5,
             stay_share: 0.01,
             half_life_ms: 6 * 3_600_000,
+            pinned: BTreeMap::new(),
         }
     }
 }
@@ -47,7 +53,7 @@ const REDRAW_MS: u64 = 10_000;
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
 /// An amount that fades.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Fading {
     amount: f32,
     at_ms: u64,
@@ -64,17 +70,24 @@ impl Fading {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Member {
     number: u32,
     island: IslandId,
     heard: Fading,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Link {
     common: Fading,
     is_joined: bool,
+}
+
+/// Islands as they are kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptIslands {
+    members: Vec<Member>,
+    links: Vec<((u32, u32), Link)>,
 }
 
 /// All islands.
@@ -114,6 +127,29 @@ impl Islands {
         }
     }
 
+    /// Another choice of what an island is; what was heard stays, and counts by it from then on.
+    pub fn set_settings(&mut self, settings: IslandSettings) {
+        self.settings = settings;
+    }
+
+    /// Islands as they are kept across a restart.
+    pub fn kept(&self) -> KeptIslands {
+        let mut links: Vec<_> = self.links.iter().map(|(pair, link)| (*pair, *link)).collect();
+        links.sort_unstable_by_key(|(pair, _)| *pair);
+        KeptIslands { members: self.members.clone(), links }
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptIslands) {
+        self.members = kept.members;
+        self.members.truncate(GATEWAYS_MAX);
+        self.index.clear();
+        self.index.extend(self.members.iter().enumerate().map(|(place, member)| (member.number, place)));
+        self.links.clear();
+        self.links.extend(kept.links.into_iter().take(LINKS_MAX));
+        self.drawn_ms = 0;
+    }
+
     /// A gateway heard a packet over the radio that these others had heard just before.
     pub fn note_heard(&mut self, now_ms: u64, gateway: u32, others: impl Iterator<Item = u32>) {
         let half_life_ms = self.settings.half_life_ms;
@@ -132,12 +168,18 @@ impl Islands {
 
     /// The island of a gateway; `None` when it has heard nothing yet.
     pub fn island_of(&self, gateway: u32) -> Option<IslandId> {
+        let pinned = self.settings.pinned.get(&gateway).copied();
+        pinned.or_else(|| self.drawn_island_of(gateway))
+    }
+
+    fn drawn_island_of(&self, gateway: u32) -> Option<IslandId> {
         self.index.get(&gateway).map(|place| self.members[*place].island)
     }
 
     /// Every gateway with its island.
     pub fn members(&self) -> impl Iterator<Item = (u32, IslandId)> + '_ {
-        self.members.iter().map(|member| (member.number, member.island))
+        let pinned = &self.settings.pinned;
+        self.members.iter().map(|m| (m.number, pinned.get(&m.number).copied().unwrap_or(m.island)))
     }
 
     /// What a gateway has in common with others, most first.

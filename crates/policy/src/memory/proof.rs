@@ -88,6 +88,14 @@ impl Proofs {
         self.own_node = node;
     }
 
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: Self) {
+        self.gateways = kept.gateways;
+        while self.gateways.len() > GATEWAYS_MAX {
+            self.gateways.pop_first();
+        }
+    }
+
     /// Whether a gateway has proved itself lately enough.
     pub fn is_valid(&self, gateway: u32, now: Now, settings: &ProofSettings) -> bool {
         self.gateways.get(&gateway).is_some_and(|proof| proof.is_valid(now, settings))

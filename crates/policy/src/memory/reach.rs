@@ -2,6 +2,7 @@
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 /// Nodes remembered. When there are more, those that were silent longest make room.
 const NODES_MAX: usize = 20_000;
@@ -11,7 +12,7 @@ const GATEWAYS_PER_NODE: usize = 6;
 const HOPS_UNKNOWN: u8 = 4;
 
 /// One gateway that hears a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeardAt {
     /// The gateway.
     pub gateway: u32,
@@ -28,11 +29,15 @@ impl HeardAt {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Node {
     heard: [Option<HeardAt>; GATEWAYS_PER_NODE],
     at_ms: u64,
 }
+
+/// Who was heard where, as it is kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptReach(Vec<(u32, Node)>);
 
 /// Where nodes are heard.
 #[derive(Debug)]
@@ -44,6 +49,19 @@ impl Reach {
     /// Nobody heard yet.
     pub fn new(seed: u64) -> Self {
         Self { nodes: HashMap::with_hasher(FixedState::with_seed(seed)) }
+    }
+
+    /// Who was heard where, as it is kept across a restart.
+    pub fn kept(&self) -> KeptReach {
+        let mut nodes: Vec<_> = self.nodes.iter().map(|(node, heard)| (*node, *heard)).collect();
+        nodes.sort_unstable_by_key(|(node, _)| *node);
+        KeptReach(nodes)
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptReach) {
+        self.nodes.clear();
+        self.nodes.extend(kept.0.into_iter().take(NODES_MAX));
     }
 
     /// A gateway heard a node over the radio.

@@ -6,6 +6,7 @@ use mesh::airtime::ModemPreset;
 use mesh::observe::Facts;
 use mesh::portnum::PortNum;
 use mesh::wire::{Content, Field, Fields};
+use serde::{Deserialize, Serialize};
 
 /// Gateways remembered. When there are more, all are forgotten at once: presets are then assumed for an hour.
 const GATEWAYS_MAX: usize = 4_096;
@@ -24,6 +25,10 @@ struct Report {
     at_ms: u64,
 }
 
+/// Reports as they are kept across a restart: gateway, number of its preset, sum and count of utilisation, and when.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptReports(Vec<(u32, Option<u32>, (f32, f32), u64)>);
+
 /// What was reported around each gateway.
 #[derive(Debug)]
 pub struct Reports {
@@ -34,6 +39,25 @@ impl Reports {
     /// Nothing reported yet.
     pub fn new(seed: u64) -> Self {
         Self { gateways: HashMap::with_hasher(FixedState::with_seed(seed)) }
+    }
+
+    /// Reports as they are kept across a restart.
+    pub fn kept(&self) -> KeptReports {
+        let report = |(gateway, r): (&u32, &Report)| {
+            (*gateway, r.preset.map(|preset| preset as u32), r.utilisation, r.at_ms)
+        };
+        let mut kept: Vec<_> = self.gateways.iter().map(report).collect();
+        kept.sort_unstable_by_key(|(gateway, ..)| *gateway);
+        KeptReports(kept)
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptReports) {
+        self.gateways.clear();
+        for (gateway, preset, utilisation, at_ms) in kept.0.into_iter().take(GATEWAYS_MAX) {
+            let preset = ModemPreset::ALL.iter().copied().find(|known| Some(*known as u32) == preset);
+            self.gateways.insert(gateway, Report { preset, utilisation, at_ms });
+        }
     }
 
     /// Learns from a packet that a gateway uplinked.

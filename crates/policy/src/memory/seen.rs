@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PacketKey {
     /// Sender's node number.
     pub from: u32,
@@ -29,16 +30,42 @@ pub struct SeenPackets {
     pub forgotten_early: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     released: bool,
     heard_by: Vec<u32>,
     /// Islands whose gateways transmitted it, once for each gateway.
     sent_to: Vec<u32>,
+    /// Gateways that were sent it, whether they transmit it or not.
+    given_to: Vec<u32>,
     first_ms: u64,
 }
 
+/// The same as it is kept across a restart: packets in the order in which they came.
+#[derive(Debug, Deserialize)]
+pub struct KeptPackets(Vec<(u64, PacketKey, Seen)>);
+
+impl Serialize for SeenPackets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seen = |(at, key): &(u64, PacketKey)| Some((*at, *key, self.entries.get(key)?));
+        let packets: Vec<_> = self.order.iter().filter_map(seen).collect();
+        packets.serialize(serializer)
+    }
+}
+
 impl SeenPackets {
+    /// Takes over what an earlier run knew, the newest as far as there is room.
+    pub fn take_over(&mut self, kept: KeptPackets) {
+        let too_many = kept.0.len().saturating_sub(self.packets_max);
+        self.order.clear();
+        self.entries.clear();
+        for (at, key, mut seen) in kept.0.into_iter().skip(too_many) {
+            seen.heard_by.truncate(GATEWAYS_PER_PACKET_MAX);
+            self.order.push_back((at, key));
+            self.entries.insert(key, seen);
+        }
+    }
+
     /// A ledger that remembers packets for `window_ms` milliseconds, and at most `packets_max` of them.
     /// `seed` makes its hashing unpredictable to those who choose packet ids.
     pub fn new(window_ms: u64, packets_max: usize, seed: u64) -> Self {
@@ -49,6 +76,16 @@ impl SeenPackets {
             packets_max,
             forgotten_early: 0,
         }
+    }
+
+    /// Another window; what is older is forgotten when the next packet comes.
+    pub fn set_window(&mut self, window_ms: u64) {
+        self.window_ms = window_ms;
+    }
+
+    /// Whether anything of the packet was seen within the window.
+    pub fn is_known(&self, key: PacketKey) -> bool {
+        self.entries.contains_key(&key)
     }
 
     /// Whether the packet was passed on to gateways within the window.
@@ -83,6 +120,19 @@ impl SeenPackets {
         if entry.sent_to.len() < GATEWAYS_PER_PACKET_MAX {
             entry.sent_to.push(island);
         }
+    }
+
+    /// Notes that a gateway was sent the packet.
+    pub fn note_given(&mut self, now_ms: u64, key: PacketKey, gateway: u32) {
+        let entry = self.entry(now_ms, key);
+        if entry.given_to.len() < GATEWAYS_PER_PACKET_MAX {
+            entry.given_to.push(gateway);
+        }
+    }
+
+    /// Whether that gateway was sent the packet within the window.
+    pub fn was_given_to(&self, key: PacketKey, gateway: u32) -> bool {
+        self.entries.get(&key).is_some_and(|e| e.given_to.contains(&gateway))
     }
 
     /// Notes that a gateway uplinked the packet.

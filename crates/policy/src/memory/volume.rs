@@ -91,7 +91,8 @@ impl Volume {
     /// through as who does not.
     pub fn take_token(&mut self, now_ms: u64, gateway: u32, rate: Rate) {
         if self.buckets.len() >= GATEWAYS_MAX && !self.buckets.contains_key(&gateway) {
-            let oldest = self.buckets.iter().min_by_key(|(_, bucket)| bucket.at_ms).map(|(gateway, _)| *gateway);
+            let oldest =
+                self.buckets.iter().min_by_key(|(_, bucket)| bucket.at_ms).map(|(gateway, _)| *gateway);
             oldest.map(|gateway| self.buckets.remove(&gateway));
         }
         let full = Bucket { tokens: rate.at_once as f32, at_ms: now_ms };

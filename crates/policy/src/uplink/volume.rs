@@ -1,7 +1,191 @@
-//! How much is passed on.
+//! How much is passed on: messages of a gateway, airtime of a node, kinds of packet, and who is held for too much.
 
-use super::{Objection, Uplink, object, packet_key};
+use mesh::portnum::PortNum;
+
+use super::{Objection, Uplink, heard_by, object, packet_key};
 use crate::decision::Verdict;
+use crate::memory::airtime::Account;
+use crate::memory::holds::{Held, Hold};
+use crate::memory::volume::{Kind, Rate};
+use crate::release::variant;
+
+/// How much may come from whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VolumeSettings {
+    /// Messages of one gateway.
+    pub rate: Rate,
+    /// Shortest time between measurements of one kind that needs no agreement, in ms.
+    pub telemetry_ms: u64,
+    /// The same for positions, in ms.
+    pub position_ms: u64,
+    /// The same for names and keys, in ms.
+    pub node_info_ms: u64,
+    /// Packets of one kind within ten minutes, beyond which they are a stream.
+    pub stream_packets: u32,
+    /// The same for large packets.
+    pub stream_large: u32,
+    /// Airtime of one node's packets, in thousandths of the hour.
+    pub node_airtime: u32,
+    /// Airtime of everything that one gateway hears, in thousandths of the hour.
+    pub gateway_airtime: u32,
+    /// Gateways and nodes that are never held.
+    pub never_held: Vec<u32>,
+}
+
+impl Default for VolumeSettings {
+    fn default() -> Self {
+        Self {
+            rate: Rate { per_minute: 600, at_once: 200 },
+            telemetry_ms: 900_000,
+            position_ms: 60_000,
+            node_info_ms: 300_000,
+            stream_packets: 60,
+            stream_large: 20,
+            node_airtime: 50,
+            gateway_airtime: 1000,
+            never_held: Vec::new(),
+        }
+    }
+}
+
+const THOUSANDTH_US: u64 = 3_600_000;
+
+/// Frames from here on are large, bytes.
+pub(crate) const LARGE_BYTES: u16 = 150;
+
+/// The gateway that a message is counted for.
+pub(crate) fn counted_for(up: &Uplink<'_>) -> Option<u32> {
+    up.sender.gateway().or_else(|| heard_by(up.facts))
+}
+
+/// The flow that a packet belongs to.
+pub(crate) fn kind_of(facts: &mesh::observe::Facts<'_>) -> Option<Kind> {
+    let packet = facts.packet.as_ref()?;
+    let port = facts.port.map_or(u32::MAX, |port| port.0);
+    Some(Kind { node: packet.from.0, port, variant: variant(facts) })
+}
+
+/// Whether the packet is here for the first time: further copies of it say nothing of what its sender does.
+fn is_first(up: &Uplink<'_>) -> bool {
+    packet_key(up.facts).is_none_or(|key| !up.memory.seen.is_known(key))
+}
+
+pub(super) fn hold(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let gateway = counted_for(up).map(Held::Gateway);
+    let node = up.facts.packet.as_ref().map(|packet| Held::Node(packet.from.0));
+    let find = |held: Option<Held>| -> Option<(Held, &Hold)> {
+        let held = held?;
+        let (Held::Gateway(number) | Held::Node(number)) = held;
+        if settings.never_held.contains(&number) {
+            return None;
+        }
+        let released = up.directory.hold_released_ms(number);
+        Some((held, up.memory.holds.on(up.now, held, released)?))
+    };
+    let (held, hold) = find(gateway).or_else(|| find(node))?;
+    let minutes = (hold.until_ms - up.now.unix_ms).max(0) / 60_000 + 1;
+    let rule = hold.evidence.rule.name();
+    let (verdict, who) = match held {
+        Held::Gateway(_) => (Verdict::Refuse, "This gateway"),
+        Held::Node(_) => (Verdict::RecordOnly, "The node that sent it"),
+    };
+    object(
+        verdict,
+        format!(
+            "{who} is held for {minutes} more minutes, for the {} time: {} times too much in a short while (rule {rule}). \
+             Ask the operator to end it early.",
+            ordinal(hold.level),
+            hold.evidence.objections
+        ),
+    )
+}
+
+const fn ordinal(level: u8) -> &'static str {
+    match level {
+        1 => "first",
+        2 => "second",
+        3 => "third",
+        _ => "umpteenth",
+    }
+}
+
+pub(super) fn message_rate(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let gateway = counted_for(up)?;
+    if up.memory.volume.has_token(up.now.mono_ms, gateway, settings.rate) {
+        return None;
+    }
+    let Rate { per_minute, .. } = settings.rate;
+    object(
+        Verdict::Refuse,
+        format!("This gateway publishes more than {per_minute} messages a minute; a radio hears fewer."),
+    )
+}
+
+pub(super) fn uplink_airtime(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let (packet, now_ms) = (up.facts.packet.as_ref()?, up.now.mono_ms);
+    let used_up = |account, thousandths: u32| {
+        up.memory.uplink.used_us(now_ms, account) >= u64::from(thousandths) * THOUSANDTH_US
+    };
+    if counted_for(up).is_some_and(|gateway| used_up(Account::Gateway(gateway), settings.gateway_airtime)) {
+        return object(
+            Verdict::RecordOnly,
+            "This gateway uplinked more airtime within the hour than there is on one channel.",
+        );
+    }
+    let is_much = is_first(up) && used_up(Account::Node(packet.from.0), settings.node_airtime);
+    if !is_much {
+        return None;
+    }
+    let from = packet.from;
+    object(
+        Verdict::RecordOnly,
+        format!("The node {from} used up the airtime that one node may take within an hour."),
+    )
+}
+
+pub(super) fn interval(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let (what, least_ms) = match up.facts.port? {
+        PortNum::TELEMETRY => ("measurements of this kind", settings.telemetry_ms),
+        PortNum::POSITION => ("positions", settings.position_ms),
+        PortNum::NODEINFO => ("its name", settings.node_info_ms),
+        _ => return None,
+    };
+    let is_answer = up.facts.data.as_ref().is_some_and(|data| data.request_id != 0);
+    if is_answer || !is_first(up) {
+        return None;
+    }
+    let granted = counted_for(up).and_then(|gateway| up.directory.grant(gateway, up.now.unix_ms));
+    if granted.is_some_and(|grant| grant.telemetry) {
+        return None;
+    }
+    let since_ms = up.memory.volume.flow(up.now.mono_ms, kind_of(up.facts)?).since_passed_ms?;
+    // A clock that is a little fast is no offence.
+    if since_ms >= least_ms - least_ms / 10 {
+        return None;
+    }
+    object(
+        Verdict::RecordOnly,
+        format!(
+            "This node sends {what} more often than every {} s, which needs an agreement with the operator.",
+            least_ms / 1000
+        ),
+    )
+}
+
+pub(super) fn stream(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
+    if !is_first(up) {
+        return None;
+    }
+    let flow = up.memory.volume.flow(up.now.mono_ms, kind_of(up.facts)?);
+    if flow.packets < settings.stream_packets && flow.large < settings.stream_large {
+        return None;
+    }
+    let what = up.facts.port.map_or("unreadable packets".into(), PortNum::word);
+    object(
+        Verdict::RecordOnly,
+        format!("{} packets of the kind `{what}` from one node in ten minutes are a stream.", flow.packets),
+    )
+}
 
 pub(super) fn duplicate(up: &Uplink<'_>) -> Option<Objection> {
     let key = packet_key(up.facts)?;

@@ -31,9 +31,10 @@ const BULK_PORTS: [PortNum; 12] = [
     PortNum::REMOTE_HARDWARE,
 ];
 
-pub(super) fn granted_ports(settings: &WhatSettings, facts: &Facts<'_>) -> Option<Objection> {
-    let port = facts.port.filter(|port| BULK_PORTS.contains(port))?;
-    if settings.granted_ports.contains(&port.0) {
+pub(super) fn granted_ports(settings: &WhatSettings, up: &Uplink<'_>) -> Option<Objection> {
+    let port = up.facts.port.filter(|port| BULK_PORTS.contains(port))?;
+    let grant = super::heard_by(up.facts).and_then(|gateway| up.directory.grant(gateway, up.now.unix_ms));
+    if settings.granted_ports.contains(&port.0) || grant.is_some_and(|grant| grant.ports.contains(&port.0)) {
         return None;
     }
     let what = port.word();

@@ -38,6 +38,18 @@ pub(super) fn blocked_gateway(settings: &WhoSettings, up: &Uplink<'_>) -> Option
     object(Verdict::Refuse, "The operator has blocked this gateway; ask them why.")
 }
 
+pub(super) fn channel_grant(up: &Uplink<'_>) -> Option<Objection> {
+    let grant = up.directory.grant(super::heard_by(up.facts)?, up.now.unix_ms)?;
+    let channel = up.facts.channel_id.or(up.facts.topic.as_ref().and_then(|t| t.channel))?;
+    if grant.allows_channel(channel) {
+        return None;
+    }
+    object(
+        Verdict::RecordOnly,
+        "The operator has agreed to other channels of this gateway, and not to this one.",
+    )
+}
+
 pub(super) fn blocked_node(settings: &WhoSettings, facts: &Facts<'_>) -> Option<Objection> {
     let from = facts.packet.as_ref()?.from.0;
     if !settings.blocked_nodes.contains(&from) {

@@ -5,44 +5,110 @@ use std::collections::HashMap;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use history::Page;
 use maud::{Markup, html};
-use mesh::portnum::PortNum;
-use policy::decision::Verdict;
-use policy::rule::{RULES, Stage};
-use record::Reception;
+use record::{PolicyChange, Reception};
 
-use crate::archive::LogPage;
-use crate::assets::LIVE;
-use crate::filter::{FIELDS, Filter, Problem, verdict_value};
+use crate::archive::Unreadable;
+use crate::assets::{Asset, LIVE, SEARCH};
+use crate::filter::View;
 use crate::layout::Section;
-use crate::log_row;
+use crate::pages::policy_change;
 use crate::site::Visit;
+use crate::timeline::Timeline;
 use crate::visibility::Visitor;
+use crate::{log_row, moment, search, words};
 
 /// Receptions on one page.
 const PAGE_ROWS: usize = 50;
+/// Changes of the policy told above them.
+const POLICY_CHANGES_SHOWN: usize = 3;
+/// Records waiting to be stored that are worth saying: more than a busy second.
+const LAGGING: u64 = 2_000;
 
 /// `GET /log`
 pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
-    let (filter, problems) = Filter::parse(query.as_deref().unwrap_or_default(), visit.now_ms);
-    if !problems.is_empty() {
-        let body = html! { h1 { "Log" } (form(&filter, &problems, visit.sight.visitor)) };
-        return (StatusCode::BAD_REQUEST, visit.page(Section::Log, "Log", &[], &body)).into_response();
-    }
+    let (view, problems) = View::parse(query.as_deref().unwrap_or_default());
+    let bound = match problems.is_empty() {
+        true => visit.bind(&view.query).map_err(|problem| vec![problem]),
+        false => Err(problems),
+    };
+    let condition = match bound {
+        Ok(condition) => condition,
+        Err(problems) => {
+            let body = html! { h1 { "Log" } (search::form(&visit, &view, &problems)) };
+            let page = visit.page(Section::Log, "Log", &[&SEARCH], &body);
+            return (StatusCode::BAD_REQUEST, page).into_response();
+        }
+    };
     let (site, sight) = (&visit.site, visit.sight.clone());
-    let found = site.archive.log(filter.clone(), sight, site.keyring.clone(), PAGE_ROWS).await;
-    let Ok(found) = found else { return visit.history_failed() };
-    let is_first_page = filter.before.is_none() && filter.until.is_none();
+    // What ends some time has no further rows, and what becomes of copies is not known when a row comes.
+    let is_live = view.before.is_none() && condition.time_range().1.is_none() && !condition.needs().release;
+    let timeline = visit.sight.is_operator().then(|| Timeline::of(&condition, visit.now_ms)).flatten();
+    let Ok(found) = site.archive.log(condition, view.before, sight, PAGE_ROWS).await else {
+        return visit.history_failed();
+    };
+    let changes = policy_changes(&visit, &found, is_live).await;
+    let Ok(bars) = timeline_of(&visit, &view, timeline).await else {
+        return visit.history_failed();
+    };
     let body = html! {
         h1 { "Log" }
         p.soft { (explanation(visit.sight.visitor)) }
-        (form(&filter, &[], visit.sight.visitor))
-        (picked(&filter))
-        @if is_first_page { (live_bar()) }
-        (rows(&visit, &filter, &found, is_first_page))
-        (pager(&filter, &found))
+        (stalled(&visit))
+        (search::form(&visit, &view, &[]))
+        (bars)
+        @if is_live { (live_bar()) }
+        @for change in &changes { (policy_change_line(&visit, change)) }
+        (rows(&visit, &view, &found, is_live))
+        (pager(&view, &found))
     };
-    visit.page(Section::Log, "Log", if is_first_page { &[&LIVE] } else { &[] }, &body).into_response()
+    let scripts: &[&Asset] = if is_live { &[&SEARCH, &LIVE] } else { &[&SEARCH] };
+    visit.page(Section::Log, "Log", scripts, &body).into_response()
+}
+
+async fn timeline_of(visit: &Visit, view: &View, timeline: Option<Timeline>) -> Result<Markup, Unreadable> {
+    let Some(timeline) = timeline else { return Ok(html! {}) };
+    let (thing, since_ms, until_ms) = (timeline.thing.clone(), timeline.since_ms, timeline.until_ms);
+    let hours = visit.site.archive.hours(thing, since_ms, until_ms).await?;
+    Ok(timeline.bars(view, &hours))
+}
+
+/// Says so when what comes is not being stored: then the log ends before the present.
+fn stalled(visit: &Visit) -> Markup {
+    let health = (visit.site.history_health)();
+    html! {
+        @if visit.sight.is_operator() && health.is_stalled() {
+            div.banner.bad role="alert" { p {
+                "Nothing is being stored: what comes now is not in this list. The status page says why."
+            } }
+        } @else if visit.sight.is_operator() && health.queued > LAGGING {
+            div.banner role="status" { p {
+                (words::count(health.queued, "record")) " are still being written; the newest are not in this list yet."
+            } }
+        }
+    }
+}
+
+/// Changes of the policy in the time that the page shows: rows before and after them were judged differently.
+async fn policy_changes(visit: &Visit, found: &Page, is_live: bool) -> Vec<PolicyChange> {
+    let times = || found.receptions.iter().map(|reception| reception.at_ms);
+    let (Some(oldest), Some(newest)) = (times().min(), times().max()) else { return Vec::new() };
+    let until = if is_live { i64::MAX } else { newest };
+    // Rows matter more: without these the page is still right.
+    let mut changes = visit.site.archive.policy_changes(oldest, until).await.unwrap_or_default();
+    changes.truncate(POLICY_CHANGES_SHOWN);
+    changes
+}
+
+fn policy_change_line(visit: &Visit, change: &PolicyChange) -> Markup {
+    let is_operator = visit.sight.is_operator();
+    html! {
+        div.banner {
+            p { (moment::clock(change.at_ms, visit.now_ms)) " The policy was changed" @if is_operator { ": " (change.who) } "." }
+            (policy_change::lines(if is_operator { &change.private_changes } else { &change.changes }))
+        }
+    }
 }
 
 fn explanation(visitor: Visitor) -> &'static str {
@@ -54,12 +120,12 @@ fn explanation(visitor: Visitor) -> &'static str {
     }
 }
 
-fn rows(visit: &Visit, filter: &Filter, found: &LogPage, is_first_page: bool) -> Markup {
+fn rows(visit: &Visit, view: &View, found: &Page, is_live: bool) -> Markup {
     let keyring = &visit.site.keyring;
-    let groups = if filter.is_grouped { by_packet(&found.receptions) } else { one_by_one(&found.receptions) };
-    let stream = is_first_page.then(|| filter.without("").address("/live"));
+    let groups = if view.is_grouped { by_packet(&found.receptions) } else { one_by_one(&found.receptions) };
+    let stream = is_live.then(|| view.first_page().address("/live"));
     html! {
-        @if groups.is_empty() { (nothing(filter)) }
+        @if groups.is_empty() { (nothing(view, found)) }
         div.scroll.stack.log data-live-log=[stream] hidden[groups.is_empty()] {
             table {
                 (log_row::head())
@@ -98,10 +164,12 @@ fn by_packet(receptions: &[Reception]) -> Vec<(&Reception, Vec<u32>)> {
     groups
 }
 
-fn nothing(filter: &Filter) -> Markup {
+fn nothing(view: &View, found: &Page) -> Markup {
     html! {
         div.empty data-live-empty {
-            @if filter.is_narrowed() || filter.before.is_some() {
+            @if found.is_cut_short {
+                p { "Nothing matches so far." }
+            } @else if view.is_narrowed() || view.before.is_some() {
                 p { "Nothing matches." }
                 p.soft { "Take a condition away, or " a href="/log" { "see the whole log" } "." }
             } @else {
@@ -122,109 +190,18 @@ fn live_bar() -> Markup {
     }
 }
 
-fn pager(filter: &Filter, found: &LogPage) -> Markup {
-    let newest = Filter { before: None, ..filter.clone() }.address("/log");
+fn pager(view: &View, found: &Page) -> Markup {
+    let older = found.next.map(|next| View { before: Some(next), ..view.clone() }.address("/log"));
     html! {
         @if found.is_cut_short {
-            p.soft { "This search has looked through a lot and stopped here. “Older” goes on looking." }
+            p.soft {
+                "This search has looked through " (words::count(found.looked_at, "reception"))
+                " and stopped here. “Older” goes on looking."
+            }
         }
         nav.row aria-label="Pages of the log" {
-            @if filter.before.is_some() { a.button.plain href=(newest) { "Newest" } }
-            @if let Some(next) = &found.next { a.button.plain href=(next.address("/log")) { "Older" } }
+            @if view.before.is_some() { a.button.plain href=(view.first_page().address("/log")) { "Newest" } }
+            @if let Some(older) = older { a.button.plain href=(older) { "Older" } }
         }
-    }
-}
-
-/// The conditions in force, each a link to the view without it.
-fn picked(filter: &Filter) -> Markup {
-    let set: Vec<_> = FIELDS.iter().filter_map(|f| filter.value(f).map(|v| (*f, v))).collect();
-    html! {
-        @if !set.is_empty() {
-            ul.picked aria-label="Conditions; follow one to take it away" {
-                @for (field, value) in set {
-                    li { a href=(filter.without(field).address("/log")) {
-                        span { span.soft { (field) ": " } bdi { (value) } " ×" }
-                    } }
-                }
-            }
-        }
-    }
-}
-
-fn form(filter: &Filter, problems: &[Problem], visitor: Visitor) -> Markup {
-    let view = View { filter, problems };
-    let ports: Vec<_> = PortNum::words().map(|(_, word)| word.to_owned()).collect();
-    let verdicts: Vec<_> = match visitor {
-        Visitor::Public => vec![Verdict::Accept, Verdict::Rewrite],
-        Visitor::Operator => Verdict::ALL.to_vec(),
-    };
-    let verdicts: Vec<_> = verdicts.into_iter().map(verdict_value).collect();
-    let rules: Vec<_> = RULES
-        .iter()
-        .filter(|r| r.stage == Stage::Uplink || r.name == "hop-limit")
-        .map(|r| r.name.to_owned())
-        .collect();
-    html! {
-        details.filter.card open[!problems.is_empty()] {
-            summary { "Filter" }
-            form method="get" action="/log" {
-                @for problem in problems { p.wrong role="alert" { (problem.field) ": " (problem.message) } }
-                div.fields {
-                    (text_field(&view, "node", "Node", "!7c5a0a01"))
-                    (text_field(&view, "gateway", "Gateway", "!7c5a0a01"))
-                    (text_field(&view, "channel", "Channel", "LongFast"))
-                    (choice(&view, "port", "Port", &ports))
-                    (choice(&view, "verdict", "Verdict", &verdicts))
-                    (choice(&view, "rule", "Rule", &rules))
-                    (text_field(&view, "since", "Since (UTC or age)", "6h"))
-                    (text_field(&view, "until", "Until (UTC or age)", "2026-08-20T13:45"))
-                    (text_field(&view, "text", "Text said", ""))
-                }
-                label.check {
-                    input type="checkbox" name="group" value="packet" checked[filter.is_grouped];
-                    "One row for each packet"
-                }
-                div.row { button.button { "Filter" } a.button.plain href="/log" { "Clear" } }
-            }
-        }
-    }
-}
-
-fn text_field(view: &View<'_>, name: &str, label: &str, example: &str) -> Markup {
-    let hint = (!example.is_empty()).then_some(example);
-    let wrong = view.wrong(name);
-    html! {
-        label { (label)
-            input type="text" name=(name) value=[wrong.map(str::to_owned).or_else(|| view.filter.value(name))]
-                aria-invalid=[wrong.map(|_| "true")] placeholder=[hint] autocomplete="off" autocapitalize="none"
-                spellcheck="false";
-        }
-    }
-}
-
-fn choice(view: &View<'_>, name: &str, label: &str, values: &[String]) -> Markup {
-    let wrong = view.wrong(name);
-    let chosen = view.filter.value(name);
-    let is_listed = chosen.as_ref().is_none_or(|c| values.contains(c));
-    html! {
-        label { (label)
-            select name=(name) aria-invalid=[wrong.map(|_| "true")] {
-                option value="" { "any" }
-                @if !is_listed { option value=[&chosen] selected { (chosen.as_deref().unwrap_or_default()) } }
-                @for value in values { option value=(value) selected[chosen.as_ref() == Some(value)] { (value) } }
-            }
-        }
-    }
-}
-
-/// What the form shows: the filter, and what was written where it was not understood.
-struct View<'a> {
-    filter: &'a Filter,
-    problems: &'a [Problem],
-}
-
-impl View<'_> {
-    fn wrong(&self, field: &str) -> Option<&str> {
-        self.problems.iter().find(|p| p.field == field).map(|p| &*p.seen)
     }
 }

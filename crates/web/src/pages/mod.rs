@@ -1,5 +1,6 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod downlink;
 pub mod health;
 pub mod log;
 pub mod login;
@@ -7,6 +8,8 @@ pub mod metrics;
 pub mod node;
 pub mod packet;
 pub mod policy;
+pub mod policy_change;
 pub mod setup;
 pub mod status;
 pub mod trouble;
+pub mod watch;

@@ -10,11 +10,13 @@ use maud::{Markup, html};
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use mesh::tree::{self, Entry, Tree, Value};
+use query::{Condition, NodeRef, Query, Role, Term};
 use record::Reception;
 
 use crate::archive::Unreadable;
-use crate::filter::Filter;
+use crate::filter::View;
 use crate::layout::Section;
+use crate::pages::watch;
 use crate::site::Visit;
 use crate::words::{self, Nodes, count, number};
 use crate::{log_row, moment, payload, reading};
@@ -53,9 +55,16 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
     };
     let title = visit
         .with_nodes(|n| n.names.of(node.0, n.visitor).map_or(node.to_string(), |n| n.shown().to_owned()));
+    // Without the broker's answer the page has the history's part only.
+    let doubts = visit.site.about_node(node.0).await;
     let body = visit.with_nodes(|nodes| {
         html! {
+            @if let Some(doubts) = &doubts { (watch::notices(doubts)) }
             (header(&visit, nodes, node, &about))
+            @if let Some(doubts) = &doubts {
+                (watch::identity(&visit, nodes, node, doubts))
+                (watch::gateway(&visit, doubts))
+            }
             div.two {
                 section { (heard_by(&visit, nodes, &about.activity)) }
                 section { (ports(node, &about.activity)) }
@@ -69,8 +78,7 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
 async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {
     let (archive, sight) = (&visit.site.archive, || visit.sight.clone());
     let facts_since = visit.now_ms - FACTS_SINCE_MS;
-    let wanted = Filter { node: Some(node), ..Filter::default() };
-    let recent = archive.log(wanted, sight(), visit.site.keyring.clone(), RECENT_ROWS).await?.receptions;
+    let recent = archive.log(Condition::node(node.0), None, sight(), RECENT_ROWS).await?.receptions;
     let activity = archive.node(node.0, visit.now_ms - SINCE_MS, sight()).await?;
     let info =
         archive.latest_from(node.0, PortNum::NODEINFO, facts_since, sight(), 5).await?.into_iter().next();
@@ -206,7 +214,8 @@ fn ports(node: NodeNum, activity: &NodeActivity) -> Markup {
     let mut ports: Vec<_> = activity.by_port.iter().collect();
     ports.sort_by_key(|(port, n)| (Reverse(**n), **port));
     let address = |port: u32| {
-        Filter { node: Some(node), port: Some(PortNum(port)), ..Filter::default() }.address("/log")
+        let query = Query::term(as_role(Role::From, node)).and(Query::term(Term::Port(Some(port))));
+        View::of(query).address("/log")
     };
     html! {
         h2 { "What it sent" }
@@ -225,8 +234,8 @@ fn ports(node: NodeNum, activity: &NodeActivity) -> Markup {
 }
 
 fn recent(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, receptions: &[Reception]) -> Markup {
-    let all = Filter { node: Some(node), ..Filter::default() }.address("/log");
-    let uplinked = Filter { gateway: Some(node), ..Filter::default() }.address("/log");
+    let all = View::term(as_role(Role::Node, node)).address("/log");
+    let uplinked = View::term(as_role(Role::Gateway, node)).address("/log");
     html! {
         h2 { "Latest receptions" }
         p.soft { "From it or to it: the last " (count(receptions.len() as u64, "reception")) "." }
@@ -241,4 +250,8 @@ fn recent(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, receptions: &[Receptio
             a.button.plain href=(uplinked) { "What it uplinked as gateway" }
         }
     }
+}
+
+fn as_role(role: Role, node: NodeNum) -> Term {
+    Term::Node(role, NodeRef::Id(node.0))
 }

@@ -8,6 +8,7 @@ use mesh::node::NodeNum;
 use mesh::observe::Flags;
 use mesh::portnum::PortNum;
 use policy::decision::{Decision, Outcome, Verdict};
+use policy::downlink::details::{CopyDetails, Why};
 use policy::ladder::{Step, ladder};
 use policy::rule::{RuleId, Stage};
 use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
@@ -264,10 +265,29 @@ fn delivery_row(nodes: Nodes<'_>, reception: &Reception, copy: &ReleasedCopy) ->
                     Outcome::Withheld(rule) => { span.mono { (rule.name()) } ": " (rule.info().doc) },
                     Outcome::Dropped => "The receiver reads too slowly and its queue is full.",
                 }
+                @if let Some(behind) = behind(nodes, &copy.details) { div.soft { (behind) } }
                 @if !observed.is_empty() { div.soft { "observed: " (observed.join(", ")) } }
             } }
         }
     }
+}
+
+/// The numbers behind a copy toward a gateway.
+fn behind(nodes: Nodes<'_>, details: &CopyDetails) -> Option<Markup> {
+    if *details == CopyDetails::default() {
+        return None;
+    }
+    Some(html! {
+        @if details.airtime_us > 0 { (format!("{:.0} ms on the air. ", f64::from(details.airtime_us) / 1e3)) }
+        @if let Some(left) = details.budget_left_us { (format!("{:.1} s of the budget left. ", left as f64 / 1e6)) }
+        @if let Some(island) = details.island { "Island " (nodes.plain(island)) ". " }
+        @match (details.waited_ms, details.why) {
+            (0, Why::None) => {}
+            (0, why) => { (why.words()) ". " }
+            (ms, Why::None) => (format!("Waited {:.1} s. ", f64::from(ms) / 1e3)),
+            (ms, why) => (format!("Waited {:.1} s: {}. ", f64::from(ms) / 1e3, why.words())),
+        }
+    })
 }
 
 fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {

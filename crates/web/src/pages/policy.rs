@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Response};
 use broker::RuleCounts;
 use maud::{Markup, html};
@@ -15,7 +16,7 @@ use crate::site::Visit;
 use crate::words::{self, number};
 
 /// `GET /policy`
-pub async fn page(visit: Visit) -> Response {
+pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let policy = (visit.site.policy)();
     let snapshot = visit.site.snapshot().await;
     let of = |counts: Option<&RuleCounts>| counts.map(|c| c.iter().collect()).unwrap_or_default();
@@ -32,7 +33,11 @@ pub async fn page(visit: Visit) -> Response {
                 tbody { @for rule in RULES.iter().filter(|rule| rule.stage == stage) {
                     tr id=(rule.name) {
                         th scope="row" { (name(rule)) }
-                        td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id))) } }
+                        td.inline data-label="State" { span.cell { (words::rule_state(policy.state(rule.id)))
+                            @if visit.sight.is_operator() && visit.site.policy_desk.is_some() {
+                                " " a.small href={ "/policy/change?rule=" (rule.name) } aria-label={ "Change " (rule.name) } { "change" }
+                            }
+                        } }
                         td.n data-label="Decided" { span.cell { (number(hits(&decided, rule))) } }
                         td.n data-label="Would have" { span.cell {
                             @if policy.state(rule.id) == RuleState::Observe { (number(hits(&would_have, rule))) }
@@ -49,6 +54,10 @@ pub async fn page(visit: Visit) -> Response {
         p.lead { "What is asked of every packet before it is passed on. Each rule is off, observed or enforced; a packet's page says which one decided." }
         @if visit.site.info.mode == Mode::Lab { div.banner { p { "This is the plain-broker profile: no rule is asked." } } }
         @if snapshot.is_none() { div.banner.bad { p { "The broker does not answer, so the counts are missing." } } }
+        @if query.as_deref() == Some("applied") { div.banner.good role="status" { p { "The proposed policy is in force." } } }
+        @if visit.sight.is_operator() && visit.site.policy_desk.is_some() {
+            div.row { a.button href="/policy/change" { "Change the policy" } a.button.plain href="/policy/change#history" { "Changes so far" } }
+        }
         h2 #uplink { "On the way up" }
         p.soft { "Asked once for each reception, in this order; the first enforced rule that objects decides. Counts are since the program started." }
         (table(Stage::Uplink))

@@ -49,6 +49,7 @@ pub async fn changing_part(visit: &Visit) -> Markup {
             a.button.plain href="/log?port=text" { "Texts" }
             a.button.plain href="/log?since=1h&group=packet" { "Packets of the last hour" }
             @if visit.site.info.mode != Mode::Lab { a.button.plain href="/policy" { "Policy" } }
+            @if visit.sight.is_operator() { a.button.plain href="/downlink" { "Downlink" } }
         }
         (figures(visit, &snapshot, &hour))
         (rate(&minutes))
@@ -80,6 +81,20 @@ fn banners(visit: &Visit, snapshot: &Snapshot, health: &HistoryHealth) -> Markup
             div.banner {
                 p { "No credential exists yet: programs on the broker's own machine may connect without one. Nobody else can." }
                 p { "This ends with the first credential: " code { "backhaul gateway add '!7c5a0a01' --owner NAME" } }
+            }
+        }
+        @if snapshot.downlink.is_stopped_anywhere() && visit.sight.is_operator() {
+            div.banner.bad role="alert" {
+                p {
+                    @match snapshot.downlink.stopped_ms {
+                        Some(_) => "All downlink is stopped: no packet goes down to any gateway.",
+                        None => {
+                            "Downlink is stopped on "
+                            (count(snapshot.downlink.stopped_islands.len() as u64, "island")) "."
+                        }
+                    }
+                    " " a href="/downlink" { "Downlink" }
+                }
             }
         }
         @if health.is_stalled() {

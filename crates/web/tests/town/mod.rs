@@ -223,7 +223,7 @@ impl Town {
         let options = Options {
             lab: false,
             limits: broker::Limits::default(),
-            policy: Default::default(),
+            policy: Arc::new(prompt()),
             keyring,
             preset: mesh::airtime::ModemPreset::LongFast,
             directory: Arc::new(store.load().unwrap()),
@@ -355,9 +355,20 @@ impl Town {
             let unix_ms = clock.load(Ordering::Relaxed);
             Some(broker.lock().unwrap().snapshot(Now { mono_ms: 0, unix_ms }))
         };
+        // The running program notices within 20 ms what the pages have changed.
+        let (broker, folder) = (self.broker.clone(), self.folder.path().to_owned());
+        let obey = move || {
+            let now = Now { mono_ms: 0, unix_ms: START_MS };
+            let directory = Store::open(&folder).unwrap().load().unwrap();
+            broker.lock().unwrap().set_directory(now, Arc::new(directory));
+            broker.clone()
+        };
+        let (about, watching) = (obey.clone(), obey);
         let mut keyring = Keyring::default();
         keyring.add(WORKS.0, ChannelKey::from_psk(WORKS.1).unwrap());
         WebState {
+            about_node: Arc::new(move |node| Some(about().lock().unwrap().about_node(node))),
+            watching: Arc::new(move || Some(watching().lock().unwrap().watching())),
             info: Info {
                 mesh_name: "Kansas City mesh".to_owned(),
                 public_url: self.public_url.clone(),
@@ -368,6 +379,7 @@ impl Town {
             },
             snapshot: Arc::new(snapshot),
             history_health: Arc::new(move || health.clone()),
+            policy_desk: None,
             policy: Arc::new(|| Arc::new(Settings::default())),
             clock: Arc::new(move || tell.load(Ordering::Relaxed)),
             history: history::Reader::open(&self.folder.path().join("history")).unwrap(),
@@ -385,6 +397,13 @@ impl Town {
         pages.learn_the_past().await;
         pages
     }
+}
+
+/// The default policy, but copies do not wait for the radio: time stands still here.
+fn prompt() -> Settings {
+    let mut settings = Settings::default();
+    settings.queue.hold_ms = 0;
+    settings
 }
 
 fn control_packet(first: u8, body: &[u8]) -> Vec<u8> {
