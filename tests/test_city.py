@@ -26,11 +26,16 @@ def test_what_the_city_uplinks_is_judged_and_crosses_to_other_islands(backhaul):
                       "--speed", "600", "--hours", "2", "--texts", "200")[-1]["report"]
     assert report["texts_crossed"] > 10 and report["downlink_airtime_ms"] > 0
     rows = [json.loads(line) for line in backhaul.run("log", "--json", "--limit", "10000").splitlines()]
+    own = [row for row in rows if row["client_id"] == "backhaul"]
+    rows = [row for row in rows if row["client_id"] != "backhaul"]
     verdicts = {row["verdict"] for row in rows}
     assert {"rewrite", "record only", "accept"} <= verdicts and "refuse" not in verdicts
     # The last uplinks may still be on their way when the simulation ends.
     assert report["uplinks"] * 0.95 < len(rows) <= report["uplinks"]
     assert all(row["username"] for row in rows), "simulated gateways sign in with credentials of their own"
+    backhaul.stop()
+    told = json.loads(backhaul.run("downlink", "status", "--json"))["gateways"]
+    assert len(own) >= len(told) == 9 and all(gateway["verified"] for gateway in told), "all were asked and answered"
 
 
 def test_the_demo_shows_a_living_city_within_a_minute(tmp_path):

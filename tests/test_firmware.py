@@ -14,6 +14,9 @@ from mesh_packets import DEFAULT_KEY, crypt
 
 OPS_KEY = bytes(range(32))
 KEYS = {"LongFast": DEFAULT_KEY, "MediumSlow": DEFAULT_KEY, "mqtt": DEFAULT_KEY, "Ops": OPS_KEY}
+# What firmware said within hours is said within seconds here, so nothing waits for the radio or for a slow reader.
+QUICK = "downlink_hold_ms = 0\ndownlink_messages_per_s = 1000\ndownlink_messages_at_once = 1000\n" \
+    "downlink_bytes_per_s = 10000000\ndownlink_in_flight_max = 1000\n"
 CONFIG = f'[[channel]]\nname = "Ops"\npsk = "{base64.b64encode(OPS_KEY).decode()}"\n'
 PINGREQ, CONNACK, SUBACK, PINGRESP, PUBLISH = b"\xc0\x00", 2, 9, 13, 3
 
@@ -152,7 +155,9 @@ class Expectation:
 
 def test_real_firmware_is_served_judged_delivered_and_remembered(serve, tmp_path):
     config = tmp_path / "backhaul.toml"
-    config.write_text(CONFIG)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(QUICK)
+    config.write_text(f'policy = "{policy}"\n' + CONFIG)
     backhaul = serve("--config", config)
     nodes, expected, verdicts, crossed, echoes = {}, Expectation(), [], 0, 0
     for client, kind, frame, row in script():

@@ -60,7 +60,7 @@ def sign_in(browser, backhaul):
 def test_every_page_fits_the_screen_and_says_what_it_is(backhaul, gateway, browser, size):
     gateway.publish(topic_of(ALPHA), envelope(FIELD, 21, text("hello"), ALPHA), 1)
     browser.set_window_size(*size)
-    for path in ["/", "/log", f"/packet/!{FIELD:08x}/21", f"/node/!{FIELD:08x}", "/login", "/nowhere"]:
+    for path in ["/", "/log", f"/packet/!{FIELD:08x}/21", f"/node/!{FIELD:08x}", "/check", "/login", "/nowhere"]:
         browser.get(backhaul.web + path)
         assert browser.find_element(By.TAG_NAME, "h1").text, path
         widths = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")

@@ -64,6 +64,8 @@ const PURE_MAY_USE: &[&str] = &[
     "ipnet",
     "jiff",
     "pbkdf2",
+    "postcard",
+    "serde",
     "serde-saphyr",
     "serde_json",
     "sha2",

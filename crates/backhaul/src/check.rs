@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use clap::Args;
 use preflight::checks;
 use preflight::expected::Expected;
+use preflight::markdown::to_markdown;
 use preflight::read::{FILE_BYTES_MAX, read};
 use preflight::report::{Level, Report, Topic};
 
-use crate::Outcome;
 use crate::data_folder::read_config;
+use crate::{Outcome, settings};
 
 /// Options of `check`.
 #[derive(Args, Clone)]
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Print the answer for programs
     #[arg(long)]
     json: bool,
+    /// Print the whole answer as Markdown, for a wiki
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Show what is as it should be too
     #[arg(long, short)]
     all: bool,
@@ -66,6 +70,8 @@ pub fn run(arguments: Arguments) -> Outcome {
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{:#}", report.to_json())?;
+    } else if arguments.markdown {
+        write!(out, "{}", to_markdown(&report))?;
     } else {
         print(&mut out, &report, arguments.all)?;
     }
@@ -88,16 +94,7 @@ fn read_input(file: &Path) -> Result<Vec<u8>, String> {
 fn expected(arguments: &Arguments) -> Result<Expected, Box<dyn std::error::Error>> {
     let of_mesh = match &arguments.config {
         None => Expected::default(),
-        Some(path) => {
-            let mesh = read_config(path)?.mesh;
-            Expected {
-                mesh: mesh.name,
-                root: Some(mesh.root),
-                region: Some(mesh.region),
-                preset: Some(mesh.preset),
-                ..Expected::default()
-            }
-        }
+        Some(path) => settings::expected(&read_config(path)?),
     };
     Ok(Expected {
         server: arguments.server.clone(),

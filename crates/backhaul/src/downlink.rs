@@ -168,8 +168,11 @@ fn gateways(directory: &Directory) -> impl Iterator<Item = GatewayId> {
 
 /// What the server remembers, as of half a minute ago at most.
 fn remembered(folder: &Path) -> Result<Memory, Box<dyn std::error::Error>> {
-    let mut memory =
-        Memory::new(&policy::settings::Settings::default(), MemoryLimits { seen_packets_max: 0 }, 0);
+    let mut memory = Memory::new(
+        &policy::settings::Settings::default(),
+        MemoryLimits { seen_packets_max: 0, ..MemoryLimits::default() },
+        0,
+    );
     let path = folder.join(server::MEMORY_FILE);
     match std::fs::read(&path) {
         Ok(bytes) => {

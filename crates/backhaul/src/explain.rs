@@ -11,7 +11,6 @@ use mesh::portnum::PortNum;
 use policy::decision::Outcome as CopyOutcome;
 use policy::downlink::details::CopyDetails;
 use policy::ladder::{Step, ladder};
-use policy::rule::RuleId;
 use record::{Reception, Release};
 use serde_json::json;
 
@@ -59,47 +58,14 @@ pub fn run(arguments: Arguments) -> Outcome {
     if arguments.json {
         for (reception, release) in &story {
             let mut line = history::json::reception(reception);
-            line["ladder"] = ladder_to_json(reception);
-            line["copies"] = release.as_ref().map_or(json!([]), copies_to_json);
+            line["ladder"] = history::json::ladder(reception);
+            line["copies"] = release.as_ref().map_or(json!([]), history::json::copies);
             writeln!(std::io::stdout(), "{line}")?;
         }
     } else {
         write!(std::io::stdout(), "{}", tell(from, id, &story))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn ladder_to_json(reception: &Reception) -> serde_json::Value {
-    ladder(&reception.decision)
-        .map(|(rule, step)| json!({ "rule": rule.name(), "step": step.word() }))
-        .collect()
-}
-
-fn copies_to_json(release: &Release) -> serde_json::Value {
-    release
-        .copies
-        .iter()
-        .map(|copy| {
-            let (outcome, hop_limit, rule) = match copy.outcome {
-                CopyOutcome::Delivered => ("delivered", None, None),
-                CopyOutcome::DeliveredWithHopLimit(hops) => ("delivered", Some(hops), Some(RuleId::HopLimit.name())),
-                CopyOutcome::Withheld(rule) => ("withheld", None, Some(rule.name())),
-                CopyOutcome::Dropped => ("dropped", None, None),
-            };
-            let would_have: Vec<&str> = copy.observed.iter().map(RuleId::name).collect();
-            json!({
-                "receiver": &*copy.receiver, "kind": copy.kind.word(), "outcome": outcome, "hop_limit": hop_limit,
-                "rule": rule, "would_have": would_have, "details": details_to_json(&copy.details),
-            })
-        })
-        .collect()
-}
-
-fn details_to_json(details: &CopyDetails) -> serde_json::Value {
-    json!({
-        "island": details.island.map(|island| NodeNum(island).to_string()), "airtime_us": details.airtime_us,
-        "budget_left_us": details.budget_left_us, "waited_ms": details.waited_ms, "why": details.why.words(),
-    })
 }
 
 /// What stands behind a copy, to follow what became of it; empty where there is nothing to say.

@@ -11,6 +11,7 @@ mod explain;
 mod log;
 
 mod check;
+mod consent;
 mod downlink;
 mod gateway;
 mod node;
@@ -77,6 +78,9 @@ enum Command {
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say what left the community with whose agreement.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Say what is asked of every packet.
     #[command(subcommand)]
     Policy(policy_file::Command),
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
+        Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),
         Command::Config(command) => config_file::run(command),
     };

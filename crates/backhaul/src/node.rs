@@ -11,6 +11,7 @@ use directory::{Directory, GatewayId, WatchCommand};
 use directory_store::Store;
 use history::{Filter, Reader};
 use policy::memory::mark::Mark;
+use query::{Condition, Test};
 use record::Reception;
 use serde_json::json;
 
@@ -255,7 +256,8 @@ fn open_directory(listed: &Listed) -> Result<Directory, Box<dyn std::error::Erro
 fn read_marks(reader: &Reader, since_ms: i64, node: Option<u32>) -> Result<(Marks, bool), history::Error> {
     let (mut marks, mut before_seq, mut looked_at) = (Marks::new(), None, 0);
     loop {
-        let filter = Filter { since_ms: Some(since_ms), before_seq, node, limit: PAGE, ..Filter::default() };
+        let condition = node.map_or(Condition::ALWAYS, |node| Condition::Is(Test::From(vec![node])));
+        let filter = Filter { since_ms: Some(since_ms), before_seq, limit: PAGE, ..Filter::of(condition) };
         let page = reader.log(&filter)?;
         page.iter().for_each(|reception| add(&mut marks, reception, node));
         looked_at += page.len();

@@ -125,6 +125,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             is_demo: arguments.demo,
             metrics_from: config.web.metrics_from.clone(),
             public_channels,
+            expected: settings::expected(&config),
         }),
     }
 }

@@ -75,6 +75,18 @@ pub fn way_in_for_gateways(config: &Config) -> (u16, bool) {
     from_outside.or_else(|| all().next()).map_or((1883, false), |(address, tls)| (address.port(), tls))
 }
 
+/// What the mesh wants of a node that becomes its gateway.
+pub fn expected(config: &Config) -> preflight::expected::Expected {
+    let mesh = &config.mesh;
+    preflight::expected::Expected {
+        mesh: mesh.name.clone(),
+        root: Some(mesh.root.clone()),
+        region: Some(mesh.region.clone()),
+        preset: Some(mesh.preset.clone()),
+        ..preflight::expected::Expected::default()
+    }
+}
+
 /// The ways in for MQTT: `mqtt.listen` first, then the list.
 pub fn listeners(config: &Config, limits: &broker::Limits, data: &Path) -> Vec<ListenerSettings> {
     let simple =
@@ -193,6 +205,7 @@ pub fn lab_limits() -> broker::Limits {
 /// The policy.
 pub fn policy(config: &PolicyFile) -> policy::settings::Settings {
     let mut settings = policy::settings::Settings::default();
+    settings.told = config.policy.told();
     settings.downlink.hop_limit_max = config.policy.hop_limit_max;
     settings.consent.no = verdict(config.policy.consent_no);
     settings.consent.unknown = verdict(config.policy.consent_unknown);

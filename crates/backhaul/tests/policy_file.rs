@@ -26,6 +26,30 @@ fn the_committed_policy_is_fresh_right_and_has_every_rule() {
 }
 
 #[test]
+fn another_value_of_any_number_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("new.toml");
+    let schema: serde_json::Value = serde_json::from_slice(&backhaul(&["policy", "schema"]).stdout).unwrap();
+    let numbers: Vec<(&String, i64)> = schema["properties"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter_map(|(key, about)| Some((key, about["default"].as_i64()?, about["maximum"].as_i64()?)))
+        .map(|(key, default, max)| (key, if default == max { default - 1 } else { default + 1 }))
+        .collect();
+    let text: String = numbers.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    std::fs::write(&file, text).unwrap();
+    let data = dir.path().to_str().unwrap();
+    let told = backhaul(&["policy", "diff", file.to_str().unwrap(), "--data", data]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(numbers.len() > 5, "{told}");
+    for (key, _) in numbers {
+        let times = told.split_whitespace().filter(|word| word == key).count();
+        assert_eq!(times, 1, "{key} in {told}");
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_their_place_and_nothing_is_applied() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
@@ -176,7 +200,6 @@ fn start(data: &Path) -> Running {
         limits,
         policy: source(data),
         keyring: mesh::keyring::Keyring::default(),
-        node_name: "Backhaul".to_owned(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,

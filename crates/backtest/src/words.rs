@@ -25,7 +25,7 @@ pub fn sentences(report: &Report) -> Vec<Sentence> {
     } else {
         say(
             format!(
-                "Of {receptions}, {} of {} would have gone another way.",
+                "{} of {receptions} would have gone another way, of {}.",
                 thousands(report.changed),
                 count(report.packets_changed, "packet", "packets")
             ),
@@ -81,20 +81,15 @@ pub fn sentences(report: &Report) -> Vec<Sentence> {
     for (rule, counts) in report.rules_changed() {
         let (name, [before, after]) = (rule.name(), counts.observed);
         if after > before {
-            say(format!("`{name}` would have noted {} without deciding on them.", thousands(after)), false);
+            say(
+                format!("Rule {name} would have noted {} without deciding on them.", thousands(after)),
+                false,
+            );
         }
-        for ([before, after], what) in [(counts.decided, "decided on"), (counts.withheld, "withheld copies")]
-        {
-            if before != after {
-                say(
-                    format!(
-                        "`{name}` would have {what} {} times instead of {}.",
-                        thousands(after),
-                        thousands(before)
-                    ),
-                    true,
-                );
-            }
+        let told = [(counts.decided, "decided on", "receptions"), (counts.withheld, "withheld", "copies")];
+        for ([before, after], what, of) in told.into_iter().filter(|([before, after], ..)| before != after) {
+            let (after, before) = (thousands(after), thousands(before));
+            say(format!("Rule {name} would have {what} {after} {of} instead of {before}."), true);
         }
     }
     if report.senders_gone > 0 {

@@ -161,6 +161,13 @@ macro_rules! section {
             }
         }
 
+        impl $struct {
+            /// Every key with its value, to compare two files by.
+            pub fn told(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($field), format!("{:?}", self.$field)),)*]
+            }
+        }
+
         pub(crate) const $lines: crate::table::Section = crate::table::Section {
             name: $name,
             doc: $section_doc,

@@ -2,8 +2,10 @@
 
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
+use policy::decision::Outcome;
+use policy::downlink::details::CopyDetails;
 use policy::rule::RuleId;
-use record::Reception;
+use record::{Reception, Release};
 use serde_json::{Value as Json, json};
 
 /// One reception as JSON, version 1.
@@ -48,5 +50,40 @@ pub fn reception(row: &Reception) -> Json {
         "rule": row.decision.rule.map(RuleId::name),
         "sentence": row.decision.sentence,
         "would_have": row.decision.observed.iter().map(RuleId::name).collect::<Vec<_>>(),
+    })
+}
+
+/// Every uplink rule with what became of it, in the order in which rules are asked.
+pub fn ladder(reception: &Reception) -> Json {
+    policy::ladder::ladder(&reception.decision)
+        .map(|(rule, step)| json!({ "rule": rule.name(), "step": step.word() }))
+        .collect()
+}
+
+/// What became of each copy: outcome, rule, airtime charged, budget left.
+pub fn copies(release: &Release) -> Json {
+    release
+        .copies
+        .iter()
+        .map(|copy| {
+            let (outcome, hop_limit, rule) = match copy.outcome {
+                Outcome::Delivered => ("delivered", None, None),
+                Outcome::DeliveredWithHopLimit(hops) => ("delivered", Some(hops), Some(RuleId::HopLimit.name())),
+                Outcome::Withheld(rule) => ("withheld", None, Some(rule.name())),
+                Outcome::Dropped => ("dropped", None, None),
+            };
+            let would_have: Vec<&str> = copy.observed.iter().map(RuleId::name).collect();
+            json!({
+                "receiver": &*copy.receiver, "kind": copy.kind.word(), "outcome": outcome, "hop_limit": hop_limit,
+                "rule": rule, "would_have": would_have, "details": details(&copy.details),
+            })
+        })
+        .collect()
+}
+
+fn details(details: &CopyDetails) -> Json {
+    json!({
+        "island": details.island.map(|island| NodeNum(island).to_string()), "airtime_us": details.airtime_us,
+        "budget_left_us": details.budget_left_us, "waited_ms": details.waited_ms, "why": details.why.words(),
     })
 }

@@ -6,6 +6,7 @@
 
 mod activity;
 mod candidates;
+mod consent;
 mod copies;
 mod error;
 mod files;
@@ -28,10 +29,12 @@ mod search;
 pub mod snapshot;
 mod span;
 mod sql;
+pub mod statement;
 mod upgrade;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
+pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;
 pub use filter::Filter;
 pub use reader::Reader;

@@ -84,6 +84,14 @@ impl Reader {
         Ok(())
     }
 
+    /// The days that have a file, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn kept_days(&self) -> Result<Vec<Day>, Error> {
+        files::days_in(&self.folder)
+    }
+
     /// The days that may hold something between two moments, oldest first.
     pub(crate) fn days_between(
         &self,

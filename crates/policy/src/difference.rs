@@ -9,8 +9,8 @@ use crate::settings::Settings;
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The rule that it is about.
-    pub rule: RuleId,
+    /// The rule that it is about; `None` for parameters that are no single rule's.
+    pub rule: Option<RuleId>,
     /// What differs.
     pub what: What,
 }
@@ -44,11 +44,15 @@ impl Difference {
         matches!(self.what, What::Parameter { is_private: true, .. })
     }
 
+    fn about(&self) -> String {
+        self.rule.map_or(String::new(), |rule| format!("rule {}: ", rule.name()))
+    }
+
     /// The sentence for everybody: what is private is left out.
     pub fn public_words(&self) -> String {
         match &self.what {
             What::Parameter { key, is_private: true, .. } => {
-                format!("rule {}: {key} was changed", self.rule.name())
+                format!("{}{key} was changed", self.about())
             }
             What::Parameter { .. } | What::State { .. } => self.to_string(),
         }
@@ -58,10 +62,10 @@ impl Difference {
 /// `rule consent: observe → enforce`, `rule hop-limit: hop_limit_max 1 → 2`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = self.rule.name();
+        let about = self.about();
         match &self.what {
-            What::State { old, new } => write!(f, "rule {rule}: {} → {}", old.word(), new.word()),
-            What::Parameter { key, old, new, .. } => write!(f, "rule {rule}: {key} {old} → {new}"),
+            What::State { old, new } => write!(f, "{about}{} → {}", old.word(), new.word()),
+            What::Parameter { key, old, new, .. } => write!(f, "{about}{key} {old} → {new}"),
         }
     }
 }
@@ -73,7 +77,7 @@ pub fn differences(old: &Settings, new: &Settings) -> Vec<Difference> {
     for rule in RULES {
         let states = (old.state(rule.id), new.state(rule.id));
         if states.0 != states.1 {
-            found.push(Difference { rule: rule.id, what: What::State { old: states.0, new: states.1 } });
+            found.push(Difference { rule: Some(rule.id), what: What::State { old: states.0, new: states.1 } });
         }
         for (before, after) in parameters(old, rule.id).into_iter().zip(parameters(new, rule.id)) {
             debug_assert_eq!(before.key, after.key, "a rule's parameters do not depend on their values");
@@ -82,8 +86,15 @@ pub fn differences(old: &Settings, new: &Settings) -> Vec<Difference> {
                 seen.push(before.key);
                 let (key, is_private) = (before.key, before.is_private || after.is_private);
                 let what = What::Parameter { key, old: before.value, new: after.value, is_private };
-                found.push(Difference { rule: rule.id, what });
+                found.push(Difference { rule: Some(rule.id), what });
             }
+        }
+    }
+    for ((key, before), (_, after)) in old.told.iter().zip(&new.told).filter(|(before, after)| before != after) {
+        if !seen.contains(key) {
+            // Whether it names somebody is not known here.
+            let (old, new) = (before.clone(), after.clone());
+            found.push(Difference { rule: None, what: What::Parameter { key, old, new, is_private: true } });
         }
     }
     found
@@ -96,6 +107,20 @@ mod tests {
     #[test]
     fn nothing_sets_a_policy_apart_from_itself() {
         assert_eq!(differences(&Settings::default(), &Settings::default()), []);
+    }
+
+    #[test]
+    fn a_parameter_that_no_rule_lists_is_told_too_and_once() {
+        let settings = |pace: &str, hops: &str| {
+            let told = vec![("pace", pace.to_owned()), ("hop_limit_max", hops.to_owned())];
+            let mut settings = Settings::default();
+            settings.told = told;
+            settings.downlink.hop_limit_max = hops.parse().unwrap();
+            settings
+        };
+        let found = differences(&settings("10", "1"), &settings("5", "2"));
+        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["rule hop-limit: hop_limit_max 1 → 2", "pace 10 → 5"]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The rules: one ordered table with the id, stage, default state and meaning of each. Knows nothing of packets.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// When a rule is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -202,6 +205,20 @@ impl RuleId {
     /// The rule with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         RULES.iter().find(|r| r.name == name).map(|r| r.id)
+    }
+}
+
+/// Kept as the stored number.
+impl Serialize for RuleId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = u8::deserialize(deserializer)?;
+        Self::from_code(code).ok_or_else(|| D::Error::custom("no rule has this number"))
     }
 }
 

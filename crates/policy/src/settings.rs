@@ -22,6 +22,9 @@ use crate::uplink::who::WhoSettings;
 /// The policy in force.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Every key of the file that this was made from with its value, so that what no rule lists among its parameters can
+    /// be compared too; empty where there was no file.
+    pub told: Vec<(&'static str, String)>,
     states: [RuleState; 64],
     off: RuleSet,
     /// Who is shut out.
@@ -65,6 +68,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let mut settings = Self {
+            told: Vec::new(),
             states: [RuleState::Off; 64],
             off: RuleSet::default(),
             who: WhoSettings::default(),

@@ -21,6 +21,7 @@ mod leaving;
 mod transport;
 
 mod certificate_keeper;
+mod consent_keeper;
 mod directory_keeper;
 mod pages;
 mod policy_desk;

@@ -40,6 +40,8 @@ pub struct PagesSettings {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// Records on their way to open pages. A page that is slow misses some and is told.
@@ -92,6 +94,7 @@ impl Pages {
                 started_ms: unix_ms(),
                 mode,
                 metrics_from: pages.metrics_from,
+                expected: pages.expected,
             },
             snapshot: Arc::new({
                 let core = core.clone();

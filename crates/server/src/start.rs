@@ -17,6 +17,7 @@ use session_store::Keeper;
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::clock::Clock;
+use crate::consent_keeper::ConsentKeeper;
 use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
@@ -135,6 +136,7 @@ pub struct Running {
     recorder: Option<Recorder>,
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
+    consent: Option<ConsentKeeper>,
     memory: Option<MemoryKeeper>,
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
@@ -198,6 +200,10 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let desk = PolicyDesk::new(settings.policy.clone(), policy, handle.clone(), unix_ms());
     let policy_keeper = PolicyKeeper::start(desk.clone()).map_err(StartError::System)?;
     running.policy = Some((desk.clone(), policy_keeper));
+    if running.recorder.is_some() {
+        let consent = ConsentKeeper::start(&settings.data, settings.policy.clone());
+        running.consent = Some(consent.map_err(StartError::System)?);
+    }
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
         running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live, desk)?);
@@ -232,6 +238,7 @@ fn run(
         recorder: None,
         sessions: None,
         keeper: None,
+        consent: None,
         memory: None,
         policy: None,
         pages: None,
@@ -392,6 +399,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.policy = None;
+        self.consent = None;
         self.certificates = None;
         self.acme.clear();
         self.memory = None;

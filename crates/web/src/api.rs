@@ -1,14 +1,16 @@
 //! `/api/v1`: the log for programs, by the same filters and for the same eyes as the page.
 
-use axum::extract::RawQuery;
+use axum::extract::{Path, RawQuery};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use history::Page;
+use mesh::node::NodeNum;
 use query::{Problem, Vocabulary, complete};
-use record::Reception;
+use record::{ReceiverKind, Reception, Release, ReleasedCopy};
 use serde_json::{Value as Json, json};
 
 use crate::filter::View;
+use crate::pages::packet;
 use crate::site::Visit;
 
 /// Receptions in one answer unless asked otherwise, and at most.
@@ -66,6 +68,41 @@ fn reception_to_json(visit: &Visit, reception: &Reception) -> Json {
     }
     line["said"] = history::said(reception, &visit.site.keyring).into();
     line
+}
+
+/// `GET /api/v1/packet/{from}/{id}`: one packet's story as its page tells it: receptions, rules, copies.
+pub async fn packet(visit: Visit, Path((from, id)): Path<(String, String)>) -> Response {
+    let wrong = |status: StatusCode, text: &str| answer(status, &json!({ "v": 1, "error": text }));
+    let (Some(from), Some(id)) = (NodeNum::parse(&from), packet::parse_id(&id)) else {
+        return wrong(StatusCode::BAD_REQUEST, "the address reads /api/v1/packet/!7c5a0a01/305419896");
+    };
+    let found = visit.site.archive.packet(from.0, id, visit.sight.clone()).await;
+    let Ok(heard) = found else {
+        return wrong(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the history cannot be read; the program's log says why",
+        );
+    };
+    if heard.is_empty() {
+        return wrong(StatusCode::NOT_FOUND, "there is no such packet here, or it is not public");
+    }
+    let story: Vec<Json> = heard
+        .iter()
+        .map(|(reception, release)| {
+            let mut line = reception_to_json(&visit, reception);
+            line["ladder"] = history::json::ladder(reception);
+            line["copies"] = release.as_ref().map_or(json!([]), |release| copies_to_json(&visit, release));
+            line
+        })
+        .collect();
+    answer(StatusCode::OK, &json!({ "v": 1, "receptions": story }))
+}
+
+/// The copies that this visitor may know of: who reads along is the operator's.
+fn copies_to_json(visit: &Visit, release: &Release) -> Json {
+    let is_shown = |copy: &ReleasedCopy| visit.sight.is_operator() || copy.kind == ReceiverKind::Gateway;
+    let copies = release.copies.iter().filter(|copy| is_shown(copy)).cloned().collect();
+    history::json::copies(&Release { copies, ..release.clone() })
 }
 
 /// `GET /api/v1/complete?q=FILTER&at=N`: what may stand at the cursor. Places count UTF-16 units, as browsers do.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use history::statement::{Day, Statement};
 use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing};
 use mesh::portnum::PortNum;
 use query::{Condition, Test};
@@ -138,6 +139,16 @@ impl Archive {
             Ok::<_, history::Error>(found)
         })
         .await
+    }
+
+    /// The days of which something is kept, oldest first.
+    pub async fn kept_days(&self) -> Result<Vec<Day>, Unreadable> {
+        self.ask(Reader::kept_days).await
+    }
+
+    /// What left the community on a day with whose agreement.
+    pub async fn statement(&self, day: Day, outside: Vec<Box<str>>) -> Result<Statement, Unreadable> {
+        self.ask(move |reader| Statement::of(reader, day, &outside)).await
     }
 
     async fn ask<T: Send + 'static, E: Send + 'static>(

@@ -47,6 +47,13 @@ pub const BACKTEST: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/backtest.js"),
 };
+/// Buttons that copy.
+pub const COPY: Asset = Asset {
+    stem: "copy",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/copy.js"),
+};
 /// The mark of the browser tab.
 pub const ICON: Asset = Asset {
     stem: "icon",
@@ -55,7 +62,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 6] = [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &ICON];
+const ALL: [&Asset; 7] = [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &COPY, &ICON];
 
 impl Asset {
     /// The address of this content.

@@ -16,6 +16,10 @@ pub enum Section {
     Policy,
     /// What wants the operator's eye.
     Watch,
+    /// Is a node fit to become a gateway?
+    Check,
+    /// What left with whose agreement.
+    Consent,
     /// Signing in.
     SignIn,
     /// None of them.
@@ -95,9 +99,13 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Log, "/log", "Log"))
             (link(Section::Policy, "/policy", "Policy"))
             @if frame.visitor == Visitor::Operator { (link(Section::Watch, "/watch", "Watch")) }
+            (link(Section::Check, "/check", "Check"))
             @match frame.visitor {
                 Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
-                Visitor::Operator => form method="post" action="/logout" { button.linklike { "Sign out" } },
+                Visitor::Operator => {
+                    (link(Section::Consent, "/consent", "Consent"))
+                    form method="post" action="/logout" { button.linklike { "Sign out" } }
+                }
             }
         }
     }

@@ -142,6 +142,8 @@ pub struct Info {
     pub mode: Mode,
     /// Networks from which anyone may read `/metrics`.
     pub metrics_from: Vec<ipnet::IpNet>,
+    /// What the mesh wants of a node that becomes its gateway.
+    pub expected: preflight::expected::Expected,
 }
 
 /// How the program runs.

@@ -15,6 +15,11 @@ pub fn date(at_ms: i64) -> String {
     written(at_ms, "%Y-%m-%d")
 }
 
+/// Day and time without year and seconds, `08-20 13:45`, where room is short.
+pub fn short(at_ms: i64) -> String {
+    written(at_ms, "%m-%d %H:%M")
+}
+
 fn time_of_day(at_ms: i64) -> String {
     written(at_ms, "%H:%M:%S")
 }

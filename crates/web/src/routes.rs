@@ -9,7 +9,8 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    downlink, health, log, login, metrics, node, packet, policy, policy_change, setup, status, trouble, watch,
+    check, consent, downlink, health, log, login, metrics, node, packet, policy, policy_change, setup,
+    status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -34,12 +35,19 @@ pub fn router(site: Arc<Site>) -> Router {
         )
         .route("/policy/backtest/{id}", get(policy_change::result))
         .route("/policy/apply", post(policy_change::apply))
+        .route(
+            "/check",
+            get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
+        )
+        .route("/consent", get(consent::page))
+        .route("/consent.json", get(consent::json))
         .route("/downlink", get(downlink::page).post(downlink::command))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
+        .route("/api/v1/packet/{from}/{id}", get(api::packet))
         .route("/api/v1/receptions", get(api::receptions))
         .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))

@@ -79,9 +79,9 @@ impl Timeline {
                     }
                 }
                 figcaption.ends {
-                    span { (moment::iso(self.since_ms)) }
+                    span.nowrap { (moment::short(self.since_ms)) }
                     span { "a bar is " (stretch) }
-                    span { (moment::iso(self.until_ms)) }
+                    span.nowrap { (moment::short(self.until_ms)) }
                 }
             }
         }

@@ -15,9 +15,20 @@ use town::{ANA, Copy, ROUTER_1, Town, WORKS, node_info, position};
 
 /// Every page about everything in that town, and the log in many cuts.
 fn all_addresses() -> Vec<String> {
-    let mut all: Vec<String> = ["/", "/log", "/login", "/setup", "/healthz", "/robots.txt", "/nothing-here"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut all: Vec<String> = [
+        "/",
+        "/log",
+        "/check",
+        "/consent",
+        "/consent.json",
+        "/login",
+        "/setup",
+        "/healthz",
+        "/robots.txt",
+        "/nothing-here",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for query in [
         "group=packet",
         "since=1d",

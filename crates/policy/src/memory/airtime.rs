@@ -118,9 +118,18 @@ pub fn channel_number(name: Option<&str>) -> u32 {
         .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// The ledgers as they are kept across a restart: for each account the minute that goes on, and what stands in which place.
+/// The ledgers as they are kept across a restart.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct KeptAirtime(Vec<(Account, u64, Vec<(u8, u32)>)>);
+pub struct KeptAirtime(Vec<KeptHour>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptHour {
+    account: Account,
+    /// The minute that goes on.
+    minute: u64,
+    /// Places that hold something, and what.
+    minutes: Vec<(u8, u32)>,
+}
 
 /// All ledgers.
 #[derive(Debug)]
@@ -138,17 +147,18 @@ impl Airtime {
     pub fn kept(&self) -> KeptAirtime {
         let hour = |(account, hour): (&Account, &Hour)| {
             let minutes = hour.minutes.iter().zip(0_u8..).filter(|(us, _)| **us > 0);
-            (*account, hour.minute, minutes.map(|(us, place)| (place, *us)).collect())
+            let minutes = minutes.map(|(us, place)| (place, *us)).collect();
+            KeptHour { account: *account, minute: hour.minute, minutes }
         };
         let mut kept: Vec<_> = self.accounts.iter().map(hour).collect();
-        kept.sort_unstable();
+        kept.sort_unstable_by_key(|hour| hour.account);
         KeptAirtime(kept)
     }
 
     /// Takes over what an earlier run charged.
     pub fn take_over(&mut self, kept: KeptAirtime) {
         self.accounts.clear();
-        for (account, minute, minutes) in kept.0.into_iter().take(ACCOUNTS_MAX) {
+        for KeptHour { account, minute, minutes } in kept.0.into_iter().take(ACCOUNTS_MAX) {
             let mut hour = Hour { minute, ..Hour::default() };
             for (place, us) in minutes {
                 if let Some(charged) = hour.minutes.get_mut(usize::from(place)) {

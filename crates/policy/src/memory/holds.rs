@@ -2,13 +2,14 @@
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
 use crate::rule::RuleId;
 
 /// Who is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Held {
     /// A gateway: nothing that it uplinks is passed on.
     Gateway(u32),
@@ -46,7 +47,7 @@ const SAMPLES_MAX: usize = 4;
 const WATCHED_MAX: usize = 8_192;
 
 /// What a hold rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The rule that was broken.
     pub rule: RuleId,
@@ -59,7 +60,7 @@ pub struct Evidence {
 }
 
 /// One hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// When it began, Unix ms.
     pub from_ms: i64,
@@ -71,13 +72,17 @@ pub struct Hold {
     pub evidence: Evidence,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Watched {
     evidence: Evidence,
     /// When the window began, on the monotonic clock in ms.
     window_from_ms: u64,
     hold: Option<Hold>,
 }
+
+/// Holds as they are kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptHolds(Vec<(Held, Watched)>);
 
 /// All holds, and who is on the way to one.
 #[derive(Debug)]
@@ -89,6 +94,17 @@ impl Holds {
     /// Nobody held.
     pub fn new(seed: u64) -> Self {
         Self { watched: HashMap::with_hasher(FixedState::with_seed(seed)) }
+    }
+
+    /// Holds as they are kept across a restart.
+    pub fn kept(&self) -> KeptHolds {
+        KeptHolds(self.watched.iter().map(|(held, watched)| (*held, *watched)).collect())
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptHolds) {
+        self.watched.clear();
+        self.watched.extend(kept.0.into_iter().take(WATCHED_MAX));
     }
 
     /// The hold that somebody is under at this moment. `released_ms` is when the operator last let them go, Unix ms.

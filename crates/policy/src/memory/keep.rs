@@ -67,9 +67,15 @@ impl Memory {
         put(&mut out, "seen", 1, &self.seen);
         put(&mut out, "proofs", 1, &self.proofs);
         put(&mut out, "airtime", 1, &self.airtime.kept());
+        put(&mut out, "uplink", 1, &self.uplink.kept());
+        put(&mut out, "volume", 1, &self.volume.kept());
+        put(&mut out, "holds", 1, &self.holds.kept());
         put(&mut out, "islands", 1, &self.islands.kept());
         put(&mut out, "reach", 1, &self.reach.kept());
         put(&mut out, "reports", 1, &self.reports.kept());
+        put(&mut out, "nodes", 1, &self.nodes);
+        put(&mut out, "profiles", 1, &self.profiles);
+        put(&mut out, "movement", 1, &self.movement);
         let checksum = crc32fast::hash(&out);
         out.extend(checksum.to_le_bytes());
         out
@@ -90,9 +96,15 @@ impl Memory {
                 ("seen", 1) => section.read().map(|kept| self.seen.take_over(kept)),
                 ("proofs", 1) => section.read().map(|kept| self.proofs.take_over(kept)),
                 ("airtime", 1) => section.read().map(|kept| self.airtime.take_over(kept)),
+                ("uplink", 1) => section.read().map(|kept| self.uplink.take_over(kept)),
+                ("volume", 1) => section.read().map(|kept| self.volume.take_over(kept)),
+                ("holds", 1) => section.read().map(|kept| self.holds.take_over(kept)),
                 ("islands", 1) => section.read().map(|kept| self.islands.take_over(kept)),
                 ("reach", 1) => section.read().map(|kept| self.reach.take_over(kept)),
                 ("reports", 1) => section.read().map(|kept| self.reports.take_over(kept)),
+                ("nodes", 1) => section.read().map(|kept| self.nodes = kept),
+                ("profiles", 1) => section.read().map(|kept| self.profiles = kept),
+                ("movement", 1) => section.read().map(|kept| self.movement = kept),
                 _ => None,
             };
             if is_taken.is_none() {
@@ -180,8 +192,11 @@ mod tests {
     use crate::downlink::class::Class;
     use crate::memory::MemoryLimits;
     use crate::memory::airtime::{Account, Charge};
+    use crate::memory::holds::{Held, HoldSettings};
     use crate::memory::proof::ProofSettings;
     use crate::memory::seen::PacketKey;
+    use crate::memory::volume::Kind;
+    use crate::rule::RuleId;
     use crate::settings::Settings;
 
     const NOW: Now = Now { mono_ms: 5_000, unix_ms: 1_795_000_000_000 };
@@ -218,6 +233,11 @@ mod tests {
         }
         memory.reach.note_heard(4_000, KEY.from, GATEWAY, Some(1));
         memory.reports.note_utilisation(4_000, GATEWAY, 21.0);
+        memory.uplink.note_heard(4_000, GATEWAY, 77_000);
+        let now = Now { mono_ms: 4_000, ..NOW };
+        let settings = HoldSettings { objections: 1, ..HoldSettings::default() };
+        memory.holds.note_objection(&settings, now, Held::Node(KEY.from), RuleId::Echo, Some(KEY));
+        memory.volume.note(4_000, Kind { node: KEY.from, port: 67, variant: 2 }, false, true);
         memory
     }
 
@@ -234,6 +254,10 @@ mod tests {
         assert!(next.reach.hears(NOW.mono_ms, GATEWAY, KEY.from, 3_600_000));
         assert!(next.reports.utilisation(NOW.mono_ms, GATEWAY).is_some_and(|percent| percent > 20.0));
         assert!(next.proofs.is_valid(GATEWAY, NOW, &ProofSettings::default()));
+        assert_eq!(next.uplink.used_us(NOW.mono_ms, Account::Heard(GATEWAY)), 77_000);
+        assert!(next.holds.on(NOW, Held::Node(KEY.from), None).is_some_and(|hold| hold.level == 1));
+        let flow = next.volume.flow(NOW.mono_ms, Kind { node: KEY.from, port: 67, variant: 2 });
+        assert_eq!((flow.packets, flow.since_passed_ms), (1, Some(1_000)));
         assert_eq!(next.proofs.own_node(), 5, "who we are is not a memory");
         assert_eq!(next.to_bytes(NOW), full().to_bytes(NOW));
     }

@@ -130,10 +130,10 @@ impl Finding {
                     .into()
             }
             Self::ImpossibleTravel { km, within_s } => {
-                format!("Its position is at least {km} km from the one before, within {}.", span(within_s)).into()
+                format!("Its position is at least {km} km from the one before, {}.", span(within_s)).into()
             }
             Self::TwoIslands { gateway, km, within_s } => format!(
-                "{} heard this node directly as well, within {}, and is at least {km} km away.",
+                "{} heard this node directly as well, {}, and is at least {km} km away.",
                 NodeNum(gateway),
                 span(within_s)
             )
@@ -144,9 +144,10 @@ impl Finding {
 
 fn span(seconds: u32) -> String {
     match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} minutes", seconds / 60),
-        _ => format!("{} hours", seconds / 3_600),
+        0..10 => "at the same time".to_owned(),
+        10..120 => format!("within {seconds} s"),
+        120..7_200 => format!("within {} minutes", seconds / 60),
+        _ => format!("within {} hours", seconds / 3_600),
     }
 }
 

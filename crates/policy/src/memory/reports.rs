@@ -25,9 +25,18 @@ struct Report {
     at_ms: u64,
 }
 
-/// Reports as they are kept across a restart: gateway, number of its preset, sum and count of utilisation, and when.
+/// Reports as they are kept across a restart.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct KeptReports(Vec<(u32, Option<u32>, (f32, f32), u64)>);
+pub struct KeptReports(Vec<KeptReport>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptReport {
+    gateway: u32,
+    /// The protocol's number.
+    preset: Option<u32>,
+    utilisation: (f32, f32),
+    at_ms: u64,
+}
 
 /// What was reported around each gateway.
 #[derive(Debug)]
@@ -43,18 +52,21 @@ impl Reports {
 
     /// Reports as they are kept across a restart.
     pub fn kept(&self) -> KeptReports {
-        let report = |(gateway, r): (&u32, &Report)| {
-            (*gateway, r.preset.map(|preset| preset as u32), r.utilisation, r.at_ms)
+        let report = |(gateway, report): (&u32, &Report)| KeptReport {
+            gateway: *gateway,
+            preset: report.preset.map(|preset| preset as u32),
+            utilisation: report.utilisation,
+            at_ms: report.at_ms,
         };
         let mut kept: Vec<_> = self.gateways.iter().map(report).collect();
-        kept.sort_unstable_by_key(|(gateway, ..)| *gateway);
+        kept.sort_unstable_by_key(|report| report.gateway);
         KeptReports(kept)
     }
 
     /// Takes over what an earlier run knew.
     pub fn take_over(&mut self, kept: KeptReports) {
         self.gateways.clear();
-        for (gateway, preset, utilisation, at_ms) in kept.0.into_iter().take(GATEWAYS_MAX) {
+        for KeptReport { gateway, preset, utilisation, at_ms } in kept.0.into_iter().take(GATEWAYS_MAX) {
             let preset = ModemPreset::ALL.iter().copied().find(|known| Some(*known as u32) == preset);
             self.gateways.insert(gateway, Report { preset, utilisation, at_ms });
         }

@@ -2,6 +2,7 @@
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 /// Gateways, and kinds of packet of nodes, that are remembered. When there are more, those that were silent longest make
 /// room.
@@ -11,7 +12,7 @@ const KINDS_MAX: usize = 50_000;
 pub const FLOW_MS: u64 = 600_000;
 
 /// What a node sends of one kind: a port, and what the port carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kind {
     /// Node number of the sender.
     pub node: u32,
@@ -21,7 +22,7 @@ pub struct Kind {
     pub variant: u8,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Flow {
     /// When the last one was passed on, in ms.
     passed_ms: Option<u64>,
@@ -33,7 +34,7 @@ struct Flow {
 }
 
 /// Tokens of a gateway: one for each message, refilled steadily.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Bucket {
     tokens: f32,
     at_ms: u64,
@@ -53,6 +54,13 @@ impl Bucket {
         let refilled = now_ms.saturating_sub(self.at_ms) as f32 * rate.per_minute as f32 / 60_000.0;
         (self.tokens + refilled).min(rate.at_once as f32)
     }
+}
+
+/// What came from whom, as it is kept across a restart.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptVolume {
+    buckets: Vec<(u32, Bucket)>,
+    flows: Vec<(Kind, Flow)>,
 }
 
 /// What came from whom.
@@ -80,6 +88,22 @@ impl Volume {
             buckets: HashMap::with_hasher(FixedState::with_seed(seed)),
             flows: HashMap::with_hasher(FixedState::with_seed(seed)),
         }
+    }
+
+    /// What came from whom, as it is kept across a restart.
+    pub fn kept(&self) -> KeptVolume {
+        KeptVolume {
+            buckets: self.buckets.iter().map(|(gateway, bucket)| (*gateway, *bucket)).collect(),
+            flows: self.flows.iter().map(|(kind, flow)| (*kind, *flow)).collect(),
+        }
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn take_over(&mut self, kept: KeptVolume) {
+        self.buckets.clear();
+        self.buckets.extend(kept.buckets.into_iter().take(GATEWAYS_MAX));
+        self.flows.clear();
+        self.flows.extend(kept.flows.into_iter().take(KINDS_MAX));
     }
 
     /// Whether a gateway may publish one more message now.

@@ -1,5 +1,7 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod check;
+pub mod consent;
 pub mod downlink;
 pub mod health;
 pub mod log;

@@ -54,7 +54,7 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
 }
 
 /// An id as decimal, as in our links, or as hexadecimal with `0x`, as firmware logs it.
-fn parse_id(text: &str) -> Option<u32> {
+pub fn parse_id(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),

@@ -131,14 +131,15 @@ pub async fn result(visit: Visit, Path(id): Path<String>) -> Response {
     let title = "Had this been on";
     let body = html! {
         h1 tabindex="-1" { (title) }
-        p.soft { "From " (moment::clock(job.question.since_ms, visit.now_ms)) " to " (moment::clock(job.question.until_ms, visit.now_ms)) "." }
+        p.soft { "From " (moment::clock(job.question.since_ms, visit.now_ms)) " to " (moment::clock(job.question.until_ms, visit.now_ms)) " today." }
         (changes_of(&job.question.differences))
         @match job.result() {
             None => (progress(&job)),
             Some(Err(why)) => { div.banner.bad role="status" { p { (why) } } },
-            Some(Ok(report)) => (visit.with_nodes(|nodes| told(&visit, nodes, report))),
+            Some(Ok(report)) => (story(report)),
         }
         (decide(&job, &*desk))
+        @if let Some(Ok(report)) = job.result() { (visit.with_nodes(|nodes| told(&visit, nodes, report))) }
     };
     visit.page(Section::Policy, title, &[&BACKTEST], &body).into_response()
 }
@@ -199,7 +200,7 @@ async fn form(
         @if let Some(wrong) = wrong { div.wrong role="alert" { pre.mistakes { (wrong) } } }
         h2 { "One rule" }
         form.card method="post" action="/policy/backtest" {
-            div.fields {
+            div.fields.wide {
                 label { "Rule" (rules(visit, proposal.rule)) }
                 label { "State" (states(proposal.state)) }
                 label { "With the traffic of" (spans(proposal.span)) }
@@ -323,13 +324,16 @@ fn decide(job: &Job, desk: &dyn PolicyDesk) -> Markup {
     }
 }
 
-fn told(visit: &Visit, nodes: Nodes<'_>, report: &Report) -> Markup {
+fn story(report: &Report) -> Markup {
     html! {
         div.card.story role="status" {
-            @for sentence in sentences(report) {
-                p.soft[!sentence.is_change] { (sentence.text) }
-            }
+            @for sentence in sentences(report) { p.soft[!sentence.is_change] { (sentence.text) } }
         }
+    }
+}
+
+fn told(visit: &Visit, nodes: Nodes<'_>, report: &Report) -> Markup {
+    html! {
         @if report.receptions > 0 {
             h2 { "Side by side" }
             (sums(report))
