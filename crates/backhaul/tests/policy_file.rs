@@ -200,6 +200,7 @@ fn start(data: &Path) -> Running {
         limits,
         policy: source(data),
         keyring: mesh::keyring::Keyring::default(),
+        node_name: "Backhaul".to_owned(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,

@@ -77,7 +77,8 @@ pub fn differences(old: &Settings, new: &Settings) -> Vec<Difference> {
     for rule in RULES {
         let states = (old.state(rule.id), new.state(rule.id));
         if states.0 != states.1 {
-            found.push(Difference { rule: Some(rule.id), what: What::State { old: states.0, new: states.1 } });
+            found
+                .push(Difference { rule: Some(rule.id), what: What::State { old: states.0, new: states.1 } });
         }
         for (before, after) in parameters(old, rule.id).into_iter().zip(parameters(new, rule.id)) {
             debug_assert_eq!(before.key, after.key, "a rule's parameters do not depend on their values");
@@ -90,7 +91,9 @@ pub fn differences(old: &Settings, new: &Settings) -> Vec<Difference> {
             }
         }
     }
-    for ((key, before), (_, after)) in old.told.iter().zip(&new.told).filter(|(before, after)| before != after) {
+    for ((key, before), (_, after)) in
+        old.told.iter().zip(&new.told).filter(|(before, after)| before != after)
+    {
         if !seen.contains(key) {
             // Whether it names somebody is not known here.
             let (old, new) = (before.clone(), after.clone());

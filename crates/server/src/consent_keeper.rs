@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use history::statement::{self, Day, Statement};
 use history::{Error, Reader};
-use policy::settings::Settings;
+
+use crate::policy_desk::PolicyDesk;
 
 /// How often it is asked whether a day is over.
 const ASK_EVERY: Duration = Duration::from_secs(60);
@@ -26,12 +27,12 @@ pub struct ConsentKeeper {
 
 impl ConsentKeeper {
     /// Starts writing statements about the history of a data folder.
-    pub fn start(data: &Path, policy: Arc<Settings>) -> std::io::Result<Self> {
+    pub fn start(data: &Path, policy: Arc<PolicyDesk>) -> std::io::Result<Self> {
         let (ending, ends) = mpsc::channel();
         let (history, statements) = (data.join("history"), data.join("statements"));
         let thread = std::thread::Builder::new().name("consent".to_owned()).spawn(move || {
             loop {
-                if let Err(error) = write_missing(&history, &statements, unix_ms(), &policy.outside.receivers) {
+                if let Err(error) = write_missing(&history, &statements, unix_ms(), &policy.settings().outside.receivers) {
                     tracing::error!(%error, "the statement of consent could not be written; it is tried again");
                 }
                 match ends.recv_timeout(ASK_EVERY) {

@@ -201,7 +201,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let policy_keeper = PolicyKeeper::start(desk.clone()).map_err(StartError::System)?;
     running.policy = Some((desk.clone(), policy_keeper));
     if running.recorder.is_some() {
-        let consent = ConsentKeeper::start(&settings.data, settings.policy.clone());
+        let consent = ConsentKeeper::start(&settings.data, desk.clone());
         running.consent = Some(consent.map_err(StartError::System)?);
     }
     if let Some((listener, tls)) = web {
