@@ -14,9 +14,11 @@ from mesh_packets import DEFAULT_KEY, crypt
 
 OPS_KEY = bytes(range(32))
 KEYS = {"LongFast": DEFAULT_KEY, "MediumSlow": DEFAULT_KEY, "mqtt": DEFAULT_KEY, "Ops": OPS_KEY}
-# What firmware said within hours is said within seconds here, so nothing waits for the radio or for a slow reader.
+# What firmware said within hours is said within seconds here, so nothing waits for the radio or for a slow reader,
+# and what counts by the hour only watches.
 QUICK = "downlink_hold_ms = 0\ndownlink_messages_per_s = 1000\ndownlink_messages_at_once = 1000\n" \
-    "downlink_bytes_per_s = 10000000\ndownlink_in_flight_max = 1000\n"
+    "downlink_bytes_per_s = 10000000\ndownlink_in_flight_max = 1000\n[rules]\n" \
+    + "".join(f'{rule} = "observe"\n' for rule in ("message-rate", "stream", "interval", "uplink-airtime", "hold"))
 CONFIG = f'[[channel]]\nname = "Ops"\npsk = "{base64.b64encode(OPS_KEY).decode()}"\n'
 PINGREQ, CONNACK, SUBACK, PINGRESP, PUBLISH = b"\xc0\x00", 2, 9, 13, 3
 

@@ -12,7 +12,8 @@ use record::ReceiverKind;
 
 use crate::data_folder::Installation;
 use crate::log::open_history;
-use crate::{Outcome, clock, settings};
+use crate::policy_file::in_force;
+use crate::{Outcome, clock};
 
 /// What to do with statements of consent.
 #[derive(Subcommand, Clone)]
@@ -121,7 +122,7 @@ type History = (Reader, Vec<Box<str>>);
 fn open(installation: &Installation) -> Result<History, Box<dyn std::error::Error>> {
     let config = installation.config()?;
     let reader = open_history(installation.folder(&config))?;
-    Ok((reader, settings::policy(&config).outside.receivers))
+    Ok((reader, in_force(installation)?.outside.receivers))
 }
 
 fn verdict(statement: &Statement) -> String {

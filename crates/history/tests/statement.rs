@@ -88,7 +88,10 @@ fn each_day_is_counted_as_a_plain_look_at_its_records_counts_it() {
                         counts.1 += u64::from(is_sent && !has_agreed);
                     }
                 }
-                Record::Reception(_) | Record::Release(_) | Record::Connection(_) => {}
+                Record::Reception(_)
+                | Record::Release(_)
+                | Record::Connection(_)
+                | Record::PolicyChange(_) => {}
             }
         }
         assert_eq!(counted.all.receptions, consents.len() as u64);
