@@ -97,6 +97,10 @@ def wait_for(probe, what, seconds=20):
         time.sleep(0.02)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--home-assistant", help="the `hass` of a Home Assistant, for home_assistant.py")
+
+
 @pytest.fixture
 def serve(tmp_path):
     """Starts Backhaul with further arguments; stops what was started."""

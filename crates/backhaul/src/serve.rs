@@ -106,6 +106,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         limits,
         policy: policy_source(&config, data),
         keyring: settings::keyring(&config),
+        automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
         node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {
@@ -122,6 +123,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             mesh_name: config.mesh.name.clone(),
             public_url: config.web.public_url.clone(),
             is_demo: arguments.demo,
+            metrics_from: config.web.metrics_from.clone(),
             public_channels,
             expected: settings::expected(&config),
         }),

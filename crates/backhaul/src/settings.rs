@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use automation::settings::{HomeAssistantSettings, HowOften, Who};
 use broker::ListenerRules;
 use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
 use config::{Config, PolicyFile};
@@ -328,6 +329,31 @@ const fn verdict(disposition: Disposition) -> Verdict {
         Disposition::Accept => Verdict::Accept,
         Disposition::RecordOnly => Verdict::RecordOnly,
         Disposition::Refuse => Verdict::Refuse,
+    }
+}
+
+/// What home automation is told.
+pub fn automation(config: &Config) -> automation::settings::Settings {
+    let file = &config.automation;
+    let how_often = |choice| match choice {
+        config::keys::HowOften::Off => HowOften::Never,
+        config::keys::HowOften::Packet => HowOften::OncePerPacket,
+        config::keys::HowOften::Reception => HowOften::PerReception,
+    };
+    automation::settings::Settings {
+        firmware_json: how_often(file.json),
+        packet_json: how_often(file.packets),
+        channels: file.channels.iter().map(|name| name.as_str().into()).collect(),
+        home_assistant: HomeAssistantSettings {
+            who: match file.home_assistant {
+                config::keys::HomeAssistant::Off => Who::Nobody,
+                config::keys::HomeAssistant::Chosen => Who::Chosen,
+                config::keys::HomeAssistant::Consenting => Who::Consenting,
+            },
+            nodes: file.home_assistant_nodes.iter().filter_map(|node| config::node_number(node)).collect(),
+            prefix: file.home_assistant_prefix.as_str().into(),
+            silent_ms: i64::from(file.home_assistant_silent_s) * 1000,
+        },
     }
 }
 

@@ -65,6 +65,10 @@ pub struct Counters {
     pub expired: u64,
     /// Copies that a gateway did not acknowledge in time and that are waited for no longer.
     pub downlink_unacknowledged: u64,
+    /// Messages that the broker published in its own name, `$SYS` apart.
+    pub told: u64,
+    /// Records that home automation was not told of because it could not keep up.
+    pub untold: u64,
     /// Subscriptions refused.
     pub subscriptions_refused: u64,
     /// Messages, subscriptions and sessions refused because the store of sessions is too far behind.

@@ -35,6 +35,7 @@ mod snapshot;
 mod subscribe;
 mod subscription_tree;
 mod sys;
+mod tell;
 mod tick;
 mod timers;
 mod topic_alias;
@@ -67,6 +68,7 @@ pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
+pub use tell::OwnMessage;
 pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 

@@ -4,12 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use policy::decision::{Outcome, Verdict};
+use policy::decision::Verdict;
 
 use crate::counters::MALFORMED_REASONS;
 use crate::message::Message;
 use crate::retained::Retained;
-use crate::session::{Queued, SessionId};
 use crate::{Broker, Now};
 
 /// Sessions that are looked at one by one to add up what waits for them. With more of them the sums are not told: the look
@@ -19,8 +18,6 @@ const SESSIONS_LOOKED_AT_MAX: usize = 20_000;
 const TOPICS_MAX: usize = 512;
 /// As mosquitto publishes them.
 const QOS: u8 = 2;
-/// The sender of these messages is no session.
-const NOBODY: SessionId = SessionId(u32::MAX);
 
 /// What was told so far.
 #[derive(Debug)]
@@ -115,7 +112,7 @@ const NUMBERS: [Number; 21] = [
 ];
 
 /// Topics below `$SYS/backhaul`: refusals and losses by name.
-const REFUSALS: [Number; 9] = [
+const REFUSALS: [Number; 10] = [
     ("connections/refused", |b| b.counters.connections_refused),
     ("connections/timed-out", |b| b.counters.timed_out),
     ("sign-ins/refused", |b| b.counters.authentication_failed),
@@ -125,6 +122,7 @@ const REFUSALS: [Number; 9] = [
     ("store/refused", |b| b.counters.unkept),
     ("store/waiting", |b| b.journal.behind()),
     ("retained/refused", |b| b.retained.refused_total),
+    ("automation/lost", |b| b.counters.untold),
 ];
 
 fn connected(broker: &Broker) -> u64 {
@@ -230,24 +228,7 @@ impl Broker {
             hop_limit_at: None,
         });
         self.sys.retained.apply(&message);
-        let routes = self.route(&message.topic, NOBODY);
-        for route in routes.iter() {
-            let copy = Queued {
-                message: message.clone(),
-                qos: route.qos.min(QOS),
-                retain: route.retain_as_published,
-                hop_limit: None,
-                stale_at_ms: None,
-                identifiers: route.identifiers.clone(),
-                group: None,
-                order: 0,
-            };
-            self.deliver(now, route.session, copy);
-        }
-        for group in self.shared.matching(&message.topic) {
-            // Who may not read it cannot have subscribed, so nothing is left to decide.
-            self.offer(now, group, &message, |_, _| Outcome::Delivered);
-        }
+        self.deliver_own(now, &message);
     }
 }
 

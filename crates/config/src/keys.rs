@@ -10,8 +10,16 @@ use crate::table::Preset::{Absent, AbsentWhole, Flag, List, Text, Whole};
 use crate::table::{Section, section, words};
 
 /// Every section, in the order of the documentation.
-pub(crate) const SECTIONS: &[&Section] =
-    &[&TOP_LINES, &MQTT_LINES, &TLS_LINES, &WEB_LINES, &MESH_LINES, &HISTORY_LINES, &LOG_LINES];
+pub(crate) const SECTIONS: &[&Section] = &[
+    &TOP_LINES,
+    &MQTT_LINES,
+    &TLS_LINES,
+    &WEB_LINES,
+    &MESH_LINES,
+    &AUTOMATION_LINES,
+    &HISTORY_LINES,
+    &LOG_LINES,
+];
 
 section! { Top, TOP_LINES, "", "Keys before the first table.";
     data: PathBuf = Text("backhaul-data"), Kind::Folder,
@@ -159,6 +167,8 @@ section! { Web, WEB_LINES, "web", "The pages.";
         "Address and port for the pages over HTTP, and for MQTT over WebSocket at `/mqtt`. Port 0 picks a free one.";
     tls: bool = Flag(false), Kind::Flag,
         "Whether the pages are served over TLS, with the certificate of `[tls]`.";
+    metrics_from: Vec<IpNet> = List(&["127.0.0.0/8", "::1/128"]), Kind::Networks,
+        "Networks from which anyone may read `/metrics`; the operator may from everywhere.";
     public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
         "Where people reach the pages if a proxy stands in front; used in links.";
 }
@@ -324,6 +334,27 @@ section! { Policy, POLICY_LINES, "", "What may be passed on.";
         "Copies that wait for one gateway at a time.";
 }
 
+section! { Automation, AUTOMATION_LINES, "automation",
+    "What home automation is told, over MQTT. Nothing without the sender's consent (ok-to-MQTT bit).";
+    json: HowOften = Text("off"), Kind::Choice(HowOften::WORDS),
+        "Whether packets are published as firmware 2.7 did, as JSON on `{root}/2/json/{channel}/{gateway}`.";
+    packets: HowOften = Text("off"), Kind::Choice(HowOften::WORDS),
+        "Whether packets are published in a richer JSON on `backhaul/1/packet/{channel}/{node}`; \
+         docs/packet.schema.json describes it.";
+    channels: Vec<String> = List(&[]), Kind::Names,
+        "Channels whose packets are told, in the order of their index in the firmware's JSON. Without any: those that \
+         anyone can read, with index 0.";
+    home_assistant: HomeAssistant = Text("off"), Kind::Choice(HomeAssistant::WORDS),
+        "Of which nodes Home Assistant is told by its MQTT discovery: none, those of the list below, or every node \
+         whose packets agree to MQTT, 200 at most.";
+    home_assistant_nodes: Vec<String> = List(&[]), Kind::Nodes,
+        "The chosen nodes.";
+    home_assistant_prefix: String = Text("homeassistant"), Kind::Text { bytes_max: 60 },
+        "Home Assistant's discovery prefix.";
+    home_assistant_silent_s: u32 = Whole(7_200), Kind::Whole { min: 60, max: 604_800 },
+        "A node that is silent for this long is shown as not heard, in seconds.";
+}
+
 section! { History, HISTORY_LINES, "history", "What is remembered.";
     enabled: bool = Flag(true), Kind::Flag,
         "Whether receptions and releases are recorded. Without it, log, explain and packet pages are empty.";
@@ -402,6 +433,30 @@ words! {
         RecordOnly = "record-only",
         /// Refused: the client is told, and the refusal is kept in the history.
         Refuse = "refuse",
+    }
+}
+
+words! {
+    /// How often a packet is told that several gateways heard.
+    HowOften {
+        /// Not at all.
+        Off = "off",
+        /// Once, as the first gateway heard it.
+        Packet = "packet",
+        /// For each gateway.
+        Reception = "reception",
+    }
+}
+
+words! {
+    /// Of which nodes Home Assistant is told.
+    HomeAssistant {
+        /// None.
+        Off = "off",
+        /// Those that are listed.
+        Chosen = "chosen",
+        /// All that agree to MQTT.
+        Consenting = "consenting",
     }
 }
 

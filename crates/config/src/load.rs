@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
-    HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES, Mesh, Mqtt, SECTIONS,
-    TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
+    AUTOMATION_LINES, Automation, HISTORY_LINES, History, LOG_LINES, Listener, Log, MESH_LINES, MQTT_LINES,
+    Mesh, Mqtt, SECTIONS, TLS_LINES, TOP_LINES, Tls, Top, WEB_LINES, Web,
 };
 use crate::kind::describe;
 use crate::listener;
@@ -33,6 +33,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// Channels whose keys the operator entrusts to the broker, in the order of the file.
     pub channels: Vec<Channel>,
+    /// What home automation is told.
+    pub automation: Automation,
     /// What is remembered.
     pub history: History,
     /// What the program prints.
@@ -111,6 +113,7 @@ fn read(document: &DeTable<'_>, secrets: &dyn Secrets, problems: &mut Problems<'
         tls: Tls::from_values(&values(&TLS_LINES))?,
         web: Web::from_values(&values(&WEB_LINES))?,
         mesh: Mesh::from_values(&values(&MESH_LINES))?,
+        automation: Automation::from_values(&values(&AUTOMATION_LINES))?,
         history: History::from_values(&values(&HISTORY_LINES))?,
         log: Log::from_values(&values(&LOG_LINES))?,
         listeners: listener::read(document, problems),

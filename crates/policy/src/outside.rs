@@ -21,5 +21,10 @@ impl OutsideSettings {
 
 /// Whether a packet may leave the community. There is no setting for this.
 pub const fn may_leave(passing: &Passing<'_>) -> bool {
-    passing.has_consent
+    may_leave_with(passing.has_consent)
+}
+
+/// The same, where the packet has been recorded: of what its sender said only *yes* is consent.
+pub const fn may_leave_with(has_consent: bool) -> bool {
+    has_consent
 }

@@ -41,6 +41,9 @@ pub enum Command {
     Watching(Sender<broker::Watching>),
     /// Say that the loop still turns.
     Ping(Sender<()>),
+    /// Publish these in the broker's own name, and say when it is done; beside them, how many records were lost on their
+    /// way to who made them.
+    Tell(Vec<broker::OwnMessage>, u64, Sender<()>),
     /// A connection got past everything that comes before MQTT.
     Enter(Box<Arrival>),
     /// Say goodbye to the clients, write what can be written, and stop.
@@ -410,6 +413,12 @@ impl CoreLoop {
                 Ok(Command::Lost(seq)) => self.broker.lost(seq),
                 // Whoever asked may have stopped waiting.
                 Ok(Command::Ping(reply)) => drop(reply.send(())),
+                Ok(Command::Tell(messages, lost, done)) => {
+                    messages.into_iter().for_each(|own| self.broker.publish_own(now, own));
+                    self.broker.note_untold(lost);
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                }
                 Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
                 Ok(Command::Watching(reply)) => drop(reply.send(self.broker.watching())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),

@@ -10,6 +10,7 @@ mod folder_lock;
 mod listener;
 mod memory_keeper;
 mod private_file;
+mod telling;
 mod tls;
 
 mod arriving;

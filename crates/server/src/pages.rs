@@ -36,6 +36,8 @@ pub struct PagesSettings {
     pub public_url: Option<String>,
     /// Whether a simulated city runs inside.
     pub is_demo: bool,
+    /// Networks from which anyone may read the metrics.
+    pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
     /// What the mesh wants of a node that becomes its gateway.
@@ -91,6 +93,7 @@ impl Pages {
                 is_tls: tls.is_some(),
                 started_ms: unix_ms(),
                 mode,
+                metrics_from: pages.metrics_from,
                 expected: pages.expected,
             },
             snapshot: Arc::new({

@@ -28,6 +28,7 @@ use crate::memory_keeper::{self, MemoryKeeper};
 use crate::pages::{Live, Pages, PagesSettings, unix_ms};
 use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
 use crate::session_keeper;
+use crate::telling::{self, Telling};
 use crate::tls::TlsError;
 
 /// What a server is started with.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub node_name: String,
     /// Modem preset assumed where a channel's name does not tell.
     pub preset: mesh::airtime::ModemPreset,
+    /// What home automation is told.
+    pub automation: automation::settings::Settings,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
     /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
@@ -137,6 +140,7 @@ pub struct Running {
     memory: Option<MemoryKeeper>,
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
+    telling: Option<Telling>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
 }
@@ -181,8 +185,10 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let clock = remember(&settings.data, &mut broker);
     broker.set_own_node(own_node);
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, clock, bell.clone())?;
+    let (telling, sink) = telling::prepare(&settings, &broker, sink);
     let (mut running, handle) = run(&settings, entrances, broker, clock, sink, changes)?;
     bell.connect(handle.clone());
+    running.telling = telling.start(handle.clone()).map_err(StartError::System)?;
     let health = recorder.as_ref().map(Recorder::health);
     running.lock = Some(lock);
     running.recorder = recorder;
@@ -236,6 +242,7 @@ fn run(
         memory: None,
         policy: None,
         pages: None,
+        telling: None,
         lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
@@ -398,6 +405,7 @@ impl Drop for Running {
         self.memory = None;
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
+        self.telling = None;
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
         finish("doorman", self.doorman_thread.take());
         // After the core, so that its last records and changes are stored.

@@ -21,6 +21,7 @@ mod names;
 mod pages;
 mod payload;
 mod picture;
+mod prometheus;
 mod reading;
 mod routes;
 mod search;
@@ -139,6 +140,8 @@ pub struct Info {
     pub started_ms: i64,
     /// How it runs.
     pub mode: Mode,
+    /// Networks from which anyone may read `/metrics`.
+    pub metrics_from: Vec<ipnet::IpNet>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    check, consent, downlink, health, log, login, node, packet, policy, policy_change, setup, status,
-    trouble, watch,
+    check, consent, downlink, health, log, login, metrics, node, packet, policy, policy_change, setup,
+    status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -52,6 +52,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/api/v1/complete", get(api::completions))
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
+        .route("/metrics", get(metrics::metrics))
         .route("/robots.txt", get(health::robots))
         .route("/assets/{file}", get(assets::asset))
         .fallback(trouble::no_such_page)

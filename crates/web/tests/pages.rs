@@ -344,3 +344,34 @@ fn serving_ends_when_told_although_live_pages_are_open() {
     serving.join().unwrap().unwrap();
     assert!(std::net::TcpStream::connect(address).is_err());
 }
+
+#[tokio::test]
+async fn metrics_are_for_the_operator_and_for_named_networks() {
+    let mut town = town_with_secrets();
+    let pages = town.pages().await;
+    assert_eq!(get(&pages, "/metrics").await.status, StatusCode::FORBIDDEN);
+    let from = |address: [u8; 4]| {
+        let mut request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let peer = std::net::SocketAddr::from((address, 5000));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request
+    };
+    for (address, status) in [([127, 0, 0, 1], StatusCode::OK), ([192, 0, 2, 1], StatusCode::FORBIDDEN)] {
+        assert_eq!(
+            pages.router.clone().oneshot(from(address)).await.unwrap().status(),
+            status,
+            "{address:?}"
+        );
+    }
+    let cookie = sign_in(&pages, &mut town).await;
+    let answer = get_as(&pages, &cookie, "/metrics").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("backhaul_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+    for rule in RULES {
+        let line = format!("backhaul_rule_decisions_total{{rule=\"{}\"}} ", rule.name);
+        assert!(answer.body.contains(&line), "{line}");
+    }
+}

@@ -6,6 +6,7 @@ pub mod downlink;
 pub mod health;
 pub mod log;
 pub mod login;
+pub mod metrics;
 pub mod node;
 pub mod packet;
 pub mod policy;

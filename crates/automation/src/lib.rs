@@ -1,0 +1,15 @@
+//! What home automation reads: packets as JSON, and nodes as devices of Home Assistant. Learns from records, and answers
+//! with messages to publish; knows no broker, socket, file or clock.
+//!
+//! Reading order: what may be told, to whom it is told in which form, and the value that puts both together.
+
+pub mod allowed;
+mod firmware_json;
+mod home_assistant;
+mod known_nodes;
+mod packet_json;
+mod seen;
+pub mod settings;
+mod teller;
+
+pub use teller::{Teller, Told};
