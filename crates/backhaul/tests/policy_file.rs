@@ -201,6 +201,7 @@ fn start(data: &Path) -> Running {
         policy: source(data),
         keyring: mesh::keyring::Keyring::default(),
         node_name: "Backhaul".to_owned(),
+        automation: Default::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,
