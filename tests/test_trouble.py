@@ -20,12 +20,17 @@ def serve_and_fail(*arguments):
 
 def test_a_broken_configuration_is_reported_whole_with_lines(tmp_path):
     config = tmp_path / "backhaul.toml"
-    config.write_text('[mqtt]\nlisten = 1883\nmax_conections = 5\n\n[policy]\nhop_limit_max = 9\n'
-                      '[policy.rules]\nconsent = "maybe"\n')
+    config.write_text('[mqtt]\nlisten = 1883\nmax_conections = 5\n')
     said = serve_and_fail("--config", config, "--data", tmp_path / "data")
-    for line, word in [(2, "listen"), (3, "max_connections"), (6, "hop_limit_max"), (8, "enforce")]:
+    for line, word in [(2, "listen"), (3, "max_connections")]:
         assert f"{config}:{line}:" in said and word in said, said
     assert not (tmp_path / "data").exists()
+    (tmp_path / "data").mkdir()
+    policy = tmp_path / "data/policy.toml"
+    policy.write_text('hop_limit_max = 9\n[rules]\nconsent = "maybe"\n')
+    said = serve_and_fail("--data", tmp_path / "data")
+    for line, word in [(1, "hop_limit_max"), (3, "enforce")]:
+        assert f"{policy}:{line}:" in said and word in said, said
     missing = serve_and_fail("--config", tmp_path / "nowhere.toml")
     assert "nowhere.toml" in missing
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC.
 const NOON_MS: i64 = 1_795_435_200_000;
-const CONFIG: &str = "[policy]\noutside = [\"bridge\"]\n";
+const POLICY: &str = "outside = [\"bridge\"]\n";
 
 /// One packet whose copy toward the bridge had this outcome.
 fn folder(consent: Consent, outcome: Outcome) -> TempDir {
@@ -55,14 +55,14 @@ fn folder(consent: Consent, outcome: Outcome) -> TempDir {
     let release = Release { reception_seq: 1, at_ms: NOON_MS, copies: vec![copy] };
     let batch = [Record::Reception(Arc::new(reception)), Record::Release(Arc::new(release))];
     Writer::open(&folder.path().join("history")).unwrap().append(&batch).unwrap();
-    std::fs::write(folder.path().join("backhaul.toml"), CONFIG).unwrap();
+    std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
     folder
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backhaul"));
     command.arg("consent").args(arguments).arg("--data").arg(folder);
-    command.arg("--config").arg(folder.join("backhaul.toml")).output().unwrap()
+    command.output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -98,12 +98,12 @@ fn a_copy_without_consent_fails_even_when_the_file_leaves_the_receiver_out() {
     let json = run(folder.path(), &["statement", "--day", "2026-11-23", "--json"]);
     assert_eq!(json.status.code(), Some(1), "{}", said(&json));
     // The same day, counted as if nobody were outside: true to the history, but not to the configuration.
-    std::fs::write(folder.path().join("backhaul.toml"), "").unwrap();
+    std::fs::write(folder.path().join("policy.toml"), "").unwrap();
     let innocent = run(folder.path(), &["statement", "--day", "2026-11-23", "--json"]);
     assert_eq!(innocent.status.code(), Some(0), "{}", said(&innocent));
     let file = folder.path().join("statement.json");
     std::fs::write(&file, &innocent.stdout).unwrap();
-    std::fs::write(folder.path().join("backhaul.toml"), CONFIG).unwrap();
+    std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
     let check = run(folder.path(), &["check", file.to_str().unwrap()]);
     assert_eq!(check.status.code(), Some(1), "{}", said(&check));
     assert!(said(&check).contains("1 of 1 copies left the community WITHOUT consent"), "{}", said(&check));
@@ -112,7 +112,7 @@ fn a_copy_without_consent_fails_even_when_the_file_leaves_the_receiver_out() {
 #[test]
 fn what_cannot_be_checked_is_said_so() {
     let folder = folder(Consent::Yes, Outcome::Delivered);
-    let check = run(folder.path(), &["check", folder.path().join("backhaul.toml").to_str().unwrap()]);
+    let check = run(folder.path(), &["check", folder.path().join("policy.toml").to_str().unwrap()]);
     assert_eq!(check.status.code(), Some(2), "{}", said(&check));
     let day = run(folder.path(), &["statement", "--day", "2001-01-01"]);
     assert!(!day.status.success() && said(&day).contains("is not kept"), "{}", said(&day));

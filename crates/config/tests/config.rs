@@ -85,6 +85,14 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
             "true",
         ],
     ),
+    ("web.metrics_from", &["[]", "['10.0.0.0/8']"], &["'10.0.0.1'", "['there']"]),
+    ("automation.json", &["'off'"], &["'sometimes'", "true"]),
+    ("automation.packets", &["'off'"], &["'sometimes'"]),
+    ("automation.channels", &["['LongFast']"], &["['']"]),
+    ("automation.home_assistant", &["'off'"], &["'all'"]),
+    ("automation.home_assistant_nodes", &["['!7c5a0a01']"], &["['Router 1']"]),
+    ("automation.home_assistant_prefix", &["'homeassistant'"], &["''"]),
+    ("automation.home_assistant_silent_s", &["60", "604800"], &["59", "604801"]),
     ("mesh.node_name", &["'Backhaul'"], &["''", "1"]),
     ("mesh.name", &["'KC'", "'Maße'"], &["''", "'  '", "\"a\\nb\"", "7"]),
     (
@@ -262,7 +270,7 @@ test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:
 (this machine only) or \"[::]:1883\", or \"none\", but is the text \"banana\"
 test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
 test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
-test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `history`, `log`, `channel`, `listener`
+test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `automation`, `history`, `log`, `channel`, `listener`
 test.toml:10:1: unknown key `log.colour`: allowed here are `level`",
     );
 }

@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let days = three_days(folder.path());
         let statements = folder.path().join("statements");
-        let later_ms = (days[1] + 1 + DAYS_BACK) * DAY_MS + SETTLED_AFTER_MS;
+        let later_ms = (days[1] + DAYS_BACK) * DAY_MS + SETTLED_AFTER_MS;
         let written = write_missing(&folder.path().join("history"), &statements, later_ms, &[]).unwrap();
         assert_eq!(written, [days[1], days[2]].map(|day| statement::path_of(&statements, day)));
     }
