@@ -18,7 +18,9 @@ KEYS = {"LongFast": DEFAULT_KEY, "MediumSlow": DEFAULT_KEY, "mqtt": DEFAULT_KEY,
 # and what counts by the hour only watches.
 QUICK = "downlink_hold_ms = 0\ndownlink_messages_per_s = 1000\ndownlink_messages_at_once = 1000\n" \
     "downlink_bytes_per_s = 10000000\ndownlink_in_flight_max = 1000\n[rules]\n" \
-    + "".join(f'{rule} = "observe"\n' for rule in ("message-rate", "stream", "interval", "uplink-airtime", "hold"))
+    + "".join(f'{rule} = "observe"\n' for rule in (
+        "message-rate", "stream", "interval", "uplink-airtime", "hold", "island-heard", "island-once", "direct-target",
+        "unknown-destination", "airtime-budget"))
 CONFIG = f'[[channel]]\nname = "Ops"\npsk = "{base64.b64encode(OPS_KEY).decode()}"\n'
 PINGREQ, CONNACK, SUBACK, PINGRESP, PUBLISH = b"\xc0\x00", 2, 9, 13, 3
 

@@ -83,7 +83,9 @@ def test_a_rule_is_switched_after_reading_what_it_would_have_done(backhaul, gate
     ask(browser, "consent", "enforce")
     assert "would not have been passed on any more" in read(browser)
     browser.find_element(By.XPATH, "//button[contains(., 'Put it in force')]").click()
-    wait_for(lambda: "enforce" in browser.find_element(By.CSS_SELECTOR, "#consent").text, "the policy to be applied")
+    def consent_rows():  # the page may be between two addresses
+        return browser.execute_script("return [...document.querySelectorAll('#consent')].map(row => row.textContent)")
+    wait_for(lambda: any("enforce" in row for row in consent_rows()), "the policy to be applied")
 
     def changes_told():
         browser.get(backhaul.web + "/policy/change")
