@@ -64,8 +64,13 @@ class Backhaul:
     def add_gateway(self, node, owner="Test Owner"):
         """Adds a gateway and returns its user name and password, once the running broker knows it."""
         login = credentials_in(self.run("gateway", "add", node, "--owner", owner))
+        self.logins = {**getattr(self, "logins", {}), node: login}
         wait_for(lambda: self.connack() != 0 and self.connack(*login) == 0, "the broker to learn of the gateway")
         return login
+
+    def login_of(self, node):
+        """User name and password of a gateway that was added before."""
+        return self.logins[node]
 
     def connack(self, username=None, password=None):
         """The return code of a CONNECT made by hand."""
