@@ -140,7 +140,8 @@ impl Session {
 impl Broker {
     /// 7. Release and 8. deliver for one receiver.
     pub(crate) fn release_copy(&mut self, now: Now, route: &Route, copies: &mut Copies<'_>) {
-        let (outcome, observed) = self.decide_copy(now, route.session, copies.passing.as_ref());
+        let (outcome, observed) =
+            self.decide_copy(now, route.session, copies.passing.as_ref(), copies.bound.is_some());
         let is_withheld = matches!(outcome, Outcome::Withheld(_) | Outcome::Dropped);
         let gateway = self.gateway_of(route.session).filter(|_| copies.passing.is_some());
         let settled = match gateway {
@@ -246,7 +247,7 @@ impl Broker {
         let Waited { handle: waiting, waited_ms } = next;
         let bound = waiting.bound.clone();
         let Some(passing) = bound.passing() else { return };
-        let (outcome, observed) = self.decide_copy(now, to, Some(&passing));
+        let (outcome, observed) = self.decide_copy(now, to, Some(&passing), true);
         let mut observed = RuleSet(waiting.observed.0 | observed.0);
         let waits = Waits::of(self.policy.settings(), &passing, 0);
         let settings = self.policy.settings();

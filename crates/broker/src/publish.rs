@@ -9,7 +9,7 @@ use policy::decision::{Decision, Outcome, Verdict};
 use policy::memory::seen::PacketKey;
 use policy::principal::Principal;
 use policy::release::Passing;
-use policy::rule::RuleSet;
+use policy::rule::{RuleId, RuleSet};
 use policy::uplink::{Permit, Publish};
 use record::{Reception, Record, ReleasedCopy};
 
@@ -183,14 +183,21 @@ impl Broker {
         })
     }
 
-    /// 7. Release: policy decides again, for one receiver.
+    /// 7. Release: policy decides again, for one receiver. `is_mesh` says whether it is mesh traffic at all.
     pub(crate) fn decide_copy(
         &self,
         now: Now,
         receiver: SessionId,
         passing: Option<&Passing<'_>>,
+        is_mesh: bool,
     ) -> (Outcome, RuleSet) {
         match (passing, self.sessions.get(receiver.index())) {
+            // What holds no packet says nothing of consent, and silence is none.
+            (None, Some(receiver))
+                if is_mesh && self.policy.settings().outside.holds(&receiver.principal) =>
+            {
+                (Outcome::Withheld(RuleId::OutsideConsent), RuleSet::default())
+            }
             (Some(passing), Some(receiver)) => {
                 self.policy.release(now, passing, &receiver.principal, &self.options.directory)
             }

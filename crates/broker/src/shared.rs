@@ -140,7 +140,8 @@ impl Broker {
         let (mut noted, is_recorded) = (Vec::new(), copies.is_recorded());
         for id in &groups {
             let is_taken = self.offer(now, *id, copies.message, |broker, member| {
-                let (outcome, observed) = broker.decide_copy(now, member, copies.passing.as_ref());
+                let (outcome, observed) =
+                    broker.decide_copy(now, member, copies.passing.as_ref(), copies.bound.is_some());
                 if is_recorded {
                     noted.push((member, Settled::free(outcome, observed)));
                 }
