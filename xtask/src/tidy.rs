@@ -32,6 +32,7 @@ const LAYERS: &[Layer] = &[
     edge("config", 3),
     edge("directory-store", 3),
     pure("broker", 4),
+    pure("bridge", 3),
     pure("automation", 4),
     pure("query", 4),
     edge("history", 5),

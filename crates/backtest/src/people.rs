@@ -70,6 +70,7 @@ impl People {
         let found = match kind {
             ReceiverKind::Guest => Some(Principal::Guest { gateway: gateway_named_by(name) }),
             ReceiverKind::Gateway => gateway(&self.directory, name),
+            ReceiverKind::Bridge => Some(Principal::Bridge { username: name.clone() }),
             ReceiverKind::Observer | ReceiverKind::Service => principal(&self.directory, name),
         };
         if self.receivers.len() < KEPT_MAX {

@@ -106,6 +106,9 @@ impl Broker {
             return Ok(Principal::Lab);
         }
         let Some(connection) = self.connections.get(id.index()) else { return Err(Refusal::NoCredential) };
+        if let Some(name) = &connection.bridge {
+            return Ok(Principal::bridge(name));
+        }
         let rules = self.entrances.rules(connection.listener);
         let offer = Offer {
             client_id: connect.client_id,

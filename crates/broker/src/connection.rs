@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub listener: u8,
     /// Common name of its client certificate.
     pub certificate_name: Option<Arc<str>>,
+    /// Name of our own bridge whose connection it is.
+    pub bridge: Option<Arc<str>>,
     /// Tells this connection from an earlier one with the same number.
     pub serial: u64,
     pub opened_ms: u64,
@@ -75,6 +77,7 @@ impl Connection {
             address: origin.address,
             listener: origin.listener,
             certificate_name: origin.certificate_name,
+            bridge: origin.bridge,
             serial,
             opened_ms: now_ms,
             last_packet_ms: now_ms,

@@ -15,12 +15,14 @@ pub struct Origin {
     pub listener: u8,
     /// Common name of the client certificate that was checked during the TLS handshake.
     pub certificate_name: Option<Arc<str>>,
+    /// Name of our own bridge whose connection it is.
+    pub bridge: Option<Arc<str>>,
 }
 
 /// The first listener, without a certificate.
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
-        Self { address, listener: 0, certificate_name: None }
+        Self { address, listener: 0, certificate_name: None, bridge: None }
     }
 }
 

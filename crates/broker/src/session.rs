@@ -224,6 +224,7 @@ impl Session {
             Principal::Gateway { .. } | Principal::Guest { gateway: Some(_) } => ReceiverKind::Gateway,
             Principal::Observer { .. } => ReceiverKind::Observer,
             Principal::Service { .. } => ReceiverKind::Service,
+            Principal::Bridge { .. } => ReceiverKind::Bridge,
             Principal::Guest { gateway: None } | Principal::Lab => ReceiverKind::Guest,
         }
     }

@@ -29,7 +29,7 @@ fn rules(name: &str) -> ListenerRules {
 }
 
 fn from(address: &str, listener: u8) -> Origin {
-    Origin { address: address.parse::<IpAddr>().unwrap(), listener, certificate_name: None }
+    Origin { address: address.parse::<IpAddr>().unwrap(), listener, certificate_name: None, bridge: None }
 }
 
 /// Byte 3 of the CONNACK that answers a CONNECT of 3.1.1 without credentials.

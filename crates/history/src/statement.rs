@@ -57,7 +57,8 @@ impl Statement {
 
     /// Whether what this receiver gets leaves the community. Guests have no user name, whatever they call themselves.
     pub fn is_outside(&self, kind: ReceiverKind, name: &str) -> bool {
-        kind != ReceiverKind::Guest && self.outside.iter().any(|outside| **outside == *name)
+        kind == ReceiverKind::Bridge
+            || kind != ReceiverKind::Guest && self.outside.iter().any(|outside| **outside == *name)
     }
 
     /// Copies toward all receivers outside.

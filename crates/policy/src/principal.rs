@@ -29,6 +29,11 @@ pub enum Principal {
         /// Node number, when its client identifier names one the way firmware and phones do.
         gateway: Option<u32>,
     },
+    /// A bridge of ours to another broker. It signs in by being ours; what it gets leaves the community.
+    Bridge {
+        /// `bridge:` and its name, which no credential can be called.
+        username: Arc<str>,
+    },
     /// Any client of the plain-broker profile.
     Lab,
 }
@@ -39,18 +44,24 @@ impl Principal {
         match self {
             Self::Gateway { gateway, .. } => Some(*gateway),
             Self::Guest { gateway } => *gateway,
-            Self::Observer { .. } | Self::Service { .. } | Self::Lab => None,
+            Self::Observer { .. } | Self::Service { .. } | Self::Bridge { .. } | Self::Lab => None,
         }
     }
 
     /// Name of the credential.
     pub const fn username(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Gateway { username, .. } | Self::Observer { username } | Self::Service { username, .. } => {
-                Some(username)
-            }
+            Self::Gateway { username, .. }
+            | Self::Observer { username }
+            | Self::Service { username, .. }
+            | Self::Bridge { username } => Some(username),
             Self::Guest { .. } | Self::Lab => None,
         }
+    }
+
+    /// The bridge of that name.
+    pub fn bridge(name: &str) -> Self {
+        Self::Bridge { username: format!("bridge:{name}").into() }
     }
 
     /// Whether it may use this client identifier's session: only the one who made it may. Guests share theirs.

@@ -11,9 +11,10 @@ const ROOT: &str = "$response/";
 pub fn response_topic(who: &Principal, client_id: &str) -> Option<String> {
     let may_ask = match who {
         Principal::Service { .. } | Principal::Guest { gateway: None } | Principal::Lab => true,
-        Principal::Gateway { .. } | Principal::Observer { .. } | Principal::Guest { gateway: Some(_) } => {
-            false
-        }
+        Principal::Gateway { .. }
+        | Principal::Observer { .. }
+        | Principal::Bridge { .. }
+        | Principal::Guest { gateway: Some(_) } => false,
     };
     may_ask.then(|| {
         let mut topic = ROOT.to_owned();

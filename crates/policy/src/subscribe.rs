@@ -11,7 +11,10 @@ pub fn decide_subscribe(who: &Principal, filter: &str) -> Result<(), &'static st
         Principal::Guest { gateway: Some(_) } if filter.starts_with('$') => {
             Err("topics that begin with `$` belong to the broker")
         }
-        Principal::Observer { .. } | Principal::Service { .. } | Principal::Guest { .. } => {
+        Principal::Observer { .. }
+        | Principal::Service { .. }
+        | Principal::Bridge { .. }
+        | Principal::Guest { .. } => {
             if filter.starts_with('$') && !filter.starts_with("$SYS/") {
                 Err("topics that begin with `$` belong to the broker")
             } else {

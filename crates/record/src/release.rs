@@ -44,11 +44,14 @@ pub enum ReceiverKind {
     Service = 2,
     /// A loopback client from before the first credential.
     Guest = 3,
+    /// A bridge to another broker, which is outside the community.
+    Bridge = 4,
 }
 
 impl ReceiverKind {
     /// Every kind, in the order of its stored number.
-    pub const ALL: [ReceiverKind; 4] = [Self::Gateway, Self::Observer, Self::Service, Self::Guest];
+    pub const ALL: [ReceiverKind; 5] =
+        [Self::Gateway, Self::Observer, Self::Service, Self::Guest, Self::Bridge];
 
     /// The word for people.
     pub const fn word(self) -> &'static str {
@@ -57,6 +60,7 @@ impl ReceiverKind {
             Self::Observer => "observer",
             Self::Service => "service",
             Self::Guest => "guest",
+            Self::Bridge => "bridge",
         }
     }
 

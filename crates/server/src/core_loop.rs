@@ -271,7 +271,7 @@ impl CoreLoop {
                         tracing::debug!(%error, "TCP_NODELAY was not set");
                     }
                     let address = unmapped(peer.ip());
-                    let origin = Origin { address, listener: *number, certificate_name: None };
+                    let origin = Origin { address, listener: *number, certificate_name: None, bridge: None };
                     self.take_in(now, Arrival { transport: Transport::Tcp(stream), origin });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

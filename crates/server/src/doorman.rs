@@ -282,6 +282,7 @@ impl Doorman {
             address: arriving.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             listener: door.number,
             certificate_name,
+            bridge: None,
         };
         let transport = if door.is_websocket {
             person.transport.into_websocket(arriving.request)

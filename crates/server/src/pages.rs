@@ -218,7 +218,7 @@ fn to_core(core: CoreHandle, number: usize) -> web::MqttFn {
         if let Some(session) = tls {
             transport = transport.with_tls(session);
         }
-        let origin = Origin { address: unmapped(address), listener, certificate_name: None };
+        let origin = Origin { address: unmapped(address), listener, certificate_name: None, bridge: None };
         let arrival = Arrival { transport: transport.into_websocket(ahead), origin };
         core.send(Command::Enter(Box::new(arrival)));
     })

@@ -151,6 +151,7 @@ fn principal(row: &Row<'_>) -> rusqlite::Result<Principal> {
         "observer" => Principal::Observer { username: username()? },
         "service" => Principal::Service { username: username()?, prefix: text(row, 5)? },
         "guest" => Principal::Guest { gateway: row.get(4)? },
+        "bridge" => Principal::Bridge { username: username()? },
         "lab" => Principal::Lab,
         _ => return Err(nonsense(2, "an unknown role")),
     })

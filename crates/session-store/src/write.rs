@@ -168,6 +168,7 @@ impl Writing<'_> {
             Principal::Observer { .. } => ("observer", None, None),
             Principal::Service { prefix, .. } => ("service", None, Some(prefix)),
             Principal::Guest { gateway } => ("guest", *gateway, None),
+            Principal::Bridge { .. } => ("bridge", None, None),
             Principal::Lab => ("lab", None, None),
         };
         self.run(

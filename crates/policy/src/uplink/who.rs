@@ -64,6 +64,9 @@ pub(super) fn topic_rights(up: &Uplink<'_>) -> Option<Objection> {
             Verdict::Refuse,
             "A gateway publishes on its own mesh topics only; this topic is none of them. Check the MQTT root topic.",
         ),
+        Principal::Bridge { .. } if !carries_envelopes(up.facts) => {
+            object(Verdict::Refuse, "A bridge brings packets of the mesh and nothing else.")
+        }
         Principal::Observer { .. } => object(Verdict::Refuse, "An observer reads and does not publish."),
         Principal::Service { .. } | Principal::Guest { .. } if is_response_topic(up.topic) => None,
         Principal::Service { prefix, .. } if !is_at_or_below(up.topic, prefix) => {
