@@ -120,6 +120,7 @@ fn with_article(role: &Role) -> &'static str {
         Role::Gateway(_) => "a gateway",
         Role::Observer => "an observer",
         Role::Service { .. } => "a service",
+        Role::Bridge => "a bridge",
     }
 }
 

@@ -101,6 +101,7 @@ fn is_what(role: &Role) -> String {
     match role {
         Role::Gateway(id) => format!("gateway {id}"),
         Role::Observer => "observer".to_owned(),
+        Role::Bridge => "bridge".to_owned(),
         Role::Service { prefix } => format!("service of {prefix}"),
     }
 }
@@ -120,7 +121,7 @@ fn as_json(credential: &Credential) -> Value {
     let owner = credential.owner.as_ref();
     let prefix = match &credential.role {
         Role::Service { prefix } => Some(prefix.as_str()),
-        Role::Gateway(_) | Role::Observer => None,
+        Role::Gateway(_) | Role::Observer | Role::Bridge => None,
     };
     json!({
         "username": credential.name.as_str(),

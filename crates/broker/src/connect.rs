@@ -107,7 +107,7 @@ impl Broker {
         }
         let Some(connection) = self.connections.get(id.index()) else { return Err(Refusal::NoCredential) };
         if let Some(name) = &connection.bridge {
-            return Ok(Principal::bridge(name));
+            return Ok(Principal::own_bridge(name));
         }
         let rules = self.entrances.rules(connection.listener);
         let offer = Offer {

@@ -284,7 +284,8 @@ fn a_certificate_and_a_proof_name_the_same_user() {
             ListenerRules { certificate_is_credential: true, ..ListenerRules::of(&Limits::default(), "tls") };
         hall.broker = hall.broker.with_listeners(vec![rules]);
         let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        let origin = Origin { address, listener: 0, certificate_name: Some(certificate.into()), bridge: None };
+        let origin =
+            Origin { address, listener: 0, certificate_name: Some(certificate.into()), bridge: None };
         let id = hall.broker.open(hall.now, origin).unwrap();
         let peer = Peer { id, version: Version::V5 };
         let scram = Scram::new(SERVICE, &password);

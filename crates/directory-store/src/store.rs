@@ -165,6 +165,7 @@ fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError>
     let role = match (role.as_str(), gateway, prefix) {
         ("gateway", Some(number), None) => Role::Gateway(GatewayId(number)),
         ("observer", None, None) => Role::Observer,
+        ("bridge", None, None) => Role::Bridge,
         ("service", None, Some(text)) => Role::Service { prefix: text.parse().map_err(|_| wrong_role())? },
         _ => return Err(wrong_role()),
     };
@@ -207,7 +208,7 @@ fn write_change(writing: &Transaction<'_>, applied: &Applied) -> rusqlite::Resul
 fn write_credential(writing: &Transaction<'_>, credential: &Credential) -> rusqlite::Result<()> {
     let prefix = match &credential.role {
         Role::Service { prefix } => Some(prefix.as_str()),
-        Role::Gateway(_) | Role::Observer => None,
+        Role::Gateway(_) | Role::Observer | Role::Bridge => None,
     };
     let owner = credential.owner.as_ref();
     writing.execute(

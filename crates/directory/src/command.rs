@@ -53,6 +53,17 @@ pub enum Command {
         /// Its password.
         token: Token,
     },
+    /// Lets another broker bring packets and take what may leave the community.
+    AddBridge {
+        /// Its username, not starting with `gw-`.
+        name: String,
+        /// The person answerable for it.
+        owner: Option<Owner>,
+        /// The operator's words about it; may be empty.
+        note: String,
+        /// Its password.
+        token: Token,
+    },
     /// Switches a credential off.
     Disable {
         /// Whose.
@@ -134,6 +145,9 @@ impl Directory {
             Command::AddService { name, prefix, owner, note, token } => {
                 let prefix: TopicPrefix = prefix.parse().map_err(CommandError::Prefix)?;
                 self.add(own_name(&name)?, Role::Service { prefix }, owner, note, &token, key, now_ms)
+            }
+            Command::AddBridge { name, owner, note, token } => {
+                self.add(own_name(&name)?, Role::Bridge, owner, note, &token, key, now_ms)
             }
             Command::Disable { username } => {
                 let mut credential = self.existing(&username)?;
@@ -251,6 +265,7 @@ fn event_text(credential: &Credential, edit: Edit) -> String {
         Role::Gateway(id) => format!("{past} gateway {id} ({name})"),
         Role::Observer => format!("{past} observer {name}"),
         Role::Service { prefix } => format!("{past} service {name} (prefix {prefix})"),
+        Role::Bridge => format!("{past} bridge {name}"),
     }
 }
 

@@ -49,15 +49,18 @@ pub enum Role {
         /// Where it may publish.
         prefix: TopicPrefix,
     },
+    /// Another broker, which brings packets of its gateways and takes those of ours that may leave the community.
+    Bridge,
 }
 
 impl Role {
-    /// The role's word: `gateway`, `observer` or `service`.
+    /// The role's word: `gateway`, `observer`, `service` or `bridge`.
     pub fn word(&self) -> &'static str {
         match self {
             Role::Gateway(_) => "gateway",
             Role::Observer => "observer",
             Role::Service { .. } => "service",
+            Role::Bridge => "bridge",
         }
     }
 
@@ -65,7 +68,7 @@ impl Role {
     pub fn gateway_id(&self) -> Option<GatewayId> {
         match self {
             Role::Gateway(id) => Some(*id),
-            Role::Observer | Role::Service { .. } => None,
+            Role::Observer | Role::Service { .. } | Role::Bridge => None,
         }
     }
 }

@@ -32,7 +32,7 @@ impl Directory {
             let name = credential.name.clone();
             let name_fits_role = match credential.role {
                 Role::Gateway(id) => name == Username::of_gateway(id),
-                Role::Observer | Role::Service { .. } => !name.is_a_gateways(),
+                Role::Observer | Role::Service { .. } | Role::Bridge => !name.is_a_gateways(),
             };
             if !name_fits_role {
                 return Err(InconsistentDirectory { name, why: "is not named after its role" });

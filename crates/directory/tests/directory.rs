@@ -198,7 +198,10 @@ proptest! {
                 let name = applied.username.as_str().to_owned();
                 now = applied.directory;
                 match shadow {
-                    Command::AddGateway { .. } | Command::AddObserver { .. } | Command::AddService { .. } => {
+                    Command::AddGateway { .. }
+                    | Command::AddObserver { .. }
+                    | Command::AddService { .. }
+                    | Command::AddBridge { .. } => {
                         model.insert(name, (seed, true));
                     }
                     Command::Rotate { .. } => model.get_mut(&name).unwrap().0 = seed,

@@ -91,6 +91,7 @@ pub fn principal_of(credential: &Credential) -> Principal {
     match &credential.role {
         Role::Gateway(id) => Principal::Gateway { username, gateway: id.0 },
         Role::Observer => Principal::Observer { username },
+        Role::Bridge => Principal::Bridge { username },
         Role::Service { prefix } => Principal::Service { username, prefix: prefix.as_str().into() },
     }
 }
@@ -115,11 +116,13 @@ fn named_by_certificate<'d>(
 /// Whether a client that signed in under `old` may stay under `new`.
 pub fn may_stay(principal: &Principal, old: &Directory, new: &Directory) -> bool {
     match principal {
-        Principal::Lab | Principal::Bridge { .. } => true,
+        Principal::Lab => true,
+        Principal::Bridge { .. } if principal.is_our_own() => true,
         Principal::Guest { .. } => !new.has_credentials(),
         Principal::Gateway { username, .. }
         | Principal::Observer { username }
-        | Principal::Service { username, .. } => {
+        | Principal::Service { username, .. }
+        | Principal::Bridge { username } => {
             let generation = |directory: &Directory| directory.credential(username).map(|c| c.generation);
             generation(new).is_some() && generation(new) == generation(old)
         }
@@ -132,11 +135,12 @@ pub fn may_return(principal: &Principal, generation: Option<u64>, directory: &Di
     match principal {
         Principal::Lab => true,
         // It signs in anew whenever the server starts, and nothing waits for it.
-        Principal::Bridge { .. } => false,
+        Principal::Bridge { .. } if principal.is_our_own() => false,
         Principal::Guest { .. } => !directory.has_credentials(),
         Principal::Gateway { username, .. }
         | Principal::Observer { username }
-        | Principal::Service { username, .. } => {
+        | Principal::Service { username, .. }
+        | Principal::Bridge { username } => {
             let credential = directory.credential(username);
             credential.is_some_and(|c| Some(c.generation) == generation)
         }

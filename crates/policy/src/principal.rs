@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+/// What the user name of our own bridges begins with.
+const OWN_BRIDGE: &str = "bridge:";
+
 /// The identity of a connected client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
@@ -29,9 +32,10 @@ pub enum Principal {
         /// Node number, when its client identifier names one the way firmware and phones do.
         gateway: Option<u32>,
     },
-    /// A bridge of ours to another broker. It signs in by being ours; what it gets leaves the community.
+    /// A bridge to another broker, ours or theirs. What it gets leaves the community.
     Bridge {
-        /// `bridge:` and its name, which no credential can be called.
+        /// Name of the credential; for a bridge of our own, which needs none, `bridge:` and its name, which no credential
+        /// can be called.
         username: Arc<str>,
     },
     /// Any client of the plain-broker profile.
@@ -59,9 +63,14 @@ impl Principal {
         }
     }
 
-    /// The bridge of that name.
-    pub fn bridge(name: &str) -> Self {
-        Self::Bridge { username: format!("bridge:{name}").into() }
+    /// Our own bridge of that name.
+    pub fn own_bridge(name: &str) -> Self {
+        Self::Bridge { username: format!("{OWN_BRIDGE}{name}").into() }
+    }
+
+    /// Whether it is a bridge of our own, which signs in by being ours.
+    pub fn is_our_own(&self) -> bool {
+        matches!(self, Self::Bridge { username } if username.starts_with(OWN_BRIDGE))
     }
 
     /// Whether it may use this client identifier's session: only the one who made it may. Guests share theirs.

@@ -32,7 +32,7 @@ fn principal() -> impl Strategy<Value = Principal> {
         Just(Principal::Gateway { username: "gw-7c5a0a01".into(), gateway: 0x7c5a_0a01 }),
         Just(Principal::Observer { username: "reader".into() }),
         Just(Principal::Service { username: "ha".into(), prefix: "homeassistant".into() }),
-        Just(Principal::bridge("topeka")),
+        Just(Principal::own_bridge("topeka")),
         Just(Principal::Guest { gateway: Some(u32::MAX) }),
         Just(Principal::Guest { gateway: None }),
         Just(Principal::Lab),
