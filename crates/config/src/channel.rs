@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostics::Problems;
 use crate::kind::describe;
-use crate::load::{Seen, quoted, shown};
+use crate::load::{Seen, quoted, shown, tables};
 use crate::near_miss::near_miss;
 
 /// Longest channel name in bytes (meshtastic.md § 2.6, ChannelSettings).
@@ -124,22 +124,11 @@ pub(crate) fn read(
     secrets: &dyn Secrets,
     problems: &mut Problems<'_>,
 ) -> Vec<Channel> {
-    let Some(seen) = document.get("channel") else { return Vec::new() };
-    let Some(items) = seen.get_ref().as_array() else {
-        let what = describe(seen.get_ref());
-        problems.add(seen.span(), format!("`channel` must be written as `[[channel]]`, but is {what}"));
-        return Vec::new();
-    };
     let mut channels: Vec<Channel> = Vec::new();
-    for item in items.iter() {
-        let Some(table) = item.get_ref().as_table() else {
-            let what = describe(item.get_ref());
-            problems.add(item.span(), format!("`channel` must be a list of tables, but has {what}"));
-            continue;
-        };
-        let Some(channel) = read_one(table, item.span(), secrets, problems) else { continue };
+    for (table, at) in tables(document, "channel", usize::MAX, problems) {
+        let Some(channel) = read_one(table, at.clone(), secrets, problems) else { continue };
         if channels.iter().any(|other| other.name == channel.name) {
-            let at = table.get("name").map_or(item.span(), |name| name.span());
+            let at = table.get("name").map_or(at, |name| name.span());
             problems.add(
                 at,
                 format!("`channel.name` must differ from the others, but `{}` appears twice", channel.name),

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::channel::CHANNEL_KEYS;
-use crate::keys::{LISTENER_LINES, SECTIONS};
+use crate::keys::{BRIDGE_LINES, LISTENER_LINES, SECTIONS};
 use crate::kind::Kind;
-use crate::table::{Key, Preset};
+use crate::table::{Key, Preset, Section};
 
 /// Columns of a comment line, `# ` included.
 const WIDTH: usize = 100;
@@ -29,10 +29,12 @@ pub fn document() -> String {
             write_key(&mut out, key);
         }
         if section.name == "mqtt" {
-            write_listener(&mut out);
+            // All commented out: without any, `mqtt.listen` is the only way in.
+            write_list(&mut out, &LISTENER_LINES);
         }
         if section.name == "mesh" {
             write_channel(&mut out);
+            write_list(&mut out, &BRIDGE_LINES);
         }
     }
     out
@@ -44,12 +46,12 @@ pub(crate) fn write_key(out: &mut String, key: &Key) {
     line(out, &format!("{mark}{} = {}", key.name, example(key.default)));
 }
 
-/// All commented out: without any, `mqtt.listen` is the only way in.
-fn write_listener(out: &mut String) {
+/// A table that may stand any number of times, commented out.
+fn write_list(out: &mut String, section: &Section) {
     out.push('\n');
-    comment(out, LISTENER_LINES.doc);
-    line(out, "# [[listener]]");
-    for key in LISTENER_LINES.keys {
+    comment(out, section.doc);
+    line(out, &format!("# [[{}]]", section.name));
+    for key in section.keys {
         comment(out, &sentence(key));
         line(out, &format!("# {} = {}", key.name, example(key.default)));
     }

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::channel::CHANNEL_KEYS;
-use crate::keys::{LISTENER_LINES, SECTIONS};
+use crate::keys::{BRIDGE_LINES, LISTENER_LINES, SECTIONS};
 use crate::rule_state::{RuleDoc, RuleState};
-use crate::table::{Key, Preset};
+use crate::table::{Key, Preset, Section};
 
 /// Describes the file as JSON Schema (draft 2020-12), printed with indentation.
 pub fn json_schema() -> String {
@@ -19,7 +19,8 @@ pub fn json_schema() -> String {
             properties.insert(section.name.to_owned(), closed_object(section.doc, keys));
         }
     }
-    properties.insert("listener".to_owned(), listeners_schema());
+    properties.insert("listener".to_owned(), list_schema(&LISTENER_LINES, &["name", "address"]));
+    properties.insert("bridge".to_owned(), list_schema(&BRIDGE_LINES, &["name", "host"]));
     properties.insert("channel".to_owned(), channels_schema());
     file("Backhaul configuration", "Backhaul's configuration file.", properties)
 }
@@ -57,10 +58,10 @@ pub(crate) fn rules_schema(rules: &[RuleDoc]) -> Value {
     closed_object("The state of each rule.", keys.collect())
 }
 
-fn listeners_schema() -> Value {
-    let keys = LISTENER_LINES.keys.iter().map(|key| (key.name.to_owned(), key_schema(key)));
-    let mut item = closed_object(LISTENER_LINES.doc, keys.collect());
-    item["required"] = json!(["name", "address"]);
+fn list_schema(section: &Section, required: &[&str]) -> Value {
+    let keys = section.keys.iter().map(|key| (key.name.to_owned(), key_schema(key)));
+    let mut item = closed_object(section.doc, keys.collect());
+    item["required"] = json!(required);
     json!({ "type": "array", "items": item })
 }
 

@@ -367,6 +367,75 @@ section! { History, HISTORY_LINES, "history", "What is remembered.";
         "Records waiting for a slow disk; beyond that they are dropped and counted.";
 }
 
+section! { Bridge, BRIDGE_LINES, "bridge",
+    "Another broker that packets are exchanged with, once for each. Nothing leaves without its sender's consent, and no \
+     packet crosses twice (docs/bridges.md).";
+    name: String = Absent("topeka"), Kind::Text { bytes_max: 40 },
+        "What it is called on pages and in the history; required.";
+    host: String = Absent("mqtt.example.org"), Kind::Text { bytes_max: 253 },
+        "Name or address of the other broker; required.";
+    port: u16 = Whole(8_883), Kind::Whole { min: 1, max: 65_535 },
+        "Its port; mostly 8883 with TLS, and 1883 without.";
+    tls: bool = Flag(true), Kind::Flag,
+        "Whether to speak TLS. Without it, the password crosses the internet in clear.";
+    ca: Option<PathBuf> = Absent("their-ca.pem"), Kind::File,
+        "Certificates (PEM) that sign the other broker's, if no public authority does.";
+    version: MqttVersion = Text("5"), Kind::Choice(MqttVersion::WORDS),
+        "Version of MQTT to speak.";
+    username: Option<String> = Absent("bridge-kc"), Kind::Text { bytes_max: 200 },
+        "User name there; on another Backhaul one of `backhaul bridge add`.";
+    password_file: Option<PathBuf> = Absent("topeka.password"), Kind::File,
+        "File that holds the password.";
+    password_env: Option<String> = Absent("TOPEKA_PASSWORD"), Kind::Text { bytes_max: 200 },
+        "Environment variable that holds the password, instead of `password_file`.";
+    client_id: Option<String> = Absent("backhaul-kc"), Kind::Text { bytes_max: 100 },
+        "Client identifier there; one made of the broker's own node number and the bridge's name if not said.";
+    keep_alive_s: u16 = Whole(60), Kind::Whole { min: 5, max: 3_600 },
+        "Seconds after which silence is broken.";
+    root_here: Option<String> = Absent("msh/US/KC"), Kind::TopicRoot,
+        "Start of the topics here; `mesh.root` if not said.";
+    root_there: Option<String> = Absent("msh/US/KS"), Kind::TopicRoot,
+        "Start of the topics there; the same as here if not said.";
+    send: Crossing = Text("text"), Kind::Choice(Crossing::WORDS),
+        "What leaves: nothing, texts only, or every packet that has consent.";
+    receive: Crossing = Text("text"), Kind::Choice(Crossing::WORDS),
+        "What comes in, before the policy judges it.";
+    send_channels: Vec<String> = List(&[]), Kind::Names,
+        "Channels whose packets leave; all if none is named.";
+    receive_channels: Vec<String> = List(&[]), Kind::Names,
+        "Channels whose packets come in; all if none is named.";
+    send_ports: Vec<String> = List(&[]), Kind::Ports,
+        "Port numbers of packets that leave, instead of all with `send = \"all\"`.";
+    receive_ports: Vec<String> = List(&[]), Kind::Ports,
+        "Port numbers of packets that come in, instead of all with `receive = \"all\"`.";
+    send_map_reports: bool = Flag(false), Kind::Flag,
+        "Whether map reports leave too.";
+    receive_map_reports: bool = Flag(false), Kind::Flag,
+        "Whether map reports come in too.";
+    receive_without_consent: bool = Flag(false), Kind::Flag,
+        "Whether packets come in whose senders have not agreed; the policy still decides what becomes of them.";
+    send_area: Option<String> = Absent("39.25,-94.42,50"), Kind::Text { bytes_max: 60 },
+        "Circle that senders must be known to be in: latitude, longitude and radius in km.";
+    receive_area: Option<String> = Absent("39.05,-95.68,50"), Kind::Text { bytes_max: 60 },
+        "The same for what comes in.";
+    send_hop_limit: Option<u32> = AbsentWhole(3), Kind::Whole { min: 0, max: 7 },
+        "Highest hop limit with which packets leave; a higher one is lowered.";
+    receive_hop_limit: Option<u32> = AbsentWhole(3), Kind::Whole { min: 0, max: 7 },
+        "The same for what comes in.";
+    send_messages_per_minute: u32 = Whole(60), Kind::Whole { min: 1, max: 100_000 },
+        "Messages that leave within a minute.";
+    receive_messages_per_minute: u32 = Whole(60), Kind::Whole { min: 1, max: 100_000 },
+        "Messages that come in within a minute.";
+    send_airtime_s: u32 = Whole(120), Kind::Whole { min: 1, max: 3_600 },
+        "Seconds of time on air that leave within an hour.";
+    receive_airtime_s: u32 = Whole(120), Kind::Whole { min: 1, max: 3_600 },
+        "Seconds of time on air that come in within an hour.";
+    queue_max: u32 = Whole(1_000), Kind::Whole { min: 1, max: 100_000 },
+        "Messages that wait in each direction while a side is away; then the oldest give way.";
+    queue_s: u32 = Whole(300), Kind::Whole { min: 1, max: 86_400 },
+        "How long a message waits, in seconds: late packets confuse a mesh.";
+}
+
 section! { Log, LOG_LINES, "log", "What the program says while it runs.";
     level: LogLevel = Text("info"), Kind::Choice(LogLevel::WORDS),
         "Least severe line that is printed.";
@@ -421,6 +490,28 @@ words! {
         Optional = "optional",
         /// They must.
         Required = "required",
+    }
+}
+
+words! {
+    /// Version of MQTT that a bridge speaks.
+    MqttVersion {
+        /// 3.1.1.
+        V311 = "3.1.1",
+        /// 5.0.
+        V5 = "5",
+    }
+}
+
+words! {
+    /// What crosses a bridge in one direction.
+    Crossing {
+        /// Nothing.
+        Off = "off",
+        /// Texts.
+        Text = "text",
+        /// Every packet.
+        All = "all",
     }
 }
 

@@ -10,6 +10,7 @@ pub mod keys;
 
 mod load;
 
+mod bridge;
 mod channel;
 mod document;
 mod json_schema;
@@ -21,6 +22,7 @@ mod diagnostics;
 mod kind;
 mod near_miss;
 
+pub use bridge::{BridgeTable, Circle, Password};
 pub use channel::{Channel, Psk, Secrets, SystemSecrets};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use document::document;

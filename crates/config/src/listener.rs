@@ -10,39 +10,18 @@ use crate::diagnostics::Problems;
 use crate::keys::{
     Acme, ClientCertificates, LISTENER_LINES, Listener, ListenerKind, ProxyProtocol, TLS_LINES,
 };
-use crate::kind::describe;
-use crate::load::{Config, place_of, report_unknown, section_values};
+use crate::load::{Config, place_of, report_unknown, section_values, tables};
 
 /// Listeners are counted in a byte beside every connection; the pages' `/mqtt` and `mqtt.listen` are two more.
 const LISTENERS_MAX: usize = 100;
 
 /// Reads every `[[listener]]`; a wrong one is reported and left out.
 pub(crate) fn read(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Vec<Listener> {
-    let Some(seen) = document.get("listener") else { return Vec::new() };
-    let Some(items) = seen.get_ref().as_array() else {
-        let what = describe(seen.get_ref());
-        problems.add(seen.span(), format!("`listener` must be written as `[[listener]]`, but is {what}"));
-        return Vec::new();
-    };
-    if items.len() > LISTENERS_MAX {
-        problems.add(
-            seen.span(),
-            format!(
-                "`listener` must not appear more than {LISTENERS_MAX} times, but there are {}",
-                items.len()
-            ),
-        );
-    }
     let mut listeners: Vec<Listener> = Vec::new();
-    for item in items.iter() {
-        let Some(table) = item.get_ref().as_table() else {
-            let what = describe(item.get_ref());
-            problems.add(item.span(), format!("`listener` must be a list of tables, but has {what}"));
-            continue;
-        };
-        let Some(listener) = read_one(table, item.span(), problems) else { continue };
+    for (table, at) in tables(document, "listener", LISTENERS_MAX, problems) {
+        let Some(listener) = read_one(table, at.clone(), problems) else { continue };
         if let Some(twin) = listeners.iter().find(|other| other.name == listener.name) {
-            let at = table.get("name").map_or(item.span(), |name| name.span());
+            let at = table.get("name").map_or(at, |name| name.span());
             problems.add(
                 at,
                 format!("`listener.name` must differ from the others, but `{}` appears twice", twin.name),
@@ -216,6 +195,7 @@ impl Config {
                 &mut self.tls.key,
                 &mut self.tls.acme_directory_ca,
             ])
+            .chain(self.bridges.iter_mut().map(|bridge| &mut bridge.keys.ca))
             .flatten()
         {
             *path = folder.join(&*path);

@@ -1,10 +1,12 @@
 //! From the file's text to a checked configuration, collecting everything that is wrong. Knows no single key.
 
+use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::bridge::{self, BridgeTable};
 use crate::channel::{self, Channel, Secrets, SystemSecrets};
 use crate::diagnostics::{Diagnostics, Problems};
 use crate::keys::{
@@ -33,6 +35,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// Channels whose keys the operator entrusts to the broker, in the order of the file.
     pub channels: Vec<Channel>,
+    /// Other brokers that packets are exchanged with, in the order of the file.
+    pub bridges: Vec<BridgeTable>,
     /// What home automation is told.
     pub automation: Automation,
     /// What is remembered.
@@ -92,7 +96,7 @@ fn read(document: &DeTable<'_>, secrets: &dyn Secrets, problems: &mut Problems<'
     report_unknown(
         document,
         &TOP_LINES,
-        SECTIONS.iter().map(|section| section.name).chain(["channel", "listener"]),
+        SECTIONS.iter().map(|section| section.name).chain(["channel", "listener", "bridge"]),
         problems,
     );
     for section in SECTIONS.iter().filter(|section| !section.name.is_empty()) {
@@ -118,10 +122,44 @@ fn read(document: &DeTable<'_>, secrets: &dyn Secrets, problems: &mut Problems<'
         log: Log::from_values(&values(&LOG_LINES))?,
         listeners: listener::read(document, problems),
         channels: channel::read(document, secrets, problems),
+        bridges: bridge::read(document, secrets, problems),
     };
     listener::check(document, &config, problems);
     report_small_queue(document, &config, problems);
     Some(config)
+}
+
+/// The tables of a list such as `[[listener]]`, with their places; what is none is reported.
+pub(crate) fn tables<'d>(
+    document: &'d DeTable<'_>,
+    name: &str,
+    max: usize,
+    problems: &mut Problems<'_>,
+) -> Vec<(&'d DeTable<'d>, Range<usize>)> {
+    let Some(seen) = document.get(name) else { return Vec::new() };
+    let Some(items) = seen.get_ref().as_array() else {
+        let what = describe(seen.get_ref());
+        problems.add(seen.span(), format!("`{name}` must be written as `[[{name}]]`, but is {what}"));
+        return Vec::new();
+    };
+    if items.len() > max {
+        let many = items.len();
+        problems.add(
+            seen.span(),
+            format!("`{name}` must not appear more than {max} times, but there are {many}"),
+        );
+    }
+    let mut tables = Vec::new();
+    for item in items.iter() {
+        match item.get_ref().as_table() {
+            Some(table) => tables.push((table, item.span())),
+            None => {
+                let what = describe(item.get_ref());
+                problems.add(item.span(), format!("`{name}` must be a list of tables, but has {what}"));
+            }
+        }
+    }
+    tables
 }
 
 /// Checks a section's values. A wrong one is reported and its default stands in, so that reading goes on.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use config::keys::{Disposition, LogLevel};
+use config::keys::{Crossing, Disposition, LogLevel};
 use config::{
     Config, PolicyFile, Psk, RuleDoc, RuleState, Secrets, document, json_schema, policy_document,
     policy_schema,
@@ -270,7 +270,7 @@ test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:
 (this machine only) or \"[::]:1883\", or \"none\", but is the text \"banana\"
 test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
 test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
-test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `automation`, `history`, `log`, `channel`, `listener`
+test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `automation`, `history`, `log`, `channel`, `listener`, `bridge`
 test.toml:10:1: unknown key `log.colour`: allowed here are `level`",
     );
 }
@@ -592,7 +592,13 @@ fn the_schema_closes_every_table_and_names_every_rule() {
     }
     assert!(policy.pointer("/properties/rules/properties/public-key").is_some());
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
-    for path in ["", "/properties/mqtt", "/properties/channel/items", "/properties/listener/items"] {
+    for path in [
+        "",
+        "/properties/mqtt",
+        "/properties/channel/items",
+        "/properties/listener/items",
+        "/properties/bridge/items",
+    ] {
         assert_eq!(schema.pointer(&format!("{path}/additionalProperties")), Some(&false.into()), "{path}");
     }
     assert_eq!(schema.pointer("/properties/mqtt/properties/retained_max/default"), Some(&10_000.into()));
@@ -640,6 +646,95 @@ fn check_never_panics(text: &str) {
     }
 }
 
+#[test]
+fn bridges_say_what_crosses_and_keep_their_password_to_themselves() {
+    let text = "\
+[[bridge]]
+name = 'topeka'
+host = 'mqtt.example.org'
+username = 'bridge-kc'
+password_file = 'topeka.password'
+ca = 'ca.pem'
+root_there = 'msh/US/KS'
+send = 'all'
+send_ports = ['1', '3']
+send_area = '39.25, -94.42, 50'
+send_hop_limit = 0
+receive = 'off'
+[[bridge]]
+name = 'house'
+host = '10.0.0.5'
+port = 1883
+tls = false
+version = '3.1.1'
+username = 'me'
+password_env = 'HOUSE'
+";
+    let secrets = BTreeMap::from([("topeka.password", "hush-hush\n"), ("HOUSE", "mouse")]);
+    let config = Config::load_with(Path::new("/etc/b/test.toml"), text, &KnownSecrets(secrets)).unwrap();
+    let [topeka, house] = config.bridges.as_slice() else { panic!("two bridges") };
+    assert_eq!(topeka.password.as_ref().unwrap().as_bytes(), b"hush-hush");
+    assert_eq!(house.password.as_ref().unwrap().as_bytes(), b"mouse");
+    assert_eq!(topeka.keys.ca.as_deref(), Some(Path::new("/etc/b/ca.pem")));
+    assert_eq!((topeka.keys.send, topeka.keys.receive), (Crossing::All, Crossing::Off));
+    assert_eq!(
+        (house.keys.send, house.keys.receive, house.keys.port),
+        (Crossing::Text, Crossing::Text, 1883)
+    );
+    let area = topeka.send_area.unwrap();
+    assert_eq!((area.latitude_i, area.longitude_i, area.radius_m), (392_500_000, -944_200_000, 50_000));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hush") && !shown.contains("mouse"));
+}
+
+#[test]
+fn wrong_bridges_are_reported_with_their_place() {
+    let text = "\
+[[bridge]]
+host = 'a'
+send = 'off'
+receive = 'off'
+[[bridge]]
+name = 'b'
+host = 'b'
+port = 0
+tls = false
+ca = 'x.pem'
+password_env = 'NOWHERE'
+send_ports = ['1']
+receive_area = 'Topeka'
+receive_hop_limit = 8
+[[bridge]]
+name = 'c'
+host = 'c'
+send = 'everything'
+[[bridge]]
+name = 'c'
+host = 'd'
+[[bridge]]
+name = 'e'
+host = 'e'
+username = 'x'
+password_env = 'A'
+password_file = 'b'
+";
+    check(
+        text,
+        "\
+test.toml:1:1: a bridge needs `name`, but has none
+test.toml:8:8: `bridge.port` must be a whole number from 1 to 65535, but is the number 0
+test.toml:10:6: `bridge.ca` needs `tls`, but it is off
+test.toml:11:16: `bridge.password_env`: the environment variable `NOWHERE` is not set
+test.toml:12:14: `bridge.send_ports` needs `send = \"all\"`, but it is \"text\"
+test.toml:13:16: `bridge.receive_area` must be latitude, longitude and radius in km, such as \"39.25,-94.42,50\", but is the \
+text \"Topeka\"
+test.toml:14:21: `bridge.receive_hop_limit` must be a whole number from 0 to 7, but is the number 8
+test.toml:18:8: `bridge.send` must be one of \"off\", \"text\", \"all\", but is the text \"everything\"
+test.toml:20:8: `bridge.name` must differ from the others, but `c` appears twice
+test.toml:26:16: `bridge.password_env` and `password_file` exclude each other, but both are there",
+    );
+}
+
 fn check(text: &str, expected: &str) {
     assert_eq!(load(text).expect_err(text).to_string(), expected);
 }
@@ -663,8 +758,8 @@ fn assignment(key: &str, value: &str) -> String {
 
 fn collect_keys(schema: &serde_json::Value, path: &str, keys: &mut BTreeSet<String>) {
     let Some(properties) = schema.get("properties").and_then(|found| found.as_object()) else {
-        // Channels and listeners are lists and have tests of their own.
-        if path != "channel" && path != "listener" {
+        // Lists have tests of their own.
+        if !["channel", "listener", "bridge"].contains(&path) {
             keys.insert(path.to_owned());
         }
         return;
