@@ -12,6 +12,7 @@ mod export;
 mod log;
 
 mod airtime;
+mod bridge;
 mod check;
 mod consent;
 mod downlink;
@@ -93,6 +94,9 @@ enum Command {
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say which other brokers may exchange packets.
+    #[command(subcommand)]
+    Bridge(bridge::Command),
     /// Say what left the community with whose agreement.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -125,6 +129,7 @@ fn main() -> ExitCode {
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
+        Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),
         Command::Config(command) => config_file::run(command),

@@ -108,6 +108,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        bridges: if arguments.lab { Vec::new() } else { settings::bridges(&config) },
         node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {
             queue_max: config.history.queue_max as usize,

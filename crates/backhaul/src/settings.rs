@@ -3,13 +3,21 @@
 use std::path::Path;
 
 use automation::settings::{HomeAssistantSettings, HowOften, Who};
+use bridge::area::Area;
+use bridge::contract::Contract;
+use bridge::link::LinkSettings;
+use bridge::quota::Quota;
+use bridge::relay::Settings as RelaySettings;
+use bridge::root::Roots;
 use broker::ListenerRules;
-use config::keys::{Acme, Disposition, Listener, ListenerKind, ProxyProtocol};
-use config::{Config, PolicyFile};
+use config::keys::{Acme, Crossing, Disposition, Listener, ListenerKind, MqttVersion, ProxyProtocol};
+use config::{BridgeTable, Circle, Config, PolicyFile};
 use doorway::proxy_header::Versions;
 use mesh::airtime::ModemPreset;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
+use mesh::portnum::PortNum;
+use mqtt::Version;
 use policy::decision::Verdict;
 use policy::downlink::budget::BudgetSettings;
 use policy::downlink::class::AgeLimits;
@@ -22,7 +30,8 @@ use policy::uplink::identity::IdentitySettings;
 use policy::uplink::stationary::StationarySettings;
 use policy::uplink::volume::VolumeSettings;
 use server::{
-    AcmeSettings, CertificateSource, ClientCertificates, ListenerSettings, Proof, ProxySettings, TlsSettings,
+    AcmeSettings, BridgeSettings, CertificateSource, ClientCertificates, ListenerSettings, Peer, Proof,
+    ProxySettings, TlsSettings,
 };
 
 /// The broker's limits.
@@ -199,6 +208,89 @@ pub fn lab_limits() -> broker::Limits {
         partial_bytes_max: usize::MAX,
         memory_bytes_max: usize::MAX,
         ..broker::Limits::default()
+    }
+}
+
+/// Bridges to other brokers.
+pub fn bridges(config: &Config) -> Vec<BridgeSettings> {
+    config.bridges.iter().map(|table| one_bridge(config, table)).collect()
+}
+
+fn one_bridge(config: &Config, table: &BridgeTable) -> BridgeSettings {
+    let keys = &table.keys;
+    let here = keys.root_here.clone().unwrap_or_else(|| config.mesh.root.clone());
+    let there = keys.root_there.clone().unwrap_or_else(|| here.clone());
+    let names = |list: &[String]| -> Vec<Box<str>> { list.iter().map(|name| name.as_str().into()).collect() };
+    let ports = |crossing: Crossing, list: &[String]| match crossing {
+        Crossing::Text => Contract::TEXT.to_vec(),
+        Crossing::Off | Crossing::All => {
+            list.iter().filter_map(|port| port.parse().ok().map(PortNum)).collect()
+        }
+    };
+    let area = |circle: &Option<Circle>| {
+        circle.map(|c| Area { latitude_i: c.latitude_i, longitude_i: c.longitude_i, radius_m: c.radius_m })
+    };
+    let hops = |limit: Option<u32>| limit.and_then(|limit| u8::try_from(limit).ok());
+    let quota = |messages: u32, airtime_s: u32| Quota {
+        messages_per_minute: Some(messages),
+        airtime_ms_per_hour: Some(airtime_s.saturating_mul(1000)),
+    };
+    let outward = (keys.send != Crossing::Off).then(|| Contract {
+        channels: names(&keys.send_channels),
+        ports: ports(keys.send, &keys.send_ports),
+        map_reports: keys.send_map_reports,
+        needs_consent: true,
+        area: area(&table.send_area),
+        hop_limit_max: hops(keys.send_hop_limit),
+        quota: quota(keys.send_messages_per_minute, keys.send_airtime_s),
+    });
+    let inward = (keys.receive != Crossing::Off).then(|| Contract {
+        channels: names(&keys.receive_channels),
+        ports: ports(keys.receive, &keys.receive_ports),
+        map_reports: keys.receive_map_reports,
+        needs_consent: !keys.receive_without_consent,
+        area: area(&table.receive_area),
+        hop_limit_max: hops(keys.receive_hop_limit),
+        quota: quota(keys.receive_messages_per_minute, keys.receive_airtime_s),
+    });
+    let filters = |contract: &Option<Contract>, root: &str| {
+        let contract = contract.as_ref();
+        contract.map(|c| bridge::root::filters(root, &c.channels, c.map_reports)).unwrap_or_default()
+    };
+    let version = match keys.version {
+        MqttVersion::V311 => Version::V311,
+        MqttVersion::V5 => Version::V5,
+    };
+    let keep_alive_s = keys.keep_alive_s;
+    BridgeSettings {
+        peer: Peer { host: keys.host.clone(), port: keys.port, tls: keys.tls, ca: keys.ca.clone() },
+        relay: RelaySettings {
+            name: keys.name.as_str().into(),
+            own_id: "".into(),
+            here: LinkSettings {
+                version: Version::V5,
+                client_id: format!("bridge:{}", keys.name).into(),
+                username: None,
+                password: None,
+                keep_alive_s,
+                filters: filters(&outward, &here),
+            },
+            there: LinkSettings {
+                version,
+                client_id: keys.client_id.clone().unwrap_or_default().into(),
+                username: keys.username.as_deref().map(Into::into),
+                password: table.password.as_ref().map(|password| password.as_bytes().into()),
+                keep_alive_s,
+                filters: filters(&inward, &there),
+            },
+            roots: Roots { here: here.into(), there: there.into() },
+            outward,
+            inward,
+            waiting_max: keys.queue_max as usize,
+            stale_ms: u64::from(keys.queue_s) * 1000,
+            preset: preset(config),
+            keyring: keyring(config),
+        },
     }
 }
 

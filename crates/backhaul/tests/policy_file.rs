@@ -202,6 +202,7 @@ fn start(data: &Path) -> Running {
         keyring: mesh::keyring::Keyring::default(),
         node_name: "Backhaul".to_owned(),
         automation: Default::default(),
+        bridges: Vec::new(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,

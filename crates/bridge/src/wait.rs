@@ -19,6 +19,11 @@ impl Backoff {
         step / 2 + random % (step / 2 + 1)
     }
 
+    /// Failures since it worked last.
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// It worked.
     pub const fn reset(&mut self) {
         self.failures = 0;

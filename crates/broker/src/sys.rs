@@ -211,6 +211,13 @@ impl Broker {
         }
     }
 
+    /// Tells whether a bridge is up, on the topic that mosquitto uses for its own.
+    pub fn tell_bridge(&mut self, now: Now, name: &str, is_up: bool) {
+        // A name may hold what a topic may not.
+        let level: String = name.chars().map(|c| if "+#/".contains(c) { '-' } else { c }).collect();
+        self.tell(now, format!("broker/connection/{level}/state"), u8::from(is_up).to_string());
+    }
+
     /// Publishes one value, unless it is what was told last.
     fn tell(&mut self, now: Now, topic: impl Into<Cow<'static, str>>, value: String) {
         let topic: Arc<str> = format!("$SYS/{}", topic.into()).into();

@@ -44,6 +44,8 @@ pub enum Command {
     /// Publish these in the broker's own name, and say when it is done; beside them, how many records were lost on their
     /// way to who made them.
     Tell(Vec<broker::OwnMessage>, u64, Sender<()>),
+    /// Tell subscribers whether a bridge is up.
+    Bridge(Arc<str>, bool),
     /// A connection got past everything that comes before MQTT.
     Enter(Box<Arrival>),
     /// Say goodbye to the clients, write what can be written, and stop.
@@ -419,6 +421,7 @@ impl CoreLoop {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
+                Ok(Command::Bridge(name, is_up)) => self.broker.tell_bridge(now, &name, is_up),
                 Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
                 Ok(Command::Watching(reply)) => drop(reply.send(self.broker.watching())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),

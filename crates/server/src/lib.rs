@@ -5,6 +5,8 @@
 //! over queues; nothing is shared but counters and the certificates in force.
 
 mod acme;
+mod bridge_wire;
+mod bridging;
 mod entrances;
 mod folder_lock;
 mod listener;
@@ -33,6 +35,8 @@ mod open_files;
 mod service_manager;
 
 pub use acme::{AcmeSettings, Proof};
+pub use bridge_wire::Peer;
+pub use bridging::{BridgeBoard, BridgeSettings};
 pub use core_loop::{Arrival, Command, CoreHandle};
 pub use entrances::{InheritedSockets, OpenListener};
 pub use listener::{ListenerSettings, ProxySettings};

@@ -16,6 +16,7 @@ use policy::rule::{RuleId, RuleState};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
+use crate::bridging::BridgeBoard;
 use crate::core_loop::{Arrival, Command, CoreHandle};
 use crate::listener::unmapped;
 use crate::policy_desk::PolicyDesk;
@@ -64,6 +65,16 @@ impl Live {
     }
 }
 
+/// Whom the pages ask.
+pub(crate) struct Sources {
+    pub core: CoreHandle,
+    /// How the recorder keeps up, where there is one.
+    pub health: Option<Arc<Health>>,
+    pub live: Live,
+    pub desk: Arc<PolicyDesk>,
+    pub bridges: BridgeBoard,
+}
+
 /// The running pages; dropping them ends live streams and the thread.
 pub(crate) struct Pages {
     ending: watch::Sender<bool>,
@@ -75,11 +86,9 @@ impl Pages {
         settings: &Settings,
         listener: TcpListener,
         tls: Option<SharedTls>,
-        core: CoreHandle,
-        health: Option<Arc<Health>>,
-        live: Live,
-        desk: Arc<PolicyDesk>,
+        sources: Sources,
     ) -> Result<Self, StartError> {
+        let Sources { core, health, live, desk, bridges } = sources;
         let Some(pages) = settings.pages.clone() else {
             return Err(StartError::System(std::io::Error::other("no pages")));
         };
@@ -111,6 +120,7 @@ impl Pages {
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
+            bridges: Arc::new(move || bridges.read()),
             policy: Arc::new({
                 let desk = desk.clone();
                 move || desk.settings()

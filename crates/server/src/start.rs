@@ -15,6 +15,7 @@ use record::Record;
 use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
+use crate::bridging::{BridgeBoard, BridgeSettings, Bridging};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::clock::Clock;
 use crate::consent_keeper::ConsentKeeper;
@@ -25,7 +26,7 @@ use crate::entrances::{Entrances, InheritedSockets, OpenListener};
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
 use crate::memory_keeper::{self, MemoryKeeper};
-use crate::pages::{Live, Pages, PagesSettings, unix_ms};
+use crate::pages::{Live, Pages, PagesSettings, Sources, unix_ms};
 use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
 use crate::session_keeper;
 use crate::telling::{self, Telling};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub preset: mesh::airtime::ModemPreset,
     /// What home automation is told.
     pub automation: automation::settings::Settings,
+    /// Bridges to other brokers. What this broker calls itself in their trails is put in at the start.
+    pub bridges: Vec<BridgeSettings>,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
     /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
@@ -141,6 +144,7 @@ pub struct Running {
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     telling: Option<Telling>,
+    bridging: Option<Bridging>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
 }
@@ -184,6 +188,7 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let mut broker = Broker::new(options).with_listeners(settings.rules());
     let clock = remember(&settings.data, &mut broker);
     broker.set_own_node(own_node);
+    let board = BridgeBoard::default();
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, clock, bell.clone())?;
     let (telling, sink) = telling::prepare(&settings, &broker, sink);
     let (mut running, handle) = run(&settings, entrances, broker, clock, sink, changes)?;
@@ -204,9 +209,14 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
         let consent = ConsentKeeper::start(&settings.data, desk.clone());
         running.consent = Some(consent.map_err(StartError::System)?);
     }
+    let mut bridges = std::mem::take(&mut settings.bridges);
+    bridges.iter_mut().for_each(|bridge| bridge.introduce_as(own_node));
+    let bridging = Bridging::start(bridges, &handle, &board).map_err(StartError::System)?;
+    running.bridging = Some(bridging);
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        running.pages = Some(Pages::start(&settings, listener, tls, handle, health, live, desk)?);
+        let sources = Sources { core: handle, health, live, desk, bridges: board };
+        running.pages = Some(Pages::start(&settings, listener, tls, sources)?);
     }
     Ok(running)
 }
@@ -243,6 +253,7 @@ fn run(
         policy: None,
         pages: None,
         telling: None,
+        bridging: None,
         lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
@@ -399,6 +410,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.policy = None;
+        self.bridging = None;
         self.consent = None;
         self.certificates = None;
         self.acme.clear();

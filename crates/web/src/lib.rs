@@ -50,6 +50,8 @@ pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
 pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Sync>;
 /// Asks the broker what wants the operator's eye; `None` when it does not answer in time.
 pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
+/// Asks how the bridges to other brokers are doing, in the order of the configuration.
+pub type BridgesFn = Arc<dyn Fn() -> Vec<bridge::Status> + Send + Sync>;
 /// Asks how the recorder keeps up.
 pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 /// Asks for the policy in force.
@@ -105,6 +107,8 @@ pub struct WebState {
     pub about_node: AboutNodeFn,
     /// Asks the broker what wants the operator's eye.
     pub watching: WatchingFn,
+    /// Asks how the bridges to other brokers are doing.
+    pub bridges: BridgesFn,
     /// Asks how the recorder keeps up.
     pub history_health: HealthFn,
     /// Asks for the policy in force.

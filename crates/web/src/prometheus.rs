@@ -16,7 +16,12 @@ pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const GATEWAYS_MAX: usize = 500;
 
 /// All of them.
-pub fn text(snapshot: &Snapshot, history: &HistoryHealth, started_ms: i64) -> String {
+pub fn text(
+    snapshot: &Snapshot,
+    history: &HistoryHealth,
+    bridges: &[bridge::Status],
+    started_ms: i64,
+) -> String {
     let mut out = Exposition::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     out.gauge("build_info", "What runs; the value is always 1.").with(&version, 1);
@@ -26,6 +31,7 @@ pub fn text(snapshot: &Snapshot, history: &HistoryHealth, started_ms: i64) -> St
     policy(&mut out, snapshot);
     gateways(&mut out, snapshot);
     storage(&mut out, snapshot, history);
+    of_bridges(&mut out, bridges);
     out.0
 }
 
@@ -103,6 +109,29 @@ fn policy(out: &mut Exposition, snapshot: &Snapshot) {
     }
     out.counter("downlink_unacknowledged_total", "Copies that a gateway did not acknowledge in time.")
         .is(counters.downlink_unacknowledged);
+}
+
+fn of_bridges(out: &mut Exposition, bridges: &[bridge::Status]) {
+    let mut up = out.gauge("bridge_up", "Whether a bridge to another broker is up.");
+    for one in bridges {
+        up.with(&[("bridge", &one.name)], u8::from(one.there == bridge::status::Connection::Up));
+    }
+    let lanes = || bridges.iter().flat_map(|b| [(b, "out", &b.outward), (b, "in", &b.inward)]);
+    let mut crossed = out.counter("bridge_messages_total", "Messages that crossed a bridge.");
+    for (one, direction, lane) in lanes() {
+        crossed.with(&[("bridge", &one.name), ("direction", direction)], lane.crossed);
+    }
+    let mut waiting = out.gauge("bridge_waiting", "Messages that wait to cross a bridge.");
+    for (one, direction, lane) in lanes() {
+        waiting.with(&[("bridge", &one.name), ("direction", direction)], lane.waiting);
+    }
+    let mut held = out.counter("bridge_held_total", "Messages that did not cross a bridge, by why.");
+    for (one, direction, lane) in lanes() {
+        for (why, count) in &lane.held {
+            let labels = [("bridge", &*one.name), ("direction", direction), ("reason", why.word())];
+            held.with(&labels, *count);
+        }
+    }
 }
 
 fn gateways(out: &mut Exposition, snapshot: &Snapshot) {

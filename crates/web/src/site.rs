@@ -34,6 +34,8 @@ const SNAPSHOT_KEPT_MS: i64 = 1_000;
 pub struct Site {
     /// What does not change.
     pub info: Info,
+    /// Asks how the bridges to other brokers are doing.
+    pub bridges: crate::BridgesFn,
     /// Asks the recorder how it keeps up.
     pub history_health: crate::HealthFn,
     /// The policy in force.
@@ -80,6 +82,7 @@ impl Site {
             ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
+            bridges: state.bridges,
             policy: state.policy,
             policy_desk: state.policy_desk,
             backtests: Backtests::default(),

@@ -20,6 +20,6 @@ pub async fn metrics(visit: Visit) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer\n").into_response();
     };
     let history = (visit.site.history_health)();
-    let text = prometheus::text(&snapshot, &history, visit.site.info.started_ms);
+    let text = prometheus::text(&snapshot, &history, &(visit.site.bridges)(), visit.site.info.started_ms);
     ([(header::CONTENT_TYPE, prometheus::MEDIA_TYPE)], text).into_response()
 }
