@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
     edge("directory-store", 3),
     pure("broker", 4),
     pure("bridge", 3),
-    pure("automation", 4),
+    pure("automation", 5),
     pure("query", 4),
     edge("history", 5),
     pure("storm", 5),
