@@ -40,6 +40,7 @@ const LAYERS: &[Layer] = &[
     pure("backtest", 4),
     pure("trial", 5),
     edge("session-store", 5),
+    edge("alerting", 6),
     edge("web", 6),
     edge("server", 7),
     edge("backhaul", 8),
