@@ -4,6 +4,7 @@
 //! same machine runs live, while it catches up after a restart, and over the history when a rule is tried. It knows no
 //! clock: time comes with what happens, and with `tick`.
 
+pub mod board;
 pub mod engine;
 mod lane;
 pub mod letter;

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy, policy_change,
-    setup, status, trouble, watch,
+    alerts, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
+    policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
 use crate::{api, assets, live, mqtt_upgrade, security};
@@ -39,6 +39,7 @@ pub fn router(site: Arc<Site>) -> Router {
             "/check",
             get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
         )
+        .route("/alerts", get(alerts::page).post(alerts::try_target))
         .route("/bridges", get(bridges::page))
         .route("/consent", get(consent::page))
         .route("/consent.json", get(consent::json))

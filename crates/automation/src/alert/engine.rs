@@ -102,20 +102,21 @@ impl Engine {
         self.rules.iter().map(|running| &running.rule)
     }
 
-    /// Takes over what an earlier run had learned, and since when it had.
+    /// Takes over what an earlier run had learned, and since when each rule is there.
     pub fn restore(
         &mut self,
         learned: impl IntoIterator<Item = Learned>,
         since_ms: &BTreeMap<Box<str>, i64>,
+        now_ms: i64,
     ) {
         for running in &mut self.rules {
             if let Some(since_ms) = since_ms.get(&running.rule.name) {
                 running.learns_until_ms = since_ms + LEARNING_MS;
             }
         }
-        for Learned { rule, subject, value, at_ms } in learned {
+        for Learned { rule, subject, value, .. } in learned {
             if let Some(running) = self.rules.iter_mut().find(|running| running.rule.name == rule)
-                && let Some(lane) = running.lane(&subject, at_ms)
+                && let Some(lane) = running.lane(&subject, now_ms)
             {
                 lane.seen = Some(value);
             }

@@ -3,6 +3,7 @@
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
 use mesh::portnum::PortNum;
+use mesh::schema::{Kind, TELEMETRY};
 use mesh::tree::{self, Tree, Value};
 use mesh::wire::{Content, Fields};
 use record::Reception;
@@ -66,11 +67,29 @@ fn measures(payload: &[u8]) -> Vec<(&'static str, f64)> {
                 _ => continue,
             };
             if let Some(name) = metric.name.filter(|_| value.is_finite()) {
-                measures.push((name, value));
+                measures.push((measure_name(entry.name, name), value));
             }
         }
     }
     measures
+}
+
+/// A node's voltage and that of its sensor are two things.
+fn measure_name(kind: Option<&str>, name: &'static str) -> &'static str {
+    match (kind, name) {
+        (Some("environment_metrics"), "voltage") => "environment_voltage",
+        (Some("environment_metrics"), "current") => "environment_current",
+        (_, name) => name,
+    }
+}
+
+/// Whether telemetry has a measurement of that name.
+pub fn is_measure(name: &str) -> bool {
+    let kinds = TELEMETRY.fields.iter().filter_map(|field| match field.kind {
+        Kind::Message(spec) => Some((field.name, spec)),
+        _ => None,
+    });
+    kinds.into_iter().any(|(kind, spec)| spec.fields.iter().any(|f| measure_name(Some(kind), f.name) == name))
 }
 
 /// `mesh.proto`, User: 2 long name, 5 hardware model, 7 role, 8 public key.
