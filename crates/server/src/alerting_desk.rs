@@ -42,6 +42,8 @@ const SAMPLE_EVERY_MS: i64 = 5_000;
 const FORGET_EVERY_MS: i64 = 3_600_000;
 /// The past is looked at so far back at most, to know what fires.
 const LOOK_BACK_MAX_MS: i64 = 24 * 3_600_000;
+/// Time in the past goes on in steps of this, ms.
+const LOOK_BACK_STEP_MS: i64 = 60_000;
 /// Receptions of the past looked at.
 const LOOK_BACK_ROWS_MAX: usize = 200_000;
 /// Names of nodes kept.
@@ -262,6 +264,7 @@ impl Desk {
         };
         let fresh: Vec<_> = begun.into_iter().filter(|h| !is_known(h)).collect();
         engine.resume(firing.iter().map(|(firing, _)| firing.clone()));
+        engine.begin_present(now_ms);
         self.engine = engine;
         self.note(fresh);
         self.targets = targets.into_iter().map(|target| self.with_thread(target)).collect();
@@ -293,7 +296,7 @@ impl Desk {
                 }
             }
         };
-        let (mut after, mut looked_at) = (0, 0);
+        let (mut after, mut looked_at, mut ticked_ms) = (0, 0, since_ms);
         while looked_at < LOOK_BACK_ROWS_MAX {
             let filter = Filter {
                 since_ms: Some(since_ms),
@@ -307,7 +310,10 @@ impl Desk {
             looked_at += page.len();
             for reception in &page {
                 let sighting = sighting::open(reception, &self.means.keyring, &self.means.allowed);
-                note(engine.tick(reception.at_ms));
+                if reception.at_ms - ticked_ms >= LOOK_BACK_STEP_MS {
+                    ticked_ms = reception.at_ms;
+                    note(engine.tick(ticked_ms));
+                }
                 note(engine.take(reception, &sighting));
             }
         }

@@ -15,6 +15,8 @@ use crate::seen::Seen;
 const SUBJECTS_MAX: usize = 10_000;
 /// A subject that nothing was heard of for so long is forgotten, ms.
 const FORGOTTEN_AFTER_MS: i64 = 30 * 24 * 3_600_000;
+/// Who was not heard while nobody listened has so long to be heard, ms.
+const GRACE_MS: i64 = 15 * 60_000;
 /// A rule that looks for what was never there before learns for so long what is there, ms.
 pub const LEARNING_MS: i64 = 24 * 3_600_000;
 
@@ -130,6 +132,21 @@ impl Engine {
                 && let Some(lane) = running.lane(&subject, since_ms)
             {
                 lane.firing_since_ms.get_or_insert(since_ms);
+            }
+        }
+    }
+
+    /// From here on time is the present. Who was silent while nobody listened gets a while to be heard, and the silence of
+    /// all is counted from here.
+    pub fn begin_present(&mut self, now_ms: i64) {
+        for Running { rule, lanes, .. } in &mut self.rules {
+            let Trigger::Absence { for_ms } = rule.trigger else { continue };
+            for (subject, lane) in lanes.iter_mut().filter(|(_, lane)| lane.firing_since_ms.is_none()) {
+                let heard_ms = match subject {
+                    Subject::Mesh => now_ms,
+                    _ => now_ms - for_ms + for_ms.min(GRACE_MS),
+                };
+                lane.last_ms = lane.last_ms.max(heard_ms);
             }
         }
     }
