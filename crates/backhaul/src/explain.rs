@@ -122,7 +122,9 @@ fn tell_reception(text: &mut String, reception: &Reception, first_ms: i64) {
         _ => ", its own".to_owned(),
     };
     let at = clock::utc(reception.at_ms);
-    let _ = writeln!(text, "\nreceived {at} (+{after} ms) by {gateway}: {hops}{signal}");
+    let through =
+        reception.brought_by().map(|name| format!(" through {}", printable(name))).unwrap_or_default();
+    let _ = writeln!(text, "\nreceived {at} (+{after} ms) by {gateway}{through}: {hops}{signal}");
     let decision = &reception.decision;
     let _ = writeln!(text, "  verdict: {} — {}", decision.verdict.word(), printable(&decision.sentence));
     for (rule, step) in ladder(decision) {

@@ -149,6 +149,15 @@ impl KeyClass {
     }
 }
 
+impl Reception {
+    /// Who brought it for its gateway: the user name of a bridge or service, where it is not the gateway's own.
+    pub fn brought_by(&self) -> Option<&str> {
+        let name = self.username.as_deref()?;
+        let is_own = self.gateway.is_some_and(|gateway| *name == *format!("gw-{gateway:08x}"));
+        (!is_own).then_some(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

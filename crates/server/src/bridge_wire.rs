@@ -19,6 +19,8 @@ pub(crate) struct Wire {
 
 /// One read takes at most this much.
 const READ_BYTES: usize = 16 * 1024;
+/// And all reads of one turn this much: a broker that never stops sending has its turn again when the other side had its.
+const READ_BYTES_MAX: usize = 256 * 1024;
 
 impl Wire {
     /// A connection, or what will become one.
@@ -32,7 +34,7 @@ impl Wire {
     /// When the connection is lost, or TLS cannot be spoken.
     pub fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<bool> {
         let mut buffer = [0; READ_BYTES];
-        loop {
+        while bytes.len() < READ_BYTES_MAX {
             let count = match &mut self.tls {
                 None => self.stream.read(&mut buffer),
                 Some(tls) => tls.read_tls(&mut self.stream),
@@ -46,11 +48,18 @@ impl Wire {
                 Err(error) => return Err(error),
             }
         }
+        Ok(true)
     }
 
     fn open(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
-        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        let state = tls.process_new_packets().map_err(|error| match error {
+            rustls::Error::InvalidCertificate(why) => {
+                let text = format!("its certificate is not trusted ({why:?}); name who signs it with `ca`");
+                io::Error::other(text)
+            }
+            error => io::Error::other(error),
+        })?;
         let start = bytes.len();
         bytes.resize(start + state.plaintext_bytes_to_read(), 0);
         tls.reader().read_exact(&mut bytes[start..])

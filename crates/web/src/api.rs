@@ -1,147 +1,127 @@
-//! `/api/v1`: the log for programs, by the same filters and for the same eyes as the page.
+//! `/api/v1`: what the pages show, for programs and for the same eyes. One table gives the routes, their documentation
+//! (`openapi.rs`) and what tests hold both against.
 
-use axum::extract::{Path, RawQuery};
-use axum::http::{StatusCode, header};
+mod complete;
+mod network;
+pub mod openapi;
+mod receptions;
+mod stream;
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use history::Page;
-use mesh::node::NodeNum;
-use query::{Problem, Vocabulary, complete};
-use record::{ReceiverKind, Reception, Release, ReleasedCopy};
+use axum::routing::get;
+use query::Problem;
 use serde_json::{Value as Json, json};
 
-use crate::filter::View;
-use crate::pages::packet;
-use crate::site::Visit;
+use crate::site::Site;
 
-/// Receptions in one answer unless asked otherwise, and at most.
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
-
-/// `GET /api/v1/receptions?q=FILTER&limit=N&cursor=PLACE`
-pub async fn receptions(visit: Visit, RawQuery(query): RawQuery) -> Response {
-    let (mut view, problems) = View::parse(query.as_deref().unwrap_or_default());
-    let limit = parameter(query.as_deref(), "limit").and_then(|limit| limit.parse().ok()).unwrap_or(LIMIT);
-    if let Some(cursor) = parameter(query.as_deref(), "cursor") {
-        let Ok(before) = cursor.parse() else {
-            let what =
-                Problem { span: 0..0, message: "the cursor is not one of ours".to_owned(), instead: vec![] };
-            return refused(&[what]);
-        };
-        view.before = Some(before);
-    }
-    if !problems.is_empty() {
-        return refused(&problems);
-    }
-    let condition = match visit.bind(&view.query) {
-        Ok(condition) => condition,
-        Err(problem) => return refused(&[problem]),
-    };
-    let found =
-        visit.site.archive.log(condition, view.before, visit.sight.clone(), limit.clamp(1, LIMIT_MAX)).await;
-    match found {
-        Ok(page) => answer(StatusCode::OK, &page_to_json(&visit, &view, &page)),
-        Err(_) => answer(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &json!({ "v": 1, "error": "the history cannot be read; the program's log says why" }),
-        ),
-    }
+/// One question that programs can ask.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint {
+    /// Path below the site; parts in braces are parameters.
+    pub path: &'static str,
+    /// What it answers, in a few words.
+    pub summary: &'static str,
+    /// Parameters.
+    pub parameters: &'static [Parameter],
+    /// Name of the schema of its answer; none where it is a stream of events.
+    pub schema: Option<&'static str>,
 }
 
-fn page_to_json(visit: &Visit, view: &View, page: &Page) -> Json {
-    json!({
-        "v": 1,
-        "filter": view.query.to_string(),
-        "receptions": page.receptions.iter().map(|r| reception_to_json(visit, r)).collect::<Vec<_>>(),
-        "cursor": page.next.map(|next| next.to_string()),
-        "is_cut_short": page.is_cut_short,
-        "looked_at": page.looked_at,
-    })
+/// One parameter of a question.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// JSON Schema type: `string` or `integer`.
+    pub kind: &'static str,
+    /// What it is, with its default.
+    pub doc: &'static str,
+    /// A value that works.
+    pub example: &'static str,
 }
 
-/// A reception as this visitor may see it: who connected, and bytes that tell a place, are the operator's.
-fn reception_to_json(visit: &Visit, reception: &Reception) -> Json {
-    let mut line = history::json::reception(reception);
-    if let (false, Some(fields)) = (visit.sight.is_operator(), line.as_object_mut()) {
-        for private in ["client_id", "username", "topic", "payload_hex", "would_have"] {
-            fields.remove(private);
+const fn parameter_of(
+    name: &'static str,
+    kind: &'static str,
+    doc: &'static str,
+    example: &'static str,
+) -> Parameter {
+    Parameter { name, kind, doc, example }
+}
+
+const Q: Parameter = parameter_of(
+    "q",
+    "string",
+    "A filter as in the log's search field; everything if not said.",
+    "port:text last 24h",
+);
+const NODE: Parameter =
+    parameter_of("id", "string", "A node: `!` and eight hexadecimal digits.", "!7c5a0a01");
+
+macro_rules! endpoints {
+    ($($path:literal => $handler:path, $schema:expr, [$($parameter:expr),*], $summary:literal;)*) => {
+        /// Every question, in the order of the documentation.
+        pub const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            path: $path, summary: $summary, parameters: &[$($parameter),*], schema: $schema,
+        },)*];
+
+        /// The routes.
+        pub fn router() -> Router<Arc<Site>> {
+            Router::new()$(.route($path, get($handler)))*
         }
-    }
-    line["said"] = history::said(reception, &visit.site.keyring).into();
-    line
-}
-
-/// `GET /api/v1/packet/{from}/{id}`: one packet's story as its page tells it: receptions, rules, copies.
-pub async fn packet(visit: Visit, Path((from, id)): Path<(String, String)>) -> Response {
-    let wrong = |status: StatusCode, text: &str| answer(status, &json!({ "v": 1, "error": text }));
-    let (Some(from), Some(id)) = (NodeNum::parse(&from), packet::parse_id(&id)) else {
-        return wrong(StatusCode::BAD_REQUEST, "the address reads /api/v1/packet/!7c5a0a01/305419896");
     };
-    let found = visit.site.archive.packet(from.0, id, visit.sight.clone()).await;
-    let Ok(heard) = found else {
-        return wrong(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the history cannot be read; the program's log says why",
-        );
-    };
-    if heard.is_empty() {
-        return wrong(StatusCode::NOT_FOUND, "there is no such packet here, or it is not public");
-    }
-    let story: Vec<Json> = heard
-        .iter()
-        .map(|(reception, release)| {
-            let mut line = reception_to_json(&visit, reception);
-            line["ladder"] = history::json::ladder(reception);
-            line["copies"] = release.as_ref().map_or(json!([]), |release| copies_to_json(&visit, release));
-            line
-        })
-        .collect();
-    answer(StatusCode::OK, &json!({ "v": 1, "receptions": story }))
 }
 
-/// The copies that this visitor may know of: who reads along is the operator's.
-fn copies_to_json(visit: &Visit, release: &Release) -> Json {
-    let is_shown = |copy: &ReleasedCopy| visit.sight.is_operator() || copy.kind == ReceiverKind::Gateway;
-    let copies = release.copies.iter().filter(|copy| is_shown(copy)).cloned().collect();
-    history::json::copies(&Release { copies, ..release.clone() })
-}
-
-/// `GET /api/v1/complete?q=FILTER&at=N`: what may stand at the cursor. Places count UTF-16 units, as browsers do.
-pub async fn completions(visit: Visit, RawQuery(query): RawQuery) -> Response {
-    let text = parameter(query.as_deref(), "q").unwrap_or_default();
-    let at = parameter(query.as_deref(), "at").and_then(|at| at.parse().ok()).unwrap_or(usize::MAX);
-    if text.len() > query::TEXT_BYTES_MAX {
-        return answer(StatusCode::OK, &json!({ "v": 1, "completions": [] }));
-    }
-    let names = visit.node_names();
-    let (gateways, channels) = visit.heard();
-    let vocabulary = Vocabulary {
-        names: &names,
-        gateways: &gateways,
-        channels: &channels,
-        islands: &[],
-        is_operator: visit.sight.is_operator(),
-    };
-    let found = complete(&text, bytes_of_units(&text, at), &vocabulary);
-    let units = |at: usize| text[..at].encode_utf16().count();
-    let found: Vec<Json> = (found.into_iter())
-        .map(|c| {
-            let (start, end) = (units(c.replaces.start), units(c.replaces.end));
-            json!({ "start": start, "end": end, "text": c.text, "help": c.help })
-        })
-        .collect();
-    answer(StatusCode::OK, &json!({ "v": 1, "completions": found }))
-}
-
-/// The byte at which so many UTF-16 units end; the end when there are fewer.
-fn bytes_of_units(text: &str, units: usize) -> usize {
-    let mut count = 0;
-    for (at, c) in text.char_indices() {
-        if count >= units {
-            return at;
-        }
-        count += c.len_utf16();
-    }
-    text.len()
+endpoints! {
+    "/api/v1/openapi.json" => openapi::document, None, [],
+        "This description, as OpenAPI 3.1.";
+    "/api/v1/status" => network::status, Some("Status"), [],
+        "How the backhaul is doing.";
+    "/api/v1/gateways" => network::gateways, Some("Gateways"), [],
+        "The gateways, with what each heard within the last hour.";
+    "/api/v1/nodes" => network::nodes, Some("Nodes"), [],
+        "Nodes that have told their names.";
+    "/api/v1/nodes/{id}" => network::node, Some("Node"), [NODE],
+        "One node: when it was heard, by whom, and what it sent within seven days.";
+    "/api/v1/channels" => network::channels, Some("Channels"), [],
+        "Channels in use.";
+    "/api/v1/activity" => network::activity, Some("Activity"), [],
+        "Receptions and packets by minute, for the last hour.";
+    "/api/v1/rules" => network::rules, Some("Rules"), [],
+        "The rules of the policy in the order in which they are asked, with their states.";
+    "/api/v1/bridges" => network::bridges, Some("Bridges"), [],
+        "Bridges to other brokers; for the operator.";
+    "/api/v1/receptions" => receptions::receptions, Some("Receptions"), [
+        Q,
+        parameter_of("limit", "integer", "Receptions in one answer, up to 1000; 100 if not said.", "100"),
+        parameter_of("cursor", "string", "`cursor` of the answer before, for what follows it.", "")
+    ],
+        "Receptions, newest first, a page at a time.";
+    "/api/v1/packet/{from}/{id}" => receptions::packet, Some("Packet"), [
+        parameter_of("from", "string", "Its sender: `!` and eight hexadecimal digits.", "!7c5a0a01"),
+        parameter_of("id", "string", "Its id, decimal or hexadecimal with `0x`.", "305419896")
+    ],
+        "One packet's story: receptions, every rule, every copy.";
+    "/api/v1/complete" => complete::completions, Some("Completions"), [
+        Q,
+        parameter_of("at", "integer", "The cursor's place in UTF-16 units; the end if not said.", "4")
+    ],
+        "What may stand at the cursor of a filter.";
+    "/api/v1/stream" => stream::events, None, [
+        Q,
+        parameter_of("after", "integer", "`seq` of the last reception that is known: what came since is told first.", "0")
+    ],
+        "Receptions as they come, as server-sent events; `Last-Event-ID` resumes.";
+    "/api/v1/socket" => stream::socket, None, [
+        Q,
+        parameter_of("after", "integer", "`seq` of the last reception that is known: what came since is told first.", "0")
+    ],
+        "The same over WebSocket, one JSON text for each.";
 }
 
 fn parameter(query: Option<&str>, wanted: &str) -> Option<String> {
@@ -153,10 +133,37 @@ fn refused(problems: &[Problem]) -> Response {
     let problems: Vec<Json> = (problems.iter())
         .map(|p| json!({ "start": p.span.start, "end": p.span.end, "message": p.message, "instead": p.instead }))
         .collect();
-    answer(StatusCode::BAD_REQUEST, &json!({ "v": 1, "problems": problems }))
+    answer(&HeaderMap::new(), StatusCode::BAD_REQUEST, &json!({ "v": 1, "problems": problems }))
 }
 
-fn answer(status: StatusCode, body: &Json) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+fn wrong(status: StatusCode, text: &str) -> Response {
+    answer(&HeaderMap::new(), status, &json!({ "v": 1, "error": text }))
+}
+
+fn unreadable() -> Response {
+    wrong(StatusCode::INTERNAL_SERVER_ERROR, "the history cannot be read; the program's log says why")
+}
+
+/// An answer with its tag: who asks again and has it already is told so.
+fn answer(asked: &HeaderMap, status: StatusCode, body: &Json) -> Response {
+    let body = body.to_string();
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(body.as_bytes());
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let has_it = status == StatusCode::OK
+        && known
+            .is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag));
+    let mut response = match has_it {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+    };
+    let headers = response.headers_mut();
+    // What it says depends on who asks.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("cookie, authorization"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
 }

@@ -24,6 +24,16 @@ pub struct Archive {
     turns: Semaphore,
 }
 
+/// What came after a reception.
+pub struct After {
+    /// Oldest first.
+    pub receptions: Vec<Reception>,
+    /// The last that was looked at.
+    pub last_seq: Option<u64>,
+    /// Whether there is more.
+    pub is_full: bool,
+}
+
 /// The history could not be read.
 #[derive(Debug)]
 pub struct Unreadable;
@@ -68,6 +78,25 @@ impl Archive {
             })
         })
         .await
+    }
+
+    /// What came after a reception, fulfils the condition and may be seen, oldest first.
+    pub async fn after(
+        &self,
+        condition: Condition,
+        seq: u64,
+        sight: Sight,
+        count: usize,
+    ) -> Result<After, Unreadable> {
+        let filter = history::Filter {
+            after_seq: Some(seq),
+            limit: count,
+            ..history::Filter::of(condition.and(visible(&sight)))
+        };
+        let mut receptions = self.ask(move |reader| reader.log(&filter)).await?;
+        let (last_seq, is_full) = (receptions.last().map(|r| r.seq), receptions.len() >= count);
+        receptions.retain(|reception| sight.allows(reception));
+        Ok(After { receptions, last_seq, is_full })
     }
 
     /// The hourly sums of one thing. They count everything: for the operator.

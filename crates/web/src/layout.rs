@@ -63,7 +63,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.visitor)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/api" { "API" } }
                 } }
             }
         }

@@ -121,7 +121,7 @@ async fn next_status(visit: &Visit, ticks: &mut Interval, seat: &mut Seat) -> Op
     Some(Event::default().event("status").data(status::changing_part(&visit).await.into_string()))
 }
 
-fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+pub(crate) fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response()
 }
 
@@ -168,7 +168,7 @@ impl Seats {
 }
 
 /// A place among the open streams, until the server or the stream's time ends.
-struct Seat {
+pub(crate) struct Seat {
     site: Arc<Site>,
     address: IpAddr,
     is_ending: watch::Receiver<bool>,
@@ -176,7 +176,7 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(visit: &Visit) -> Option<Self> {
+    pub fn take(visit: &Visit) -> Option<Self> {
         let (site, address) = (visit.site.clone(), visit.address);
         let is_ending = site.is_ending.clone();
         let until = tokio::time::Instant::now() + STREAM_LIFETIME;
@@ -186,7 +186,7 @@ impl Seat {
         Some(Self { site, address, is_ending, until })
     }
 
-    async fn ended(&mut self) {
+    pub async fn ended(&mut self) {
         tokio::select! {
             // An error means that the server's side is gone, which ends the stream too.
             _ = self.is_ending.wait_for(|ending| *ending) => {}

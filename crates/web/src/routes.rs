@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
+    alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
     policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
@@ -49,9 +49,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/setup", get(setup::page).post(setup::set_up))
         .route("/live", get(live::log_stream))
         .route("/live/status", get(live::status_stream))
-        .route("/api/v1/packet/{from}/{id}", get(api::packet))
-        .route("/api/v1/receptions", get(api::receptions))
-        .route("/api/v1/complete", get(api::completions))
+        .route("/api", get(api_guide::page))
+        .merge(api::router())
         .route("/mqtt", get(mqtt_upgrade::upgrade))
         .route("/healthz", get(health::health))
         .route("/metrics", get(metrics::metrics))

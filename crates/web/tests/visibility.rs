@@ -58,10 +58,15 @@ fn all_addresses() -> Vec<String> {
         all.push(format!("/api/v1/receptions?{query}"));
         all.push(format!("/api/v1/complete?{query}"));
     }
+    for path in ["status", "gateways", "nodes", "channels", "activity", "rules", "bridges", "openapi.json"] {
+        all.push(format!("/api/v1/{path}"));
+    }
     for node in ["4f2100aa", "4f2100ee", "7c5a0a01", "7c5a0a02", "00000009"] {
         all.push(format!("/node/!{node}"));
+        all.push(format!("/api/v1/nodes/!{node}"));
         for id in 9..20 {
             all.push(format!("/packet/!{node}/{id}"));
+            all.push(format!("/api/v1/packet/!{node}/{id}"));
         }
     }
     all

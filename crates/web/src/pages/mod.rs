@@ -1,6 +1,7 @@
 //! One file for each page: parse, authorise, query, render.
 
 pub mod alerts;
+pub mod api_guide;
 pub mod bridges;
 pub mod check;
 pub mod consent;
