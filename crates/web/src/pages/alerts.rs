@@ -61,16 +61,18 @@ fn overview(board: &Board, now_ms: i64) -> Markup {
         h2 #targets { "Who is told" }
         @if board.targets.is_empty() { (no_targets()) } @else { (targets(&board.targets, now_ms)) }
         @if !board.letters.is_empty() { h2 #letters { "Messages" } (letters(&board.letters, now_ms)) }
-        h2 #rules { "Rules" }
-        (rules(&board.rules))
+        details #rules {
+            summary { h2 { (count(board.rules.len() as u64, "rule")) } }
+            (rules(&board.rules))
+        }
         (losses(board))
     }
 }
 
 fn severity(severity: Severity) -> Markup {
     html! { @match severity {
-        Severity::Info => span.chip.note { "info" },
-        Severity::Warning => span.chip.warn { "warning" },
+        Severity::Info => span.chip { "info" },
+        Severity::Warning => span.chip.note { "warning" },
         Severity::Critical => span.chip.bad { "critical" },
     } }
 }
@@ -153,7 +155,7 @@ fn targets(all: &[ShownTarget], now_ms: i64) -> Markup {
                 } }
                 td { form method="post" action="/alerts" {
                     input type="hidden" name="target" value=(one.name);
-                    button aria-label={ "Send a test to " (one.name) } { "Send a test" }
+                    button.button.plain aria-label={ "Send a test to " (one.name) } { "Send a test" }
                 } }
             } } }
         } }
@@ -176,10 +178,10 @@ fn letters(all: &[ShownLetter], now_ms: i64) -> Markup {
                 td { span.cell {
                     @match (one.sent_ms, one.next_ms) {
                         (Some(_), _) => span.chip.good { "arrived" },
-                        (None, Some(_)) if one.attempts == 0 => span.chip.note { "waiting" },
+                        (None, Some(_)) if one.attempts == 0 => span.chip { "waiting" },
                         (None, Some(next_ms)) => {
-                            span.chip.warn { "tried " (count(u64::from(one.attempts), "time")) }
-                            " again in " (moment::duration((next_ms - now_ms).max(0)))
+                            span.chip.note { "tried " (count(u64::from(one.attempts), "time")) }
+                            " again in " (moment::duration((next_ms - now_ms).max(0))) ":"
                         },
                         (None, None) => span.chip.bad { "given up" },
                     }
