@@ -1,8 +1,9 @@
-//! What home automation reads: packets as JSON, and nodes as devices of Home Assistant. Learns from records, and answers
-//! with messages to publish; knows no broker, socket, file or clock.
+//! What automation reads: packets as JSON, nodes as devices of Home Assistant, alerts. Learns from records, and answers
+//! with messages to publish or to send; knows no broker, socket, file or clock.
 //!
 //! Reading order: what may be told, to whom it is told in which form, and the value that puts both together.
 
+pub mod alert;
 pub mod allowed;
 mod firmware_json;
 mod home_assistant;

@@ -95,7 +95,7 @@ pub fn parse_policy(path: &Path, text: &str) -> Result<policy::settings::Setting
     file.map(|file| crate::settings::policy(&file)).map_err(|problems| all_wrong(path, &problems))
 }
 
-fn read_text(path: &Path, bytes_max: u64) -> Result<String, Box<dyn std::error::Error>> {
+pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, Box<dyn std::error::Error>> {
     let shown = path.display();
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
@@ -107,7 +107,7 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, Box<dyn std::error::
     })
 }
 
-fn all_wrong(path: &Path, problems: &Diagnostics) -> String {
+pub fn all_wrong(path: &Path, problems: &Diagnostics) -> String {
     let count = problems.len();
     let things = if count == 1 { "mistake" } else { "mistakes" };
     format!("`{}` has {count} {things}\n{problems}", path.display())

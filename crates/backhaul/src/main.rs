@@ -1,5 +1,6 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
+mod alert_settings;
 mod serve;
 mod settings;
 
@@ -12,6 +13,7 @@ mod export;
 mod log;
 
 mod airtime;
+mod alerts;
 mod bridge;
 mod check;
 mod consent;
@@ -97,6 +99,9 @@ enum Command {
     /// Say which other brokers may exchange packets.
     #[command(subcommand)]
     Bridge(bridge::Command),
+    /// Say what to watch for and who is told, and try it out.
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     /// Say what left the community with whose agreement.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
         Command::Service(command) => service::run(command),
+        Command::Alerts(command) => alerts::run(command),
         Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),

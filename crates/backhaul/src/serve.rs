@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::data_folder::{policy_source, read_config};
-use crate::{Outcome, clock, settings, simulate};
+use crate::{Outcome, alert_settings, clock, settings, simulate};
 
 /// Options of `serve`. They win over the configuration file.
 #[derive(Args, Clone)]
@@ -108,6 +108,8 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        alerts: (!arguments.lab).then(|| alert_settings::source(&config, data)),
+        mesh_name: config.mesh.name.clone(),
         bridges: if arguments.lab { Vec::new() } else { settings::bridges(&config) },
         node_name: config.mesh.node_name.clone(),
         recorder: config.history.enabled.then(|| RecorderOptions {

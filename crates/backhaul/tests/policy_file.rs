@@ -202,6 +202,8 @@ fn start(data: &Path) -> Running {
         keyring: mesh::keyring::Keyring::default(),
         node_name: "Backhaul".to_owned(),
         automation: Default::default(),
+        alerts: None,
+        mesh_name: "Test".to_owned(),
         bridges: Vec::new(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),

@@ -55,7 +55,7 @@ pub struct Circle {
 }
 
 impl Circle {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let numbers: Vec<f64> =
             text.split(',').map(|part| part.trim().parse().ok()).collect::<Option<Vec<f64>>>()?;
         let [latitude, longitude, km] = numbers.as_slice() else { return None };

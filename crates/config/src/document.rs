@@ -47,7 +47,7 @@ pub(crate) fn write_key(out: &mut String, key: &Key) {
 }
 
 /// A table that may stand any number of times, commented out.
-fn write_list(out: &mut String, section: &Section) {
+pub(crate) fn write_list(out: &mut String, section: &Section) {
     out.push('\n');
     comment(out, section.doc);
     line(out, &format!("# [[{}]]", section.name));

@@ -58,7 +58,7 @@ pub(crate) fn rules_schema(rules: &[RuleDoc]) -> Value {
     closed_object("The state of each rule.", keys.collect())
 }
 
-fn list_schema(section: &Section, required: &[&str]) -> Value {
+pub(crate) fn list_schema(section: &Section, required: &[&str]) -> Value {
     let keys = section.keys.iter().map(|key| (key.name.to_owned(), key_schema(key)));
     let mut item = closed_object(section.doc, keys.collect());
     item["required"] = json!(required);

@@ -28,6 +28,9 @@ section! { Top, TOP_LINES, "", "Keys before the first table.";
     policy: Option<PathBuf> = Absent("/etc/backhaul/policy.toml"), Kind::File,
         "The policy's file; `policy.toml` in the data folder if not said. It may be missing, which means every default. \
          `backhaul policy docs` prints it with all keys.";
+    alerts: Option<PathBuf> = Absent("/etc/backhaul/alerts.toml"), Kind::File,
+        "The alerts' file; `alerts.toml` in the data folder if not said. It may be missing, which means the packaged rules, \
+         shown on the page only. `backhaul alerts docs` prints it with all keys.";
 }
 
 section! { Mqtt, MQTT_LINES, "mqtt", "Where MQTT clients connect, and what one client may use up.";

@@ -6,10 +6,12 @@
 
 mod table;
 
+pub mod alert_keys;
 pub mod keys;
 
 mod load;
 
+mod alerts_file;
 mod bridge;
 mod channel;
 mod document;
@@ -22,6 +24,9 @@ mod diagnostics;
 mod kind;
 mod near_miss;
 
+pub use alerts_file::{
+    ALERTS_BYTES_MAX, AlertsFile, Hidden, RuleTable, TargetTable, alerts_document, alerts_schema,
+};
 pub use bridge::{BridgeTable, Circle, Password};
 pub use channel::{Channel, Psk, Secrets, SystemSecrets};
 pub use diagnostics::{Diagnostic, Diagnostics};

@@ -191,6 +191,7 @@ impl Config {
         for path in of_listeners
             .chain([
                 &mut self.top.policy,
+                &mut self.top.alerts,
                 &mut self.tls.certificate,
                 &mut self.tls.key,
                 &mut self.tls.acme_directory_ca,

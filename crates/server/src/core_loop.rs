@@ -41,9 +41,9 @@ pub enum Command {
     Watching(Sender<broker::Watching>),
     /// Say that the loop still turns.
     Ping(Sender<()>),
-    /// Publish these in the broker's own name, and say when it is done; beside them, how many records were lost on their
-    /// way to who made them.
-    Tell(Vec<broker::OwnMessage>, u64, Sender<()>),
+    /// Publish these in the broker's own name, and say when it is done; beside them, from who tells home automation, how
+    /// many records were lost on their way there.
+    Tell(Vec<broker::OwnMessage>, Option<u64>, Sender<()>),
     /// Tell subscribers whether a bridge is up.
     Bridge(Arc<str>, bool),
     /// A connection got past everything that comes before MQTT.
@@ -417,7 +417,9 @@ impl CoreLoop {
                 Ok(Command::Ping(reply)) => drop(reply.send(())),
                 Ok(Command::Tell(messages, lost, done)) => {
                     messages.into_iter().for_each(|own| self.broker.publish_own(now, own));
-                    self.broker.note_untold(lost);
+                    if let Some(lost) = lost {
+                        self.broker.note_untold(lost);
+                    }
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }

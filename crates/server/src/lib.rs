@@ -5,6 +5,8 @@
 //! over queues; nothing is shared but counters and the certificates in force.
 
 mod acme;
+mod alert_samples;
+mod alerting_desk;
 mod bridge_wire;
 mod bridging;
 mod entrances;
@@ -35,6 +37,7 @@ mod open_files;
 mod service_manager;
 
 pub use acme::{AcmeSettings, Proof};
+pub use alerting_desk::{AlertSource, ReadAlerts};
 pub use bridge_wire::Peer;
 pub use bridging::{BridgeBoard, BridgeSettings};
 pub use core_loop::{Arrival, Command, CoreHandle};

@@ -16,6 +16,7 @@ use policy::rule::{RuleId, RuleState};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
+use crate::alerting_desk::AlertBoard;
 use crate::bridging::BridgeBoard;
 use crate::core_loop::{Arrival, Command, CoreHandle};
 use crate::listener::unmapped;
@@ -73,6 +74,7 @@ pub(crate) struct Sources {
     pub live: Live,
     pub desk: Arc<PolicyDesk>,
     pub bridges: BridgeBoard,
+    pub alerts: Option<AlertBoard>,
 }
 
 /// The running pages; dropping them ends live streams and the thread.
@@ -88,7 +90,7 @@ impl Pages {
         tls: Option<SharedTls>,
         sources: Sources,
     ) -> Result<Self, StartError> {
-        let Sources { core, health, live, desk, bridges } = sources;
+        let Sources { core, health, live, desk, bridges, alerts } = sources;
         let Some(pages) = settings.pages.clone() else {
             return Err(StartError::System(std::io::Error::other("no pages")));
         };
@@ -121,6 +123,7 @@ impl Pages {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)
             }),
             bridges: Arc::new(move || bridges.read()),
+            alerts: alerts.map(|board| -> Arc<dyn web::AlertDesk> { Arc::new(PagesAlerts(board)) }),
             policy: Arc::new({
                 let desk = desk.clone();
                 move || desk.settings()
@@ -212,6 +215,19 @@ impl web::PolicyDesk for PagesDesk {
 
     fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String> {
         self.desk.apply(text, number, who)
+    }
+}
+
+/// The alerts as the pages see them.
+struct PagesAlerts(AlertBoard);
+
+impl web::AlertDesk for PagesAlerts {
+    fn board(&self) -> automation::alert::board::Board {
+        self.0.read()
+    }
+
+    fn try_target(&self, target: &str) {
+        self.0.try_target(target);
     }
 }
 

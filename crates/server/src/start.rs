@@ -15,6 +15,8 @@ use record::Record;
 use session_store::Keeper;
 
 use crate::acme::{AcmeKeeper, AcmeSettings};
+use crate::alert_samples::Sampler;
+use crate::alerting_desk::{self, AlertSource, Alerting, Means};
 use crate::bridging::{BridgeBoard, BridgeSettings, Bridging};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::clock::Clock;
@@ -56,6 +58,10 @@ pub struct Settings {
     pub preset: mesh::airtime::ModemPreset,
     /// What home automation is told.
     pub automation: automation::settings::Settings,
+    /// Where alert rules and their targets come from; `None` for no alerts.
+    pub alerts: Option<AlertSource>,
+    /// Name of the mesh, for alerts.
+    pub mesh_name: String,
     /// Bridges to other brokers. What this broker calls itself in their trails is put in at the start.
     pub bridges: Vec<BridgeSettings>,
     /// How the recorder batches; `None` keeps no history.
@@ -144,6 +150,7 @@ pub struct Running {
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
     telling: Option<Telling>,
+    alerting: Option<Alerting>,
     bridging: Option<Bridging>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
@@ -191,6 +198,14 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     let board = BridgeBoard::default();
     let (sessions, changes) = session_keeper::start(&settings, &mut broker, clock, bell.clone())?;
     let (telling, sink) = telling::prepare(&settings, &broker, sink);
+    let alerts = settings.alerts.take();
+    let (alerting, sink) = match alerts {
+        Some(source) => {
+            let (prepared, sink) = alerting_desk::prepare(sink);
+            (Some((source, prepared)), sink)
+        }
+        None => (None, sink),
+    };
     let (mut running, handle) = run(&settings, entrances, broker, clock, sink, changes)?;
     bell.connect(handle.clone());
     running.telling = telling.start(handle.clone()).map_err(StartError::System)?;
@@ -213,9 +228,21 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     bridges.iter_mut().for_each(|bridge| bridge.introduce_as(own_node));
     let bridging = Bridging::start(bridges, &handle, &board).map_err(StartError::System)?;
     running.bridging = Some(bridging);
+    if let Some((source, prepared)) = alerting {
+        let means = Means {
+            data: settings.data.clone(),
+            mesh_name: settings.mesh_name.clone(),
+            keyring: settings.keyring.clone(),
+            allowed: settings.automation.clone(),
+            core: handle.clone(),
+            sampler: Sampler::new(settings.data.clone(), health.clone(), board.clone()),
+        };
+        running.alerting = Some(prepared.start(source, means).map_err(StartError::System)?);
+    }
     if let Some((listener, tls)) = web {
         running.web_address = Some(listener.local_addr().map_err(StartError::System)?);
-        let sources = Sources { core: handle, health, live, desk, bridges: board };
+        let alerts = running.alerting.as_ref().map(|alerting| alerting.board.clone());
+        let sources = Sources { core: handle, health, live, desk, bridges: board, alerts };
         running.pages = Some(Pages::start(&settings, listener, tls, sources)?);
     }
     Ok(running)
@@ -253,6 +280,7 @@ fn run(
         policy: None,
         pages: None,
         telling: None,
+        alerting: None,
         bridging: None,
         lock: None,
     };
@@ -418,6 +446,7 @@ impl Drop for Running {
         self.core.send(Command::Stop);
         finish("core", self.core_thread.take());
         self.telling = None;
+        self.alerting = None;
         self.doorman.send(Errand::Stop(Instant::now() + LAST_WORDS));
         finish("doorman", self.doorman_thread.take());
         // After the core, so that its last records and changes are stored.

@@ -103,7 +103,7 @@ impl Prepared {
             retain: told.retain,
         });
         let (done, is_done) = std::sync::mpsc::channel();
-        core.send(Command::Tell(messages.collect(), self.lost.load(Ordering::Relaxed), done));
+        core.send(Command::Tell(messages.collect(), Some(self.lost.load(Ordering::Relaxed)), done));
         // An error means that the core has stopped, which the queue will say too.
         let _ = is_done.recv();
     }

@@ -20,6 +20,8 @@ pub enum Section {
     Check,
     /// What left with whose agreement.
     Consent,
+    /// What somebody must know.
+    Alerts,
     /// Other brokers.
     Bridges,
     /// Signing in.
@@ -106,6 +108,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
                 Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
                 Visitor::Operator => {
                     (link(Section::Consent, "/consent", "Consent"))
+                    (link(Section::Alerts, "/alerts", "Alerts"))
                     (link(Section::Bridges, "/bridges", "Bridges"))
                     form method="post" action="/logout" { button.linklike { "Sign out" } }
                 }

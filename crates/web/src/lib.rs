@@ -52,6 +52,14 @@ pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Syn
 pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
 /// Asks how the bridges to other brokers are doing, in the order of the configuration.
 pub type BridgesFn = Arc<dyn Fn() -> Vec<bridge::Status> + Send + Sync>;
+/// Where alerts are shown and tried.
+pub trait AlertDesk: Send + Sync {
+    /// How they are doing.
+    fn board(&self) -> automation::alert::board::Board;
+    /// Asks for a letter to a target that only shows that letters arrive.
+    fn try_target(&self, target: &str);
+}
+
 /// Asks how the recorder keeps up.
 pub type HealthFn = Arc<dyn Fn() -> HistoryHealth + Send + Sync>;
 /// Asks for the policy in force.
@@ -109,6 +117,8 @@ pub struct WebState {
     pub watching: WatchingFn,
     /// Asks how the bridges to other brokers are doing.
     pub bridges: BridgesFn,
+    /// Where alerts are shown and tried; `None` where there are none.
+    pub alerts: Option<Arc<dyn AlertDesk>>,
     /// Asks how the recorder keeps up.
     pub history_health: HealthFn,
     /// Asks for the policy in force.

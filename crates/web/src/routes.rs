@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
+    alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
     policy_change, setup, status, trouble, watch,
 };
 use crate::site::Site;
@@ -39,6 +39,7 @@ pub fn router(site: Arc<Site>) -> Router {
             "/check",
             get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
         )
+        .route("/alerts", get(alerts::page).post(alerts::try_target))
         .route("/bridges", get(bridges::page))
         .route("/consent", get(consent::page))
         .route("/consent.json", get(consent::json))

@@ -36,6 +36,8 @@ pub struct Site {
     pub info: Info,
     /// Asks how the bridges to other brokers are doing.
     pub bridges: crate::BridgesFn,
+    /// Where alerts are shown and tried.
+    pub alerts: Option<Arc<dyn crate::AlertDesk>>,
     /// Asks the recorder how it keeps up.
     pub history_health: crate::HealthFn,
     /// The policy in force.
@@ -83,6 +85,7 @@ impl Site {
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             bridges: state.bridges,
+            alerts: state.alerts,
             policy: state.policy,
             policy_desk: state.policy_desk,
             backtests: Backtests::default(),

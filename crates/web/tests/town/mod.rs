@@ -384,6 +384,7 @@ impl Town {
             },
             snapshot: Arc::new(snapshot),
             bridges: Arc::new(Vec::new),
+            alerts: None,
             history_health: Arc::new(move || health.clone()),
             policy_desk: None,
             policy: Arc::new(|| Arc::new(Settings::default())),
