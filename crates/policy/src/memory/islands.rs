@@ -55,7 +55,7 @@ const LINKS_MAX: usize = 8_192;
 /// How much more the gateway counts whose number an island has.
 const FOUNDER_WEIGHT: u64 = 8;
 /// How often islands are drawn anew, in ms.
-const REDRAW_MS: u64 = 10_000;
+const REDRAW_MS: u64 = 30_000;
 /// Receptions of one packet that are further apart did not come by the same flood, in ms.
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
@@ -113,6 +113,10 @@ pub struct Islands {
     /// By node numbers, the smaller first.
     links: HashMap<(u32, u32), Link, FixedState>,
     drawn_ms: u64,
+    parts: Parts,
+    /// Part, island, and how much speaks for the part being called so.
+    claims: Vec<(usize, IslandId, u64)>,
+    named: Vec<(usize, IslandId)>,
 }
 
 /// Why a gateway is on its island: what it has in common with another gateway of it.
@@ -137,6 +141,9 @@ impl Islands {
             members: Vec::new(),
             links: HashMap::with_hasher(FixedState::with_seed(seed)),
             drawn_ms: 0,
+            parts: Parts::default(),
+            claims: Vec::new(),
+            named: Vec::new(),
         }
     }
 
@@ -280,36 +287,37 @@ impl Islands {
     fn draw(&mut self, now_ms: u64) {
         self.drawn_ms = now_ms;
         let half_life_ms = self.settings.half_life_ms;
-        let judged: Vec<((u32, u32), bool)> = self
-            .links
-            .iter()
-            .map(|(pair, link)| {
-                let packets = link.common.now(now_ms, half_life_ms);
-                let share = self.share(now_ms, pair.0, pair.1, link);
-                let (enough, fair) = match link.is_joined {
-                    true => (self.settings.stay_packets, self.settings.stay_share),
-                    false => (self.settings.join_packets, self.settings.join_share),
-                };
-                (*pair, packets >= enough && share >= fair && !self.have_parted(*pair, link))
-            })
-            .collect();
-        let mut parts = Parts::of(self.members.len());
-        for (pair, is_joined) in judged {
-            if let Some(link) = self.links.get_mut(&pair) {
-                link.is_joined = is_joined;
-            }
-            if is_joined && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1)) {
+        // Lists are kept from one time to the next, so that nothing is allocated on the way of a packet.
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.begin(self.members.len());
+        let no_links = HashMap::with_hasher(self.links.hasher().clone());
+        let mut links = std::mem::replace(&mut self.links, no_links);
+        links.retain(|pair, link| {
+            let packets = link.common.now(now_ms, half_life_ms);
+            let share = self.share(now_ms, pair.0, pair.1, link);
+            let (enough, fair) = match link.is_joined {
+                true => (self.settings.stay_packets, self.settings.stay_share),
+                false => (self.settings.join_packets, self.settings.join_share),
+            };
+            link.is_joined = packets >= enough && share >= fair && !self.have_parted(*pair, link);
+            if link.is_joined
+                && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1))
+            {
                 parts.join(*a, *b);
             }
-        }
-        self.links.retain(|_, link| link.is_joined || link.common.now(now_ms, half_life_ms) > 0.05);
+            link.is_joined || packets > 0.05
+        });
+        self.links = links;
         self.name(now_ms, &mut parts);
+        self.parts = parts;
     }
 
     fn name(&mut self, now_ms: u64, parts: &mut Parts) {
+        let (mut claims, mut named) = (std::mem::take(&mut self.claims), std::mem::take(&mut self.named));
+        claims.clear();
+        named.clear();
         // How much those of each part hear who were on each island before; whose number it is counts for more, so that
         // two islands which were one for a while get back what they were called.
-        let mut claims: Vec<(usize, IslandId, u64)> = Vec::new();
         for (place, member) in self.members.iter().enumerate() {
             let part = parts.root(place);
             // Whole packets, so that a moment more or less decides nothing.
@@ -321,10 +329,9 @@ impl Islands {
             }
         }
         claims.sort_unstable_by_key(|(part, island, weight)| (std::cmp::Reverse(*weight), *island, *part));
-        let mut named: Vec<(usize, IslandId)> = Vec::new();
-        for (part, island, _) in claims {
-            if named.iter().all(|(p, i)| *p != part && *i != island) {
-                named.push((part, island));
+        for (part, island, _) in &claims {
+            if named.iter().all(|(p, i)| p != part && i != island) {
+                named.push((*part, *island));
             }
         }
         for place in 0..self.members.len() {
@@ -341,6 +348,7 @@ impl Islands {
                 member.island = island;
             }
         }
+        (self.claims, self.named) = (claims, named);
     }
 
     /// A part whose old number another kept is called what most of it was called before, or begins with its first gateway.
@@ -362,11 +370,14 @@ fn pair(a: u32, b: u32) -> (u32, u32) {
 }
 
 /// Disjoint sets of places.
+#[derive(Debug, Default)]
 struct Parts(Vec<usize>);
 
 impl Parts {
-    fn of(count: usize) -> Self {
-        Self((0..count).collect())
+    /// Every place is a set of its own.
+    fn begin(&mut self, count: usize) {
+        self.0.clear();
+        self.0.extend(0..count);
     }
 
     fn root(&mut self, mut place: usize) -> usize {
