@@ -1,23 +1,27 @@
-//! What looking at an envelope and deciding on it costs, on the envelopes of the test vectors.
+//! What looking at an envelope and deciding on it costs, and deciding on its copies: the traffic of a simulated city, each
+//! envelope once and in its time, with every rule on.
 
 use std::hint::black_box;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base64::Engine;
+use city::plan::Plan;
+use city::simulation::{City, Uplink, channel};
 use directory::Directory;
 use mesh::key::ChannelKey;
 use mesh::keyring::Keyring;
 use mesh::observe::{Scratch, observe};
-use policy::decision::Verdict;
+use policy::decision::{Decision, Verdict};
 use policy::engine::Policy;
 use policy::memory::MemoryLimits;
+use policy::memory::seen::PacketKey;
 use policy::now::Now;
 use policy::principal::Principal;
-use policy::uplink::Publish;
+use policy::release::Passing;
+use policy::rule::{RULES, RuleState};
+use policy::settings::Settings;
+use policy::uplink::{Permit, Publish};
 
 use crate::allocations;
-use bench::Failure;
 use bench::statistics::Spread;
 
 /// The costs found.
@@ -30,105 +34,168 @@ pub struct Costs {
     pub both_ns: Spread,
     /// ns for observing one.
     pub observe_ns: Spread,
-    /// Heap allocations per envelope.
-    pub allocations: f64,
-    /// Heap allocations per envelope that is passed on.
+    /// Heap allocations for each envelope that is passed on, once the tables have grown.
     pub allocations_passed: f64,
-}
-
-struct Vector {
-    topic: String,
-    payload: Vec<u8>,
-    sender: Principal,
+    /// Heap allocations for each that is not: a sentence for its owner, mostly.
+    pub allocations_held: f64,
+    /// µs for deciding on the copies of one packet for this many gateways.
+    pub release_us: Spread,
+    /// The gateways.
+    pub gateways: usize,
 }
 
 const REPETITIONS: usize = 9;
+/// Gateways that copies are decided for.
+const GATEWAYS: u32 = 100;
+/// The first half of the traffic lets tables grow and is not counted.
+const WARM: usize = 2;
 
-/// Measures for about `time`.
-pub fn measure(root: &Path, time: Duration) -> Result<Costs, Failure> {
-    let (vectors, keyring) = load(root)?;
-    let mut policy = Policy::new(Default::default(), MemoryLimits::default(), 7);
-    let (directory, now) = (Directory::default(), Now { mono_ms: 1_000, unix_ms: 1_790_000_000_000 });
-    let mut scratch = Scratch::default();
-    let mut judge = |v: &Vector| {
-        let facts = observe(&v.topic, &v.payload, &keyring, &mut scratch);
-        let publish = Publish {
-            sender: &v.sender,
-            address: None,
-            topic: &v.topic,
-            facts: &facts,
-            directory: &directory,
-        };
-        black_box(policy.judge(now, &publish)).0.verdict
-    };
-    let passed: Vec<&Vector> =
-        vectors.iter().filter(|v| matches!(judge(v), Verdict::Accept | Verdict::Rewrite)).collect();
-
-    let before = allocations::count();
-    vectors.iter().for_each(|v| _ = judge(v));
-    let all = allocations::count() - before;
-    passed.iter().for_each(|v| _ = judge(v));
-    let of_passed = allocations::count() - before - all;
-
-    let each = time / (2 * REPETITIONS as u32);
-    let both_ns = repeat(&vectors, each, &mut |v| _ = judge(v));
-    let mut scratch = Scratch::default();
-    let observe_ns = repeat(&vectors, each, &mut |v| {
-        black_box(observe(&v.topic, &v.payload, &keyring, &mut scratch));
-    });
-    Ok(Costs {
-        envelopes: vectors.len(),
-        passed: passed.len(),
-        both_ns,
-        observe_ns,
-        allocations: all as f64 / vectors.len() as f64,
-        allocations_passed: of_passed as f64 / passed.len() as f64,
-    })
-}
-
-fn repeat(vectors: &[Vector], each: Duration, work: &mut impl FnMut(&Vector)) -> Spread {
-    let samples = (0..REPETITIONS).map(|_| {
-        let (started, mut passes) = (Instant::now(), 0);
-        while started.elapsed() < each {
-            vectors.iter().for_each(&mut *work);
-            passes += 1;
-        }
-        started.elapsed().as_nanos() as f64 / (passes * vectors.len()) as f64
-    });
-    Spread::of(samples.collect())
-}
-
-fn load(root: &Path) -> Result<(Vec<Vector>, Keyring), Failure> {
-    let (mut vectors, mut keys) = (Vec::new(), std::collections::BTreeSet::new());
-    for (file, field) in [("generated.jsonl", "envelope_hex"), ("firmware.jsonl", "payload_hex")] {
-        let path = root.join("testdata/vectors").join(file);
-        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        for line in text.lines() {
-            let line: serde_json::Value = serde_json::from_str(line)?;
-            let topic = line["topic"].as_str().unwrap_or_default().to_owned();
-            if !(topic.contains("/2/e/") || topic.contains("/2/map/")) {
-                continue;
-            }
-            let payload = unhex(line[field].as_str().unwrap_or_default())?;
-            if let (Some(name), Some(key)) =
-                (line["decoded"]["channel_id"].as_str(), line["key_b64"].as_str())
-            {
-                keys.insert((name.to_owned(), key.to_owned()));
-            }
-            let gateway = topic.rsplit('/').next().and_then(mesh::node::NodeNum::parse).map(|n| n.0);
-            vectors.push(Vector { topic, payload, sender: Principal::Guest { gateway } });
-        }
-    }
+/// Measures with the traffic of so many hours.
+pub fn measure(hours: u64) -> Costs {
+    let traffic = traffic(hours);
     let mut keyring = Keyring::default();
-    keyring.add("LongFast", ChannelKey::default_key());
-    for (name, key) in keys {
-        let psk = base64::engine::general_purpose::STANDARD.decode(key)?;
-        keyring.add(&name, ChannelKey::from_psk(&psk).ok_or("a test vector has no valid key")?);
+    keyring.add(channel(), ChannelKey::default_key());
+    let mut settings = Settings::default();
+    for rule in RULES.iter().filter(|rule| rule.default == RuleState::Off) {
+        settings.set_state(rule.id, RuleState::Observe);
     }
-    Ok((vectors, keyring))
+    let settings = std::sync::Arc::new(settings);
+    let counted = &traffic[traffic.len() / WARM..];
+    let (mut both, mut seeing, mut release) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut passed, mut of_passed, mut of_held) = (0, 0, 0);
+    for repetition in 0..REPETITIONS {
+        let mut policy = Policy::new(settings.clone(), MemoryLimits::default(), 7);
+        let mut judge = Judge { policy: &mut policy, keyring: &keyring, directory: Directory::default() };
+        traffic[..traffic.len() / WARM].iter().for_each(|heard| _ = judge.judge(heard));
+        if repetition == 0 {
+            // Counting has its own turn, since it looks at every envelope.
+            for heard in counted {
+                let before = allocations::count();
+                let (decision, _) = judge.judge(heard);
+                let made = allocations::count() - before;
+                match decision.verdict {
+                    Verdict::Accept | Verdict::Rewrite => {
+                        (passed, of_passed) = (passed + 1, of_passed + made)
+                    }
+                    Verdict::RecordOnly | Verdict::Refuse => of_held += made,
+                }
+            }
+            continue;
+        }
+        let started = Instant::now();
+        counted.iter().for_each(|heard| _ = black_box(judge.judge(heard)));
+        both.push(started.elapsed().as_nanos() as f64 / counted.len() as f64);
+        let started = Instant::now();
+        let mut scratch = Scratch::default();
+        for heard in counted {
+            black_box(observe(&heard.uplink.topic, &heard.uplink.payload, &keyring, &mut scratch));
+        }
+        seeing.push(started.elapsed().as_nanos() as f64 / counted.len() as f64);
+        release.push(release_us(&policy, &keyring, counted));
+    }
+    Costs {
+        envelopes: counted.len(),
+        passed,
+        both_ns: Spread::of(both),
+        observe_ns: Spread::of(seeing),
+        allocations_passed: of_passed as f64 / passed.max(1) as f64,
+        allocations_held: of_held as f64 / (counted.len() - passed).max(1) as f64,
+        release_us: Spread::of(release),
+        gateways: GATEWAYS as usize,
+    }
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, Failure> {
-    let digits = text.as_bytes().chunks(2);
-    Ok(digits.map(|two| u8::from_str_radix(&String::from_utf8_lossy(two), 16)).collect::<Result<_, _>>()?)
+/// An uplink, and who sent it when.
+struct Heard {
+    uplink: Uplink,
+    sender: Principal,
+    now: Now,
+}
+
+fn traffic(hours: u64) -> Vec<Heard> {
+    let plan = Plan { nodes: 300, gateways: 12, texts_per_hour: 100, ..Plan::default() };
+    let start_ms = plan.start_unix_ms;
+    let mut city = City::new(plan);
+    let end_ms = hours * 3_600_000;
+    let mut traffic = Vec::new();
+    let mut at_ms = 0;
+    while at_ms < end_ms {
+        at_ms += 1_000;
+        let unix_ms = start_ms + i64::try_from(at_ms).unwrap_or(0);
+        let now = Now { mono_ms: 1_000 + at_ms, unix_ms };
+        for uplink in city.live_until(at_ms) {
+            let gateway = uplink.gateway.0;
+            let sender = Principal::Gateway { username: format!("gw-{gateway:08x}").into(), gateway };
+            traffic.push(Heard { uplink, sender, now });
+        }
+    }
+    traffic
+}
+
+struct Judge<'a> {
+    policy: &'a mut Policy,
+    keyring: &'a Keyring,
+    directory: Directory,
+}
+
+impl Judge<'_> {
+    fn judge(&mut self, heard: &Heard) -> (Decision, Option<Permit>) {
+        let mut scratch = Scratch::default();
+        let facts = observe(&heard.uplink.topic, &heard.uplink.payload, self.keyring, &mut scratch);
+        let publish = Publish {
+            sender: &heard.sender,
+            address: None,
+            topic: &heard.uplink.topic,
+            facts: &facts,
+            directory: &self.directory,
+        };
+        self.policy.judge(heard.now, &publish)
+    }
+}
+
+/// µs for the decisions on the copies of one packet: of each of the latest packets, toward gateways of which twelve are the
+/// city's and the others hear nothing of it.
+fn release_us(policy: &Policy, keyring: &Keyring, heard: &[Heard]) -> f64 {
+    let directory = Directory::default();
+    let own = heard.iter().map(|h| h.uplink.gateway.0).collect::<std::collections::BTreeSet<_>>();
+    let others = (0..).map(|n| 0x0b00_0000 + n);
+    let receivers: Vec<Principal> = own
+        .into_iter()
+        .chain(others)
+        .take(GATEWAYS as usize)
+        .map(|gateway| Principal::Gateway { username: format!("gw-{gateway:08x}").into(), gateway })
+        .collect();
+    let permit = policy::uplink::pass_unjudged().1;
+    let packets: Vec<(Passing<'_>, Now)> =
+        heard.iter().rev().take(500).filter_map(|h| Some((passing(h, keyring, &permit)?, h.now))).collect();
+    let started = Instant::now();
+    for (passing, now) in &packets {
+        for receiver in &receivers {
+            black_box(policy.release(*now, passing, receiver, &directory));
+        }
+    }
+    started.elapsed().as_nanos() as f64 / 1e3 / packets.len().max(1) as f64
+}
+
+fn passing<'a>(heard: &'a Heard, keyring: &Keyring, permit: &'a Permit) -> Option<Passing<'a>> {
+    let mut scratch = Scratch::default();
+    let facts = observe(&heard.uplink.topic, &heard.uplink.payload, keyring, &mut scratch);
+    let packet = facts.packet?;
+    Some(Passing {
+        permit,
+        uplinked_by: Some(heard.uplink.gateway.0),
+        from: packet.from.0,
+        to: packet.to.0,
+        key: Some(PacketKey { from: packet.from.0, id: packet.id }),
+        has_consent: true,
+        hop_limit: u8::try_from(packet.hop_limit).unwrap_or(0),
+        can_lower: facts.hop_limit_at.is_some(),
+        port: facts.port.map(|port| port.0),
+        request_id: facts.data.as_ref().map_or(0, |data| data.request_id),
+        channel: Some(channel()),
+        variant: policy::release::variant(&facts),
+        frame_bytes: facts.frame_bytes,
+        airtime_us: Some(500_000),
+        mqtt_packet_bytes: heard.uplink.payload.len() + 40,
+    })
 }

@@ -270,13 +270,13 @@ section! { Policy, POLICY_LINES, "", "What may be passed on.";
         "Gateways that get a packet for one node, the best first.";
     unknown_to_all: bool = Flag(false), Kind::Flag,
         "Whether a packet for a node that nobody heard lately goes to all islands.";
-    airtime_island: u16 = Whole(60), Kind::Whole { min: 0, max: 1000 },
+    airtime_island: u16 = Whole(150), Kind::Whole { min: 0, max: 1000 },
         "Airtime that downlink may take up on one island within an hour, in thousandths of the hour.";
-    airtime_gateway: u16 = Whole(30), Kind::Whole { min: 0, max: 1000 },
+    airtime_gateway: u16 = Whole(100), Kind::Whole { min: 0, max: 1000 },
         "The same for what one gateway transmits.";
-    airtime_channel: u16 = Whole(50), Kind::Whole { min: 0, max: 1000 },
+    airtime_channel: u16 = Whole(150), Kind::Whole { min: 0, max: 1000 },
         "The same for one channel on one island.";
-    airtime_node: u16 = Whole(10), Kind::Whole { min: 0, max: 1000 },
+    airtime_node: u16 = Whole(40), Kind::Whole { min: 0, max: 1000 },
         "The same for what one node sends to other islands.";
     quiet_percent: u8 = Whole(15), Kind::Whole { min: 0, max: 100 },
         "Utilisation of the channel that nodes report, in percent, up to which all of it is there.";

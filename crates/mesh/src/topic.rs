@@ -31,13 +31,17 @@ pub struct MeshTopic<'a> {
     pub channel: Option<&'a str>,
     /// The last level, as it stands.
     pub gateway: Option<&'a str>,
+    /// Its number: many ask for it, so it is read once.
+    gateway_node: Option<NodeNum>,
 }
 
 impl<'a> MeshTopic<'a> {
     /// Takes a Topic Name apart; `None` when it is none of the mesh's.
     pub fn parse(topic: &'a str) -> Option<Self> {
         let (rest, last) = topic.rsplit_once('/')?;
-        let make = |root, kind, channel, gateway| Some(Self { root, kind, channel, gateway });
+        let make = |root, kind, channel, gateway: Option<&'a str>| {
+            Some(Self { root, kind, channel, gateway, gateway_node: gateway.and_then(NodeNum::parse) })
+        };
         if last.is_empty()
             && let Some(root) = before(rest, "2/map")
         {
@@ -63,8 +67,8 @@ impl<'a> MeshTopic<'a> {
     }
 
     /// The gateway's number, when the last level is written as firmware writes it.
-    pub fn gateway_node(&self) -> Option<NodeNum> {
-        self.gateway.and_then(NodeNum::parse)
+    pub const fn gateway_node(&self) -> Option<NodeNum> {
+        self.gateway_node
     }
 }
 

@@ -130,7 +130,10 @@ impl Memory {
         if packet_key(facts).is_some_and(|key| self.seen.was_given_to(key, gateway)) {
             return;
         }
-        if facts.is_own_packet() || shows_radio(packet) {
+        // Where it is now nobody has agreed to: it is told what goes on here, and speaks for no island.
+        let has_moved = settings.state(RuleId::Moved) == RuleState::Enforce
+            && self.movement.may_have_downlink(publish.directory, gateway).is_err();
+        if !has_moved && (facts.is_own_packet() || shows_radio(packet)) {
             self.learn_heard(now, facts, gateway);
         }
         if let Some(key) = packet_key(facts) {
@@ -228,6 +231,9 @@ impl Memory {
         let stale_ms = settings.identity.key_stale_ms();
         self.nodes.learn(now, facts, gateway, findings.into_iter().flatten(), is_signed, stale_ms);
         self.profiles.learn(now, facts);
-        self.movement.learn(&settings.stationary, now, facts, publish.directory, gateway);
+        if self.movement.learn(&settings.stationary, now, facts, publish.directory, gateway) {
+            self.islands.forget(gateway);
+            self.reach.forget_gateway(gateway);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! promise can be seen broken.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
-use trial::{Fault, Outcome, Plan, Way, run};
+use trial::{Fault, Figures, Outcome, Plan, Way, run};
 
 /// A smaller city for an hour, half of which counts.
 fn plan(seed: u64, way: Way) -> Plan {
@@ -10,7 +10,7 @@ fn plan(seed: u64, way: Way) -> Plan {
         duration_ms: 3_600_000,
         abuse_ms: Some(2_400_000..2_410_000),
         nodes: 120,
-        texts_per_hour: 40,
+        texts_per_hour: 30,
         ..Plan::of_hours(seed, 1, way)
     }
 }
@@ -21,18 +21,21 @@ fn kept(plan: &Plan) -> Outcome {
     outcome
 }
 
-/// How many texts arrive is measured, not promised, while budgets and islands are being tuned (`bench/README.md`): here it is
-/// enough that they reach radios and not only the phones of gateways.
+/// How many arrive in a whole city is measured (`bench/README.md`). This one is so small and quiet that plain forwarding nearly
+/// always works, and within its first hour gateways have yet to prove themselves.
 #[test]
-fn promises_are_kept_and_downlink_costs_a_tenth_of_plain_forwarding() {
+fn promises_are_kept_texts_arrive_and_downlink_costs_a_tenth_of_plain_forwarding() {
     let (plain, phones) = (kept(&plan(1, Way::Plain)), kept(&plan(1, Way::ZeroHop)));
     let policy = kept(&plan(1, Way::Policy));
     let (plain, phones, policy) = (&plain.figures, &phones.figures, &policy.figures);
-    let (arrived, on_phones) = (policy.texts_across.ratio(), phones.texts_across.ratio());
+    let arrived = |figures: &Figures| figures.texts_across.ratio();
     assert!(policy.texts_across.due > 500, "nobody spoke");
     assert!(
-        arrived > 1.5 * on_phones,
-        "{arrived:.3} of the texts arrive, and {on_phones:.3} without any hop"
+        arrived(policy) >= 0.85 * arrived(plain) && arrived(policy) > 1.5 * arrived(phones),
+        "{:.3} of the texts arrive, {:.3} with plain forwarding, {:.3} without any hop",
+        arrived(policy),
+        arrived(plain),
+        arrived(phones)
     );
     assert!(
         policy.downlink_airtime_s() * 10.0 <= plain.downlink_airtime_s(),

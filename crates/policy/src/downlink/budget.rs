@@ -34,10 +34,10 @@ impl Default for BudgetSettings {
     /// (`airtime.h`): downlink is to be noticed before that.
     fn default() -> Self {
         Self {
-            island: 60,
-            gateway: 30,
-            channel: 50,
-            node: 10,
+            island: 150,
+            gateway: 100,
+            channel: 150,
+            node: 40,
             classes: [100, 80, 50, 40, 30, 20],
             quiet_percent: 15,
             busy_percent: 40,
@@ -136,9 +136,9 @@ mod tests {
     fn a_busy_channel_tightens_every_budget() {
         let settings = BudgetSettings::default();
         let limit = |percent| settings.limit_us(Account::Class(1, 0), percent);
-        assert_eq!(limit(None), 216_000_000, "6 % of an hour");
-        assert_eq!(limit(Some(15.0)), 216_000_000);
-        assert_eq!(limit(Some(90.0)), 21_600_000);
+        assert_eq!(limit(None), 540_000_000, "15 % of an hour");
+        assert_eq!(limit(Some(15.0)), 540_000_000);
+        assert_eq!(limit(Some(90.0)), 54_000_000);
         assert!(limit(Some(20.0)) > limit(Some(30.0)) && limit(Some(30.0)) > limit(Some(40.0)));
         assert_eq!(settings.limit_us(Account::Heard(1), Some(90.0)), u64::MAX);
     }
@@ -153,7 +153,7 @@ mod tests {
             airtime.charge(0, &charge(Class::Telemetry, 500_000));
             sent += 1;
         }
-        assert_eq!(sent, 129, "30 % of 216 s");
+        assert_eq!(sent, 324, "30 % of 540 s");
         let (budget, fits) = tightest(&settings, &airtime, 0, &charge(Class::Message, 500_000), None);
         assert!(fits && budget.left_us > 100_000_000, "{budget:?}");
     }

@@ -2,7 +2,8 @@
 //!
 //! Two gateways that uplink the same packet within a minute have something in common. What they have in common fades
 //! with the hours, and they are on one island while it is enough and a fair share of what the quieter of the two hears:
-//! a packet that the weather carried into the next city once joins nothing. It takes more to join than to stay.
+//! a packet that the weather carried into the next city once joins nothing. It takes more to join than to stay, but two
+//! gateways that both go on hearing and have nothing in common any more part soon: one of them was carried elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,9 @@ pub struct IslandSettings {
     pub stay_share: f32,
     /// Time after which half of what was in common counts, in ms.
     pub half_life_ms: u64,
+    /// Packets that each of two heard since the last that was in common, from which they part at once. A quiet night
+    /// does not count.
+    pub part_packets: u32,
     /// Gateways whose island the operator knows better.
     pub pinned: BTreeMap<u32, IslandId>,
 }
@@ -38,6 +42,7 @@ impl Default for IslandSettings {
             stay_packets: 0.5,
             stay_share: 0.01,
             half_life_ms: 6 * 3_600_000,
+            part_packets: 50,
             pinned: BTreeMap::new(),
         }
     }
@@ -47,8 +52,10 @@ impl Default for IslandSettings {
 const GATEWAYS_MAX: usize = 1_024;
 /// Pairs remembered; the weakest make room.
 const LINKS_MAX: usize = 8_192;
+/// How much more the gateway counts whose number an island has.
+const FOUNDER_WEIGHT: u64 = 8;
 /// How often islands are drawn anew, in ms.
-const REDRAW_MS: u64 = 10_000;
+const REDRAW_MS: u64 = 30_000;
 /// Receptions of one packet that are further apart did not come by the same flood, in ms.
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
@@ -74,12 +81,18 @@ impl Fading {
 struct Member {
     number: u32,
     island: IslandId,
+    /// The island before that; its own number at first.
+    former: IslandId,
     heard: Fading,
+    /// Packets heard since it is known.
+    count: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Link {
     common: Fading,
+    /// How many packets each of the two, the smaller number first, had heard when one was in common last.
+    counts: (u64, u64),
     is_joined: bool,
 }
 
@@ -100,6 +113,10 @@ pub struct Islands {
     /// By node numbers, the smaller first.
     links: HashMap<(u32, u32), Link, FixedState>,
     drawn_ms: u64,
+    parts: Parts,
+    /// Part, island, and how much speaks for the part being called so.
+    claims: Vec<(usize, IslandId, u64)>,
+    named: Vec<(usize, IslandId)>,
 }
 
 /// Why a gateway is on its island: what it has in common with another gateway of it.
@@ -124,6 +141,9 @@ impl Islands {
             members: Vec::new(),
             links: HashMap::with_hasher(FixedState::with_seed(seed)),
             drawn_ms: 0,
+            parts: Parts::default(),
+            claims: Vec::new(),
+            named: Vec::new(),
         }
     }
 
@@ -155,15 +175,26 @@ impl Islands {
         let half_life_ms = self.settings.half_life_ms;
         let place = self.place_of(now_ms, gateway);
         self.members[place].heard.add(now_ms, half_life_ms);
+        self.members[place].count += 1;
         for other in others.filter(|other| *other != gateway) {
             if self.links.len() >= LINKS_MAX {
                 self.forget_weak_links(now_ms);
             }
-            self.links.entry(pair(gateway, other)).or_default().common.add(now_ms, half_life_ms);
+            let both = pair(gateway, other);
+            let counts = (self.count_of(both.0), self.count_of(both.1));
+            let link = self.links.entry(both).or_default();
+            link.common.add(now_ms, half_life_ms);
+            link.counts = counts;
         }
         if now_ms.saturating_sub(self.drawn_ms) >= REDRAW_MS {
             self.draw(now_ms);
         }
+    }
+
+    /// A gateway is not where it was: what it had in common with others says nothing any more.
+    pub fn forget(&mut self, gateway: u32) {
+        self.links.retain(|(a, b), _| *a != gateway && *b != gateway);
+        self.drawn_ms = 0;
     }
 
     /// The island of a gateway; `None` when it has heard nothing yet.
@@ -197,12 +228,27 @@ impl Islands {
         found
     }
 
+    fn count_of(&self, gateway: u32) -> u64 {
+        self.index.get(&gateway).map_or(0, |place| self.members[*place].count)
+    }
+
+    /// Whether both went on hearing and nothing was in common.
+    fn have_parted(&self, (a, b): (u32, u32), link: &Link) -> bool {
+        let since = |gateway, then: u64| self.count_of(gateway).saturating_sub(then);
+        since(a, link.counts.0).min(since(b, link.counts.1)) >= u64::from(self.settings.part_packets)
+    }
+
     fn place_of(&mut self, now_ms: u64, gateway: u32) -> usize {
         if let Some(place) = self.index.get(&gateway) {
             return *place;
         }
-        let member =
-            Member { number: gateway, island: gateway, heard: Fading { amount: 0.0, at_ms: now_ms } };
+        let member = Member {
+            number: gateway,
+            island: gateway,
+            former: gateway,
+            heard: Fading { amount: 0.0, at_ms: now_ms },
+            count: 0,
+        };
         if self.members.len() < GATEWAYS_MAX {
             self.members.push(member);
             self.index.insert(gateway, self.members.len() - 1);
@@ -237,65 +283,85 @@ impl Islands {
     }
 
     /// Draws the islands anew. An island keeps its number as long as any of its gateways is on it: where one falls
-    /// apart, the largest part keeps it; where two become one, that of the larger stays.
+    /// apart, the part keeps it that hears most, or has the gateway of that number; where two become one, the larger's stays.
     fn draw(&mut self, now_ms: u64) {
         self.drawn_ms = now_ms;
         let half_life_ms = self.settings.half_life_ms;
-        let judged: Vec<((u32, u32), bool)> = self
-            .links
-            .iter()
-            .map(|(pair, link)| {
-                let packets = link.common.now(now_ms, half_life_ms);
-                let share = self.share(now_ms, pair.0, pair.1, link);
-                let (enough, fair) = match link.is_joined {
-                    true => (self.settings.stay_packets, self.settings.stay_share),
-                    false => (self.settings.join_packets, self.settings.join_share),
-                };
-                (*pair, packets >= enough && share >= fair)
-            })
-            .collect();
-        let mut parts = Parts::of(self.members.len());
-        for (pair, is_joined) in judged {
-            if let Some(link) = self.links.get_mut(&pair) {
-                link.is_joined = is_joined;
-            }
-            if is_joined && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1)) {
+        // Lists are kept from one time to the next, so that nothing is allocated on the way of a packet.
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.begin(self.members.len());
+        let no_links = HashMap::with_hasher(self.links.hasher().clone());
+        let mut links = std::mem::replace(&mut self.links, no_links);
+        links.retain(|pair, link| {
+            let packets = link.common.now(now_ms, half_life_ms);
+            let share = self.share(now_ms, pair.0, pair.1, link);
+            let (enough, fair) = match link.is_joined {
+                true => (self.settings.stay_packets, self.settings.stay_share),
+                false => (self.settings.join_packets, self.settings.join_share),
+            };
+            link.is_joined = packets >= enough && share >= fair && !self.have_parted(*pair, link);
+            if link.is_joined
+                && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1))
+            {
                 parts.join(*a, *b);
             }
-        }
-        self.links.retain(|_, link| link.is_joined || link.common.now(now_ms, half_life_ms) > 0.05);
-        self.name(&mut parts);
+            link.is_joined || packets > 0.05
+        });
+        self.links = links;
+        self.name(now_ms, &mut parts);
+        self.parts = parts;
     }
 
-    fn name(&mut self, parts: &mut Parts) {
-        // How many gateways of each part were on each island before.
-        let mut claims: Vec<(usize, IslandId, usize)> = Vec::new();
+    fn name(&mut self, now_ms: u64, parts: &mut Parts) {
+        let (mut claims, mut named) = (std::mem::take(&mut self.claims), std::mem::take(&mut self.named));
+        claims.clear();
+        named.clear();
+        // How much those of each part hear who were on each island before; whose number it is counts for more, so that
+        // two islands which were one for a while get back what they were called.
         for (place, member) in self.members.iter().enumerate() {
             let part = parts.root(place);
+            // Whole packets, so that a moment more or less decides nothing.
+            let hears = 1 + member.heard.now(now_ms, self.settings.half_life_ms).round() as u64;
+            let weight = if member.number == member.island { hears * FOUNDER_WEIGHT } else { hears };
             match claims.iter_mut().find(|(p, island, _)| (*p, *island) == (part, member.island)) {
-                Some((.., count)) => *count += 1,
-                None => claims.push((part, member.island, 1)),
+                Some((.., sum)) => *sum += weight,
+                None => claims.push((part, member.island, weight)),
             }
         }
-        claims.sort_by_key(|(part, island, count)| (std::cmp::Reverse(*count), *island, *part));
-        let mut named: Vec<(usize, IslandId)> = Vec::new();
-        for (part, island, _) in claims {
-            if named.iter().all(|(p, i)| *p != part && *i != island) {
-                named.push((part, island));
+        claims.sort_unstable_by_key(|(part, island, weight)| (std::cmp::Reverse(*weight), *island, *part));
+        for (part, island, _) in &claims {
+            if named.iter().all(|(p, i)| p != part && i != island) {
+                named.push((*part, *island));
             }
         }
         for place in 0..self.members.len() {
             let part = parts.root(place);
             let island = named.iter().find(|(p, _)| *p == part).map(|(_, island)| *island);
-            // A part whose old number another kept begins anew with its first gateway.
             let island = island.unwrap_or_else(|| {
-                let first = (0..self.members.len()).find(|other| parts.root(*other) == part);
-                let number = self.members[first.unwrap_or(place)].number;
+                let number = self.new_name(parts, part, &named);
                 named.push((part, number));
                 number
             });
-            self.members[place].island = island;
+            let member = &mut self.members[place];
+            if member.island != island {
+                member.former = member.island;
+                member.island = island;
+            }
         }
+        (self.claims, self.named) = (claims, named);
+    }
+
+    /// A part whose old number another kept is called what most of it was called before, or begins with its first gateway.
+    fn new_name(&self, parts: &mut Parts, part: usize, named: &[(usize, IslandId)]) -> IslandId {
+        let members: Vec<&Member> = (0..self.members.len())
+            .filter(|place| parts.root(*place) == part)
+            .map(|p| &self.members[p])
+            .collect();
+        let is_free = |island: &IslandId| named.iter().all(|(_, taken)| taken != island);
+        let formers = members.iter().map(|member| member.former).filter(is_free);
+        let count = |island: IslandId| members.iter().filter(|member| member.former == island).count();
+        let former = formers.max_by_key(|island| (count(*island), std::cmp::Reverse(*island)));
+        former.or_else(|| members.first().map(|member| member.number)).unwrap_or_default()
     }
 }
 
@@ -304,11 +370,14 @@ fn pair(a: u32, b: u32) -> (u32, u32) {
 }
 
 /// Disjoint sets of places.
+#[derive(Debug, Default)]
 struct Parts(Vec<usize>);
 
 impl Parts {
-    fn of(count: usize) -> Self {
-        Self((0..count).collect())
+    /// Every place is a set of its own.
+    fn begin(&mut self, count: usize) {
+        self.0.clear();
+        self.0.extend(0..count);
     }
 
     fn root(&mut self, mut place: usize) -> usize {
@@ -391,7 +460,32 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_an_island_stays_when_its_first_gateway_goes_and_when_islands_meet() {
+    fn a_gateway_that_was_carried_to_another_island_leaves_its_own_soon() {
+        let mut islands = islands();
+        let mut now = 0;
+        for _ in 0..20 {
+            now = hear(&mut islands, now, 5, &[1, 2, 3]);
+            now = hear(&mut islands, now, 5, &[7, 8, 9]);
+        }
+        for _ in 0..20 {
+            now = hear(&mut islands, now, 5, &[1, 2]);
+            now = hear(&mut islands, now, 5, &[3, 7, 8, 9]);
+        }
+        assert_eq!([1, 2].map(|g| islands.island_of(g)), [Some(1); 2]);
+        assert_eq!([3, 7, 8, 9].map(|g| islands.island_of(g)), [Some(7); 4]);
+    }
+
+    #[test]
+    fn one_that_is_known_to_have_moved_leaves_at_once() {
+        let mut islands = islands();
+        let now = hear(&mut islands, 0, 30, &[1, 2, 3]);
+        islands.forget(3);
+        hear(&mut islands, now, 1, &[1, 2]);
+        assert_eq!([1, 2, 3].map(|g| islands.island_of(g)), [Some(1), Some(1), Some(3)]);
+    }
+
+    #[test]
+    fn the_number_of_an_island_stays_when_its_first_gateway_goes_and_yields_to_one_that_is_there() {
         let mut islands = islands();
         let now = hear(&mut islands, 0, 30, &[1, 2, 3]);
         let now = hear(&mut islands, now, 30, &[8, 9]);
@@ -404,7 +498,7 @@ mod tests {
         let now = hear(&mut islands, now, 60, &[2, 3, 8]);
         let now = hear(&mut islands, now, 60, &[8, 9]);
         hear(&mut islands, now, 1, &[2, 3]);
-        assert_eq!([2, 3, 8, 9].map(|g| islands.island_of(g)), [Some(1); 4]);
+        assert_eq!([2, 3, 8, 9].map(|g| islands.island_of(g)), [Some(8); 4], "8 is there, 1 is not");
     }
 
     #[test]

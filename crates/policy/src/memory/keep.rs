@@ -70,7 +70,7 @@ impl Memory {
         put(&mut out, "uplink", 1, &self.uplink.kept());
         put(&mut out, "volume", 1, &self.volume.kept());
         put(&mut out, "holds", 1, &self.holds.kept());
-        put(&mut out, "islands", 1, &self.islands.kept());
+        put(&mut out, "islands", 2, &self.islands.kept());
         put(&mut out, "reach", 1, &self.reach.kept());
         put(&mut out, "reports", 1, &self.reports.kept());
         put(&mut out, "nodes", 1, &self.nodes);
@@ -99,7 +99,7 @@ impl Memory {
                 ("uplink", 1) => section.read().map(|kept| self.uplink.take_over(kept)),
                 ("volume", 1) => section.read().map(|kept| self.volume.take_over(kept)),
                 ("holds", 1) => section.read().map(|kept| self.holds.take_over(kept)),
-                ("islands", 1) => section.read().map(|kept| self.islands.take_over(kept)),
+                ("islands", 2) => section.read().map(|kept| self.islands.take_over(kept)),
                 ("reach", 1) => section.read().map(|kept| self.reach.take_over(kept)),
                 ("reports", 1) => section.read().map(|kept| self.reports.take_over(kept)),
                 ("nodes", 1) => section.read().map(|kept| self.nodes = kept),

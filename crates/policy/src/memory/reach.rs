@@ -86,6 +86,13 @@ impl Reach {
         }
     }
 
+    /// A gateway is not where it was: what it heard there says nothing any more.
+    pub fn forget_gateway(&mut self, gateway: u32) {
+        for heard in self.nodes.values_mut().flat_map(|node| &mut node.heard) {
+            *heard = heard.filter(|heard| heard.gateway != gateway);
+        }
+    }
+
     /// Whether that gateway heard the node within `within_ms`.
     pub fn hears(&self, now_ms: u64, gateway: u32, node: u32, within_ms: u64) -> bool {
         self.heard_at(now_ms, node, within_ms).any(|heard| heard.gateway == gateway)
