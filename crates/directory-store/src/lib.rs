@@ -10,6 +10,7 @@ mod audit;
 mod downlink;
 mod grant;
 mod login;
+mod sending;
 mod watch;
 
 mod error;

@@ -72,6 +72,9 @@ const STEPS: &[&str] = &[
     // Nodes in quarantine, and gateways that the operator has looked at.
     "CREATE TABLE IF NOT EXISTS quarantine (node INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
      CREATE TABLE IF NOT EXISTS review (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
+    // Which services may have the broker's own node send something.
+    "CREATE TABLE IF NOT EXISTS sending (service TEXT PRIMARY KEY, channels TEXT NOT NULL, per_hour INTEGER NOT NULL,
+       since_ms INTEGER NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

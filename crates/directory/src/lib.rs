@@ -13,6 +13,7 @@ mod command;
 mod downlink;
 mod grant;
 mod operator;
+mod sending;
 mod watch;
 
 mod gateway_id;
@@ -33,6 +34,10 @@ pub use grant::{
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
+pub use sending::{
+    SENDING_CHANNELS_MAX, SENDING_PER_HOUR_MAX, Sending, SendingApplied, SendingCommand, SendingRefused,
+    Sendings,
+};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
 pub use watch::{Quarantine, Watch, WatchApplied, WatchCommand, WatchRefused};
