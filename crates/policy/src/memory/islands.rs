@@ -54,8 +54,10 @@ const GATEWAYS_MAX: usize = 1_024;
 const LINKS_MAX: usize = 8_192;
 /// How much more the gateway counts whose number an island has.
 const FOUNDER_WEIGHT: u64 = 8;
-/// How often islands are drawn anew, in ms.
+/// How soon islands are drawn anew when two gateways may have come together, in ms.
 const REDRAW_MS: u64 = 30_000;
+/// How soon they are when nothing new was in common: what fades and who parts takes hours.
+const REDRAW_UNCHANGED_MS: u64 = 300_000;
 /// Receptions of one packet that are further apart did not come by the same flood, in ms.
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
@@ -113,6 +115,8 @@ pub struct Islands {
     /// By node numbers, the smaller first.
     links: HashMap<(u32, u32), Link, FixedState>,
     drawn_ms: u64,
+    /// Whether two gateways had something in common since that are not joined.
+    has_news: bool,
     parts: Parts,
     /// Part, island, and how much speaks for the part being called so.
     claims: Vec<(usize, IslandId, u64)>,
@@ -141,6 +145,7 @@ impl Islands {
             members: Vec::new(),
             links: HashMap::with_hasher(FixedState::with_seed(seed)),
             drawn_ms: 0,
+            has_news: true,
             parts: Parts::default(),
             claims: Vec::new(),
             named: Vec::new(),
@@ -168,6 +173,7 @@ impl Islands {
         self.links.clear();
         self.links.extend(kept.links.into_iter().take(LINKS_MAX));
         self.drawn_ms = 0;
+        self.has_news = true;
     }
 
     /// A gateway heard a packet over the radio that these others had heard just before.
@@ -185,8 +191,10 @@ impl Islands {
             let link = self.links.entry(both).or_default();
             link.common.add(now_ms, half_life_ms);
             link.counts = counts;
+            self.has_news |= !link.is_joined;
         }
-        if now_ms.saturating_sub(self.drawn_ms) >= REDRAW_MS {
+        let since_ms = now_ms.saturating_sub(self.drawn_ms);
+        if since_ms >= if self.has_news { REDRAW_MS } else { REDRAW_UNCHANGED_MS } {
             self.draw(now_ms);
         }
     }
@@ -195,6 +203,7 @@ impl Islands {
     pub fn forget(&mut self, gateway: u32) {
         self.links.retain(|(a, b), _| *a != gateway && *b != gateway);
         self.drawn_ms = 0;
+        self.has_news = true;
     }
 
     /// The island of a gateway; `None` when it has heard nothing yet.
@@ -286,6 +295,7 @@ impl Islands {
     /// apart, the part keeps it that hears most, or has the gateway of that number; where two become one, the larger's stays.
     fn draw(&mut self, now_ms: u64) {
         self.drawn_ms = now_ms;
+        self.has_news = false;
         let half_life_ms = self.settings.half_life_ms;
         // Lists are kept from one time to the next, so that nothing is allocated on the way of a packet.
         let mut parts = std::mem::take(&mut self.parts);
