@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use directory::{CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, WatchRefused};
+use directory::{
+    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, WatchRefused,
+};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -74,6 +76,8 @@ pub enum StoreError {
     Grant(GrantRefused),
     /// The directory refused the command about quarantine or a review.
     Watch(WatchRefused),
+    /// The command about people is refused.
+    Person(PersonRefused),
     /// The chosen password is not taken.
     Password(OperatorPasswordError),
     /// The password could not be hashed.
@@ -141,6 +145,7 @@ impl fmt::Display for StoreError {
             StoreError::Downlink(error) => error.fmt(f),
             StoreError::Grant(error) => error.fmt(f),
             StoreError::Watch(error) => error.fmt(f),
+            StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
         }
@@ -162,6 +167,7 @@ impl Error for StoreError {
             | StoreError::Downlink(_)
             | StoreError::Grant(_)
             | StoreError::Watch(_)
+            | StoreError::Person(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,
         }

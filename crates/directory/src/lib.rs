@@ -13,6 +13,7 @@ mod command;
 mod downlink;
 mod grant;
 mod operator;
+mod person;
 mod watch;
 
 mod gateway_id;
@@ -32,6 +33,7 @@ pub use grant::{
 };
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
+pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
