@@ -249,7 +249,7 @@ mod tests {
             problem: Some("alerts.toml:3: unknown key".to_owned()),
             ..Board::default()
         };
-        let text = overview(&board, 0).into_string();
+        let text = overview(&board, 0, true).into_string();
         for part in [
             "Nothing fires",
             "fails",
