@@ -4,6 +4,7 @@
 //! (`next_dirty`, `outbox`, `next_closing`, `take_records`). `publish.rs` tells the journey from top to bottom.
 
 mod acknowledge;
+mod command;
 mod connect;
 mod connection;
 mod counters;
@@ -119,6 +120,8 @@ pub struct Broker {
     connections_made: u64,
     sign_ins_begun: u64,
     round_trips: u64,
+    /// When services had something sent.
+    sent_for_services: command::SentForServices,
     dirty: VecDeque<ConnectionId>,
     closing: VecDeque<(ConnectionId, &'static str)>,
     records: Vec<Record>,
@@ -174,6 +177,7 @@ impl Broker {
             connections_made: 0,
             sign_ins_begun: 0,
             round_trips: 0,
+            sent_for_services: command::SentForServices::default(),
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             records: Vec::new(),

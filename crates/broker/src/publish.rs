@@ -14,6 +14,7 @@ use policy::uplink::{Permit, Publish};
 use record::{Reception, Record, ReleasedCopy};
 
 use crate::acknowledge::Answer;
+use crate::command::AskedFor;
 use crate::downlink::{Bound, Copies, Settled, released};
 use crate::message::Message;
 use crate::observe::{Observed, write_down};
@@ -57,7 +58,11 @@ impl Broker {
         // 5. Answer: given at the end, when what it promises is done and it is known whether anybody wanted the message.
         let may_go_nowhere = seq.is_none() && judged.permit.is_some();
         let answer = Answer::of(&arrived, &judged.decision, seq);
-        let Some(permit) = judged.permit else { return self.answer(sender, answer, changes_before) };
+        let Some(permit) = judged.permit else {
+            self.answer(sender, answer, changes_before);
+            // A command goes nowhere, but what it asks for does.
+            return judged.asked.iter().for_each(|asked| self.send_asked(now, asked));
+        };
         let refused_before = self.journal.refused;
         // 6. Route.
         if arrived.retain && judged.may_be_retained() {
@@ -113,7 +118,9 @@ impl Broker {
         }
         let is_mesh = facts.topic.is_some();
         let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
-        Judged { decision, permit, observed }
+        let (decision, asked) =
+            self.understand_command(now, sender, arrived.topic, arrived.payload, decision);
+        Judged { decision, permit, observed, asked }
     }
 
     /// 4. Record: every reception and everything refused, with its exact bytes. Returns the number it got.
@@ -218,7 +225,7 @@ impl Broker {
     }
 
     /// 9. Account: what was sent and withheld goes to the history, and the packet counts as passed on.
-    fn account(
+    pub(crate) fn account(
         &mut self,
         now: Now,
         seq: Option<u64>,
@@ -242,18 +249,20 @@ pub(crate) struct Judged {
     pub permit: Option<Permit>,
     /// Facts of mesh traffic; `None` for other messages.
     pub observed: Option<Observed>,
+    /// What a service asked the broker's own node to send.
+    pub asked: Option<AskedFor>,
 }
 
 impl Judged {
     /// The plain-broker profile has no mesh policy.
     fn plain() -> Self {
         let (decision, permit) = policy::uplink::pass_unjudged();
-        Self { decision, permit: Some(permit), observed: None }
+        Self { decision, permit: Some(permit), observed: None, asked: None }
     }
 
     /// Even where everyone may do everything, `$SYS` is the broker's.
     fn not_yours() -> Self {
-        Self { decision: policy::uplink::refuse_unjudged(), permit: None, observed: None }
+        Self { decision: policy::uplink::refuse_unjudged(), permit: None, observed: None, asked: None }
     }
 
     fn key(&self) -> Option<PacketKey> {

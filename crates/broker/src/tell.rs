@@ -9,7 +9,7 @@ use crate::session::{Queued, SessionId};
 use crate::{Broker, Now};
 
 /// The sender of these messages is no session.
-const NOBODY: SessionId = SessionId(u32::MAX);
+pub(crate) const NOBODY: SessionId = SessionId(u32::MAX);
 /// Who asks for it gets it for certain; told twice, it does no harm.
 const QOS: u8 = 1;
 

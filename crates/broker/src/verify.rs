@@ -27,7 +27,7 @@ const LATER_MS: u64 = 60_000;
 /// How long a request is worth repeating to a gateway that comes back, in ms.
 const REQUEST_AGE_MS: u64 = 60_000;
 /// What the history calls the client that sent the broker's own packets.
-const OWN_CLIENT: &str = "backhaul";
+pub(crate) const OWN_CLIENT: &str = "backhaul";
 /// Bits of the bitfield: agrees to MQTT, wants a response.
 const BITFIELD: u32 = 3;
 
@@ -223,7 +223,7 @@ impl Broker {
 }
 
 /// A packet id that nobody guesses who has not read the request (SplitMix64's finalizer); never 0.
-fn packet_id(seed: u64, now: Now, serial: u64) -> u32 {
+pub(crate) fn packet_id(seed: u64, now: Now, serial: u64) -> u32 {
     let mut mixed = seed ^ now.mono_ms.rotate_left(32) ^ serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use directory::{
-    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, WatchRefused,
+    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, SendingRefused,
+    WatchRefused,
 };
 use rusqlite::ErrorCode;
 
@@ -76,6 +77,8 @@ pub enum StoreError {
     Grant(GrantRefused),
     /// The directory refused the command about quarantine or a review.
     Watch(WatchRefused),
+    /// The directory refused the command about what services may have sent.
+    Sending(SendingRefused),
     /// The command about people is refused.
     Person(PersonRefused),
     /// The chosen password is not taken.
@@ -145,6 +148,7 @@ impl fmt::Display for StoreError {
             StoreError::Downlink(error) => error.fmt(f),
             StoreError::Grant(error) => error.fmt(f),
             StoreError::Watch(error) => error.fmt(f),
+            StoreError::Sending(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
@@ -167,6 +171,7 @@ impl Error for StoreError {
             | StoreError::Downlink(_)
             | StoreError::Grant(_)
             | StoreError::Watch(_)
+            | StoreError::Sending(_)
             | StoreError::Person(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,

@@ -11,6 +11,7 @@ mod downlink;
 mod grant;
 mod login;
 mod people;
+mod sending;
 mod watch;
 
 mod error;

@@ -72,6 +72,9 @@ const STEPS: &[&str] = &[
     // Nodes in quarantine, and gateways that the operator has looked at.
     "CREATE TABLE IF NOT EXISTS quarantine (node INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
      CREATE TABLE IF NOT EXISTS review (gateway INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;",
+    // Which services may have the broker's own node send something.
+    "CREATE TABLE IF NOT EXISTS sending (service TEXT PRIMARY KEY, channels TEXT NOT NULL, per_hour INTEGER NOT NULL,
+       since_ms INTEGER NOT NULL) STRICT;",
     // People with roles of their own: who knew the operator's password is the first admin, and stays signed in.
     "CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY, role TEXT NOT NULL, password_phc TEXT, since_ms INTEGER NOT NULL,
        invite BLOB, invite_expires_ms INTEGER) STRICT, WITHOUT ROWID;

@@ -14,6 +14,7 @@ mod downlink;
 mod grant;
 mod operator;
 mod person;
+mod sending;
 mod watch;
 
 mod gateway_id;
@@ -35,6 +36,10 @@ pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameE
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
+pub use sending::{
+    SENDING_CHANNELS_MAX, SENDING_PER_HOUR_MAX, Sending, SendingApplied, SendingCommand, SendingRefused,
+    Sendings,
+};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
 pub use watch::{Quarantine, Watch, WatchApplied, WatchCommand, WatchRefused};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Credential, Downlink, GatewayId, Grants, Role, TokenHash, TokenKey, Username, Watch};
+use crate::{Credential, Downlink, GatewayId, Grants, Role, Sendings, TokenHash, TokenKey, Username, Watch};
 
 /// All credentials at one moment. Cloning shares the credentials.
 ///
@@ -18,6 +18,7 @@ pub struct Directory {
     pub(crate) downlink: Arc<Downlink>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) sendings: Arc<Sendings>,
 }
 
 impl Directory {

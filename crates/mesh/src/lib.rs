@@ -10,6 +10,7 @@ pub mod data;
 pub mod enums;
 pub mod envelope;
 pub mod json27;
+pub mod json_command;
 pub mod key;
 pub mod keyring;
 pub mod node;

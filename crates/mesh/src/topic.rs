@@ -31,13 +31,17 @@ pub struct MeshTopic<'a> {
     pub channel: Option<&'a str>,
     /// The last level, as it stands.
     pub gateway: Option<&'a str>,
+    /// Its number: many ask for it, so it is read once.
+    gateway_node: Option<NodeNum>,
 }
 
 impl<'a> MeshTopic<'a> {
     /// Takes a Topic Name apart; `None` when it is none of the mesh's.
     pub fn parse(topic: &'a str) -> Option<Self> {
         let (rest, last) = topic.rsplit_once('/')?;
-        let make = |root, kind, channel, gateway| Some(Self { root, kind, channel, gateway });
+        let make = |root, kind, channel, gateway: Option<&'a str>| {
+            Some(Self { root, kind, channel, gateway, gateway_node: gateway.and_then(NodeNum::parse) })
+        };
         if last.is_empty()
             && let Some(root) = before(rest, "2/map")
         {
@@ -47,25 +51,33 @@ impl<'a> MeshTopic<'a> {
             return make(root, TopicKind::Stat, None, Some(last));
         }
         // A channel's name may hold slashes, so it is all that follows the rightmost marker.
-        let kinds = [
-            ("2/e/", TopicKind::Envelope),
-            ("2/c/", TopicKind::LegacyEnvelope),
-            ("2/json/", TopicKind::Json),
-        ];
-        let found = kinds.into_iter().filter_map(|(marker, kind)| {
-            let mut ends = rest.rmatch_indices(marker).map(|(at, _)| at + marker.len());
-            ends.find_map(|end| Some((before(&rest[..end], marker)?, kind, &rest[end..])))
-        });
-        let (root, kind, channel) = found.max_by_key(|(root, _, _)| root.len())?;
+        let (root, kind, channel) = rightmost_marker(rest)?;
         let first_level = channel.split('/').next().unwrap_or_default();
         let is_command = kind == TopicKind::Json && first_level.eq_ignore_ascii_case("mqtt");
         make(root, if is_command { TopicKind::JsonCommand } else { kind }, Some(channel), Some(last))
     }
 
     /// The gateway's number, when the last level is written as firmware writes it.
-    pub fn gateway_node(&self) -> Option<NodeNum> {
-        self.gateway.and_then(NodeNum::parse)
+    pub const fn gateway_node(&self) -> Option<NodeNum> {
+        self.gateway_node
     }
+}
+
+/// Root, kind and channel: what stands before, in and after the last `2/e/`, `2/c/` or `2/json/` that begins a level.
+fn rightmost_marker(rest: &str) -> Option<(&str, TopicKind, &str)> {
+    let bytes = rest.as_bytes();
+    let begins =
+        (0..bytes.len()).rev().filter(|at| bytes[*at] == b'2' && (*at == 0 || bytes[at - 1] == b'/'));
+    begins.into_iter().find_map(|at| {
+        // A level begins there, so both are borders of characters.
+        let (root, tail) = (rest[..at].strip_suffix('/').unwrap_or_default(), &rest[at..]);
+        let kinds = [
+            ("2/e/", TopicKind::Envelope),
+            ("2/c/", TopicKind::LegacyEnvelope),
+            ("2/json/", TopicKind::Json),
+        ];
+        kinds.into_iter().find_map(|(marker, kind)| Some((root, kind, tail.strip_prefix(marker)?)))
+    })
 }
 
 /// What stands before a tail of whole levels.

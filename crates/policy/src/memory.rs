@@ -231,9 +231,7 @@ impl Memory {
         let stale_ms = settings.identity.key_stale_ms();
         self.nodes.learn(now, facts, gateway, findings.into_iter().flatten(), is_signed, stale_ms);
         self.profiles.learn(now, facts);
-        let was_here = self.movement.may_have_downlink(publish.directory, gateway).is_ok();
-        self.movement.learn(&settings.stationary, now, facts, publish.directory, gateway);
-        if was_here && self.movement.may_have_downlink(publish.directory, gateway).is_err() {
+        if self.movement.learn(&settings.stationary, now, facts, publish.directory, gateway) {
             self.islands.forget(gateway);
             self.reach.forget_gateway(gateway);
         }

@@ -80,7 +80,7 @@ rules! {
     MessageRate = 32, "message-rate", Uplink, Enforce,
         "A gateway publishes no more messages a minute than a radio can hear.";
     JsonCommand = 2, "json-command", Uplink, Enforce,
-        "JSON command topics make a node transmit, so nobody publishes there without a service credential for it.";
+        "JSON command topics make a node transmit, so only services that the operator allows publish there.";
     NotAnEnvelope = 3, "not-an-envelope", Uplink, Enforce,
         "What comes on an envelope topic must be a Meshtastic ServiceEnvelope.";
     Identity = 4, "identity", Uplink, Enforce,

@@ -218,6 +218,18 @@ pub fn pass_own_request() -> (Decision, Permit) {
     (Decision { sentence, ..decision }, permit)
 }
 
+/// The decision on a packet of the broker's own node that a service asked for. Its copies are judged like any other's.
+pub fn pass_asked(service: &str) -> (Decision, Permit) {
+    let (decision, permit) = pass_unjudged();
+    let sentence = Cow::Owned(format!("Sent by the broker's own node for the service `{service}`."));
+    (Decision { sentence, ..decision }, permit)
+}
+
+/// The decision on a command that cannot be carried out, with the reason in a sentence.
+pub fn refuse_command(decision: Decision, why: impl Into<Cow<'static, str>>) -> Decision {
+    Decision { verdict: Verdict::Refuse, sentence: why.into(), ..decision }
+}
+
 /// The decision on a message that enters the broker's own topics, for the plain-broker profile.
 pub fn refuse_unjudged() -> Decision {
     Decision {

@@ -154,6 +154,17 @@ fn denials() -> Vec<(RuleId, Verdict, Case)> {
         (R::TopicRights, Refuse, with(|c| c.sender = service("msh"))),
         (R::JsonCommand, Refuse, on("msh/US/2/json/mqtt/!7c5a0c03")),
         (R::JsonCommand, Refuse, on("msh/US/2/json/mqtt/go")),
+        // A service that the operator has not allowed to have anything sent, wherever it may publish.
+        (
+            R::JsonCommand,
+            Refuse,
+            with(|c| (c.sender, c.topic) = (service("msh/US/2/json/mqtt"), "msh/US/2/json/mqtt/go".into())),
+        ),
+        (
+            R::JsonCommand,
+            Refuse,
+            with(|c| (c.sender, c.topic) = (service("home"), "msh/US/2/json/mqtt/go".into())),
+        ),
         (R::NotAnEnvelope, Refuse, with(|c| c.payload = Some(Vec::new()))),
         (R::NotAnEnvelope, Refuse, with(|c| c.payload = Some(b"{\"json\":1}".to_vec()))),
         (R::Identity, Refuse, on("msh/US/2/e/Ops/!7c5a0c03")),
@@ -330,10 +341,6 @@ fn passes() -> Vec<Case> {
         with(|c| {
             (c.channel, c.topic) = ("Secret", "msh/US/2/e/Secret/!7c5a0a01".into());
             c.key = ChannelKey::from_psk(&[3; 32]).unwrap();
-        }),
-        with(|c| {
-            c.sender = Principal::Service { username: "ha".into(), prefix: "msh/US/2/json/mqtt".into() };
-            c.topic = "msh/US/2/json/mqtt/go".into();
         }),
         with(|c| (c.packet.id, c.was_released) = (0, true)),
         // What the operator agreed to, blocked elsewhere or declared public.

@@ -48,5 +48,5 @@ pub use open_files::raise_limit;
 pub use pages::PagesSettings;
 pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule};
 pub use service_manager::{ServiceNotice, inherited_sockets};
-pub use start::{Running, Settings, StartError, start};
+pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

@@ -319,7 +319,7 @@ fn remember(data: &Path, broker: &mut Broker) -> Clock {
 }
 
 /// The node number of the broker's own node: nobody else's, the same after every start, and not to be guessed.
-fn own_node(key: &TokenKey, name: &str) -> u32 {
+pub fn own_node(key: &TokenKey, name: &str) -> u32 {
     let hash = key.hash_credential("own node", name.as_bytes());
     let [a, b, c, d, ..] = *hash.as_bytes();
     // The lowest numbers and the highest are reserved.

@@ -54,8 +54,10 @@ const GATEWAYS_MAX: usize = 1_024;
 const LINKS_MAX: usize = 8_192;
 /// How much more the gateway counts whose number an island has.
 const FOUNDER_WEIGHT: u64 = 8;
-/// How often islands are drawn anew, in ms.
-const REDRAW_MS: u64 = 10_000;
+/// How soon islands are drawn anew when two gateways may have come together, in ms.
+const REDRAW_MS: u64 = 30_000;
+/// How soon they are when nothing new was in common: what fades and who parts takes hours.
+const REDRAW_UNCHANGED_MS: u64 = 300_000;
 /// Receptions of one packet that are further apart did not come by the same flood, in ms.
 pub const COMMON_WITHIN_MS: u64 = 60_000;
 
@@ -113,6 +115,12 @@ pub struct Islands {
     /// By node numbers, the smaller first.
     links: HashMap<(u32, u32), Link, FixedState>,
     drawn_ms: u64,
+    /// Whether two gateways had something in common since that are not joined.
+    has_news: bool,
+    parts: Parts,
+    /// Part, island, and how much speaks for the part being called so.
+    claims: Vec<(usize, IslandId, u64)>,
+    named: Vec<(usize, IslandId)>,
 }
 
 /// Why a gateway is on its island: what it has in common with another gateway of it.
@@ -137,6 +145,10 @@ impl Islands {
             members: Vec::new(),
             links: HashMap::with_hasher(FixedState::with_seed(seed)),
             drawn_ms: 0,
+            has_news: true,
+            parts: Parts::default(),
+            claims: Vec::new(),
+            named: Vec::new(),
         }
     }
 
@@ -161,6 +173,7 @@ impl Islands {
         self.links.clear();
         self.links.extend(kept.links.into_iter().take(LINKS_MAX));
         self.drawn_ms = 0;
+        self.has_news = true;
     }
 
     /// A gateway heard a packet over the radio that these others had heard just before.
@@ -178,8 +191,10 @@ impl Islands {
             let link = self.links.entry(both).or_default();
             link.common.add(now_ms, half_life_ms);
             link.counts = counts;
+            self.has_news |= !link.is_joined;
         }
-        if now_ms.saturating_sub(self.drawn_ms) >= REDRAW_MS {
+        let since_ms = now_ms.saturating_sub(self.drawn_ms);
+        if since_ms >= if self.has_news { REDRAW_MS } else { REDRAW_UNCHANGED_MS } {
             self.draw(now_ms);
         }
     }
@@ -188,6 +203,7 @@ impl Islands {
     pub fn forget(&mut self, gateway: u32) {
         self.links.retain(|(a, b), _| *a != gateway && *b != gateway);
         self.drawn_ms = 0;
+        self.has_news = true;
     }
 
     /// The island of a gateway; `None` when it has heard nothing yet.
@@ -279,37 +295,39 @@ impl Islands {
     /// apart, the part keeps it that hears most, or has the gateway of that number; where two become one, the larger's stays.
     fn draw(&mut self, now_ms: u64) {
         self.drawn_ms = now_ms;
+        self.has_news = false;
         let half_life_ms = self.settings.half_life_ms;
-        let judged: Vec<((u32, u32), bool)> = self
-            .links
-            .iter()
-            .map(|(pair, link)| {
-                let packets = link.common.now(now_ms, half_life_ms);
-                let share = self.share(now_ms, pair.0, pair.1, link);
-                let (enough, fair) = match link.is_joined {
-                    true => (self.settings.stay_packets, self.settings.stay_share),
-                    false => (self.settings.join_packets, self.settings.join_share),
-                };
-                (*pair, packets >= enough && share >= fair && !self.have_parted(*pair, link))
-            })
-            .collect();
-        let mut parts = Parts::of(self.members.len());
-        for (pair, is_joined) in judged {
-            if let Some(link) = self.links.get_mut(&pair) {
-                link.is_joined = is_joined;
-            }
-            if is_joined && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1)) {
+        // Lists are kept from one time to the next, so that nothing is allocated on the way of a packet.
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.begin(self.members.len());
+        let no_links = HashMap::with_hasher(self.links.hasher().clone());
+        let mut links = std::mem::replace(&mut self.links, no_links);
+        links.retain(|pair, link| {
+            let packets = link.common.now(now_ms, half_life_ms);
+            let share = self.share(now_ms, pair.0, pair.1, link);
+            let (enough, fair) = match link.is_joined {
+                true => (self.settings.stay_packets, self.settings.stay_share),
+                false => (self.settings.join_packets, self.settings.join_share),
+            };
+            link.is_joined = packets >= enough && share >= fair && !self.have_parted(*pair, link);
+            if link.is_joined
+                && let (Some(a), Some(b)) = (self.index.get(&pair.0), self.index.get(&pair.1))
+            {
                 parts.join(*a, *b);
             }
-        }
-        self.links.retain(|_, link| link.is_joined || link.common.now(now_ms, half_life_ms) > 0.05);
+            link.is_joined || packets > 0.05
+        });
+        self.links = links;
         self.name(now_ms, &mut parts);
+        self.parts = parts;
     }
 
     fn name(&mut self, now_ms: u64, parts: &mut Parts) {
+        let (mut claims, mut named) = (std::mem::take(&mut self.claims), std::mem::take(&mut self.named));
+        claims.clear();
+        named.clear();
         // How much those of each part hear who were on each island before; whose number it is counts for more, so that
         // two islands which were one for a while get back what they were called.
-        let mut claims: Vec<(usize, IslandId, u64)> = Vec::new();
         for (place, member) in self.members.iter().enumerate() {
             let part = parts.root(place);
             // Whole packets, so that a moment more or less decides nothing.
@@ -321,10 +339,9 @@ impl Islands {
             }
         }
         claims.sort_unstable_by_key(|(part, island, weight)| (std::cmp::Reverse(*weight), *island, *part));
-        let mut named: Vec<(usize, IslandId)> = Vec::new();
-        for (part, island, _) in claims {
-            if named.iter().all(|(p, i)| *p != part && *i != island) {
-                named.push((part, island));
+        for (part, island, _) in &claims {
+            if named.iter().all(|(p, i)| p != part && i != island) {
+                named.push((*part, *island));
             }
         }
         for place in 0..self.members.len() {
@@ -341,6 +358,7 @@ impl Islands {
                 member.island = island;
             }
         }
+        (self.claims, self.named) = (claims, named);
     }
 
     /// A part whose old number another kept is called what most of it was called before, or begins with its first gateway.
@@ -362,11 +380,14 @@ fn pair(a: u32, b: u32) -> (u32, u32) {
 }
 
 /// Disjoint sets of places.
+#[derive(Debug, Default)]
 struct Parts(Vec<usize>);
 
 impl Parts {
-    fn of(count: usize) -> Self {
-        Self((0..count).collect())
+    /// Every place is a set of its own.
+    fn begin(&mut self, count: usize) {
+        self.0.clear();
+        self.0.extend(0..count);
     }
 
     fn root(&mut self, mut place: usize) -> usize {

@@ -172,7 +172,8 @@ impl Movement {
         !self.news.is_empty()
     }
 
-    /// Learns from one reception. Places and roles count from the gateway's own uplink only.
+    /// Learns from one reception; says whether it is what tells that the gateway has moved. Places and roles count from the
+    /// gateway's own uplink only.
     pub fn learn(
         &mut self,
         settings: &StationarySettings,
@@ -180,11 +181,11 @@ impl Movement {
         facts: &Facts<'_>,
         directory: &Directory,
         gateway: u32,
-    ) {
+    ) -> bool {
         let now_ms = now.unix_ms;
         let (is_own, is_direct) = (speaks_for_itself(facts), heard_directly(facts));
         if !is_own && !is_direct {
-            return;
+            return false;
         }
         self.table.forget_one(now_ms - REMEMBERED_MS);
         let known = self.table.heard(now_ms, gateway);
@@ -207,13 +208,13 @@ impl Movement {
                 why = why.or((MOBILE_ROLES.contains(&role) && is_new).then_some(Why::Role(role)));
             }
         }
-        if let Some(why) = why.filter(|_| known.moved.is_none()) {
-            let moved = Moved { at_ms: now_ms, why };
-            known.moved = Some(moved);
-            if self.news.len() < NEWS_MAX {
-                self.news.push((gateway, moved));
-            }
+        let Some(why) = why.filter(|_| known.moved.is_none()) else { return false };
+        let moved = Moved { at_ms: now_ms, why };
+        known.moved = Some(moved);
+        if self.news.len() < NEWS_MAX {
+            self.news.push((gateway, moved));
         }
+        true
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// Identity of a packet: sender and id, never the id alone. Packets with id 0 have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,11 +34,11 @@ pub struct SeenPackets {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
     released: bool,
-    heard_by: Vec<u32>,
+    heard_by: SmallVec<[u32; 6]>,
     /// Islands whose gateways transmitted it, once for each gateway.
-    sent_to: Vec<u32>,
+    sent_to: SmallVec<[u32; 4]>,
     /// Gateways that were sent it, whether they transmit it or not.
-    given_to: Vec<u32>,
+    given_to: SmallVec<[u32; 6]>,
     first_ms: u64,
 }
 

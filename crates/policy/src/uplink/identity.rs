@@ -98,11 +98,17 @@ fn key_in(facts: &Facts<'_>) -> Option<[u8; 32]> {
 }
 
 fn two_keys(settings: &IdentitySettings, now: Now, facts: &Facts<'_>, memory: &Memory) -> Option<Finding> {
+    // Few packets show a key or are signed with one: they are told from the others before anything is looked up.
+    let is_signed_with_other = memory.signatures.latest() == Some(Checked::ValidWithOtherKey);
+    let shown = key_in(facts);
+    if !is_signed_with_other && shown.is_none() {
+        return None;
+    }
     let known = memory.nodes.get(facts.packet?.from.0)?.key?;
-    if memory.signatures.latest() == Some(Checked::ValidWithOtherKey) {
+    if is_signed_with_other {
         return Some(Finding::TwoKeys { known_since_ms: known.first_ms });
     }
-    let shown = key_in(facts)?;
+    let shown = shown?;
     let is_stale = now.unix_ms.saturating_sub(known.last_ms) > settings.key_stale_ms();
     // What a gateway says of itself, signed in as that gateway, is the proof.
     let is_other = shown != known.key && !is_stale && !facts.is_own_packet();
@@ -127,12 +133,15 @@ fn signature(now: Now, facts: &Facts<'_>, memory: &Memory) -> Option<Finding> {
         SignatureState::None => {}
     }
     let (packet, data) = (facts.packet?, facts.data.as_ref()?);
-    let signed_ms = memory.nodes.get(packet.from.0)?.signed_ms;
-    let signs = signed_ms != 0 && now.unix_ms.saturating_sub(signed_ms) <= SIGNS_MS;
     let has_room = facts.frame_bytes.is_some_and(|bytes| bytes + SIGNATURE_ROOM <= 255);
     // Map reports never go over the air, and what a gateway sends of its own may be made for MQTT only.
     let is_broadcast = packet.to == NodeNum::BROADCAST && !facts.is_own_packet() && is_signed_kind(data);
-    (signs && has_room && is_broadcast).then_some(Finding::SignatureMissing)
+    if !has_room || !is_broadcast {
+        return None;
+    }
+    let signed_ms = memory.nodes.get(packet.from.0)?.signed_ms;
+    let signs = signed_ms != 0 && now.unix_ms.saturating_sub(signed_ms) <= SIGNS_MS;
+    signs.then_some(Finding::SignatureMissing)
 }
 
 /// Whether firmware signs packets like this at all: not what relays rewrite on the way.
@@ -169,8 +178,8 @@ fn two_islands(settings: &IdentitySettings, now: Now, facts: &Facts<'_>, memory:
         return None;
     }
     let here = heard_by(facts)?;
-    let node = memory.nodes.get(facts.packet?.from.0)?;
     let place = memory.profiles.place_of(here)?;
+    let node = memory.nodes.get(facts.packet?.from.0)?;
     node.heard_by().find_map(|heard| {
         let within_s = now.unix_ms.saturating_sub(heard.at_ms).max(0) / 1_000;
         if heard.gateway == here || within_s > i64::from(settings.at_once_s) {

@@ -69,6 +69,8 @@ pub(super) fn topic_rights(up: &Uplink<'_>) -> Option<Objection> {
         }
         Principal::Observer { .. } => object(Verdict::Refuse, "An observer reads and does not publish."),
         Principal::Service { .. } | Principal::Guest { .. } if is_response_topic(up.topic) => None,
+        // What it asks for is sent by the broker's own node, so that its topics do not matter.
+        Principal::Service { .. } if kind(up.facts) == Some(TopicKind::JsonCommand) => None,
         Principal::Service { prefix, .. } if !is_at_or_below(up.topic, prefix) => {
             object(Verdict::Refuse, "A service publishes at or below its own topic prefix only.")
         }
@@ -90,8 +92,21 @@ fn is_at_or_below(topic: &str, prefix: &str) -> bool {
 }
 
 pub(super) fn json_command(up: &Uplink<'_>) -> Option<Objection> {
-    if kind(up.facts) != Some(TopicKind::JsonCommand) || matches!(up.sender, Principal::Service { .. }) {
+    if kind(up.facts) != Some(TopicKind::JsonCommand) {
         return None;
+    }
+    if let Principal::Service { username, .. } = up.sender {
+        return match up.directory.sending(username) {
+            Some(_) => object(
+                Verdict::RecordOnly,
+                "A command of a service that may send: it is passed on to nobody, and what it asks for is sent by the \
+                 broker's own node.",
+            ),
+            None => object(
+                Verdict::Refuse,
+                "This service may not have anything sent. The operator allows it with `backhaul service allow`.",
+            ),
+        };
     }
     // A gateway with a channel named `mqtt` uplinks its decoded JSON on the same topic, under its own id; that is
     // judged as JSON. Everybody else could only mean a command.
@@ -101,7 +116,7 @@ pub(super) fn json_command(up: &Uplink<'_>) -> Option<Objection> {
     }
     object(
         Verdict::Refuse,
-        "JSON command topics make a node transmit; a service credential is needed for them.",
+        "JSON command topics make a node transmit; only services that the operator allows may use them.",
     )
 }
 
