@@ -159,11 +159,8 @@ mod tests {
 
     #[test]
     fn a_question_tells_how_far_it_came() {
-        let route = route(&answer()[..8], A, C, 0).expect("is protobuf");
-        assert_eq!(
-            route.there,
-            [Hop { from: A, to: B, snr_quarters: Some(24) }].map(|h| Hop { snr_quarters: None, ..h })
-        );
+        let route = route(&answer()[..6], A, C, 0).expect("is protobuf");
+        assert_eq!(route.there, [Hop { from: A, to: B, snr_quarters: None }]);
         assert_eq!(route.back, []);
         assert!(!route.there[0].is_link(), "nobody measured it");
     }
