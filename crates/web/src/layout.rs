@@ -12,6 +12,8 @@ pub enum Section {
     Status,
     /// Log and what it leads to.
     Log,
+    /// Who hears whom, and where.
+    Map,
     /// The rules.
     Policy,
     /// What wants the operator's eye.
@@ -106,6 +108,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
+            (link(Section::Map, "/map", "Map"))
             (link(Section::Policy, "/policy", "Policy"))
             @if sees_all { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))

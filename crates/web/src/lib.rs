@@ -28,10 +28,12 @@ mod routes;
 mod search;
 mod security;
 mod site;
+mod surveys;
 mod throttle;
 mod timeline;
 mod visibility;
 mod who;
+mod window;
 mod words;
 
 use std::net::TcpListener;
