@@ -128,6 +128,11 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             is_demo: arguments.demo,
             metrics_from: config.web.metrics_from.clone(),
             public_channels,
+            map_tiles: config
+                .web
+                .map_tiles
+                .clone()
+                .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
             expected: settings::expected(&config),
         }),
     }

@@ -42,6 +42,8 @@ pub struct PagesSettings {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
+    /// Where background pictures of the map come from.
+    pub map_tiles: Option<web::MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
@@ -105,6 +107,7 @@ impl Pages {
                 started_ms: unix_ms(),
                 mode,
                 metrics_from: pages.metrics_from,
+                map_tiles: pages.map_tiles,
                 expected: pages.expected,
             },
             snapshot: Arc::new({

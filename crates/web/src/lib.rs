@@ -47,6 +47,7 @@ use crate::site::Site;
 
 pub use challenge::{ChallengeAnswers, serve_challenges};
 pub use mqtt_upgrade::MqttConnection;
+pub use pages::map::MapTiles;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
@@ -160,6 +161,8 @@ pub struct Info {
     pub mode: Mode,
     /// Networks from which anyone may read `/metrics`.
     pub metrics_from: Vec<ipnet::IpNet>,
+    /// Where background pictures of the map come from; outlines are always there.
+    pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

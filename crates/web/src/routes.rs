@@ -9,7 +9,7 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, compare, consent, coverage, downlink, health, links, log, login,
+    alerts, api_guide, bridges, check, compare, consent, coverage, downlink, health, links, log, login, map,
     metrics, node, packet, people, policy, policy_change, setup, status, topology, traceroutes, trouble,
     watch,
 };
@@ -29,6 +29,7 @@ pub fn site_map() -> Vec<Route> {
         get("/packet/{from}/{id}", Nothing, packet::page),
         get("/node/{id}", Nothing, node::page),
         post("/node/{id}/{action}", Operator, watch::decided),
+        get("/map", Nothing, map::page),
         get("/coverage", Nothing, coverage::page),
         get("/links", Nothing, links::page),
         get("/compare", Nothing, compare::page),

@@ -12,6 +12,7 @@ pub mod health;
 pub mod links;
 pub mod log;
 pub mod login;
+pub mod map;
 pub mod metrics;
 pub mod node;
 pub mod packet;

@@ -376,6 +376,7 @@ impl Town {
                 started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
+                map_tiles: None,
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),
