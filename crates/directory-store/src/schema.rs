@@ -84,6 +84,8 @@ const STEPS: &[&str] = &[
        expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
      INSERT OR IGNORE INTO sign_in (hash, person, created_ms, expires_ms) SELECT hash, 'operator', created_ms, expires_ms FROM session;
      DELETE FROM session;",
+    // How much airtime an agreement about telemetry is worth.
+    "ALTER TABLE grants ADD COLUMN telemetry_ms INTEGER;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

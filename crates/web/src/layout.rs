@@ -24,6 +24,8 @@ pub enum Section {
     Alerts,
     /// Other brokers.
     Bridges,
+    /// What downlink has used up.
+    Airtime,
     /// Who may sign in.
     People,
     /// Signing in.
@@ -106,20 +108,25 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
+            (link(Section::Airtime, "/airtime", "Airtime"))
             (link(Section::Policy, "/policy", "Policy"))
-            @if sees_all { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))
-            @if sees_all {
-                (link(Section::Consent, "/consent", "Consent"))
-                (link(Section::Alerts, "/alerts", "Alerts"))
-                (link(Section::Bridges, "/bridges", "Bridges"))
-            }
-            @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
             @if *frame.who == Who::Anyone {
                 (link(Section::SignIn, "/login", "Sign in"))
-            } @else {
-                form method="post" action="/logout" { button.linklike { "Sign out" } }
-            }
+            } @else { details.more {
+                summary { "More" }
+                div {
+                    @if sees_all {
+                        (link(Section::Watch, "/watch", "Watch"))
+                        a href="/downlink" { "Downlink" }
+                        (link(Section::Consent, "/consent", "Consent"))
+                        (link(Section::Alerts, "/alerts", "Alerts"))
+                        (link(Section::Bridges, "/bridges", "Bridges"))
+                    }
+                    @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
+                    form method="post" action="/logout" { button.linklike { "Sign out" } }
+                }
+            } }
         }
     }
 }
