@@ -30,11 +30,11 @@ mod config_file;
 mod policy_file;
 mod policy_test;
 
+mod broker_address;
 mod credential_edit;
 mod credential_list;
 mod data_folder;
 mod existing_client;
-mod node_setup;
 
 mod clock;
 

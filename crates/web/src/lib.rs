@@ -158,6 +158,8 @@ pub struct Info {
     pub mode: Mode,
     /// Networks from which anyone may read `/metrics`.
     pub metrics_from: Vec<ipnet::IpNet>,
+    /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
+    pub way_in: (String, bool),
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
