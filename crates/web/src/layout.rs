@@ -24,6 +24,8 @@ pub enum Section {
     Alerts,
     /// Other brokers.
     Bridges,
+    /// Who wants to connect a gateway.
+    Requests,
     /// Who may sign in.
     People,
     /// Signing in.
@@ -65,7 +67,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.who)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/api" { "API" } }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/api" { "API" } }
                 } }
             }
         }
@@ -114,6 +116,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
                 (link(Section::Alerts, "/alerts", "Alerts"))
                 (link(Section::Bridges, "/bridges", "Bridges"))
             }
+            @if sees_all { (link(Section::Requests, "/requests", "Requests")) }
             @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
             @if *frame.who == Who::Anyone {
                 (link(Section::SignIn, "/login", "Sign in"))

@@ -22,6 +22,7 @@ mod pages;
 mod payload;
 mod picture;
 mod prometheus;
+mod qr;
 mod reading;
 mod route;
 mod routes;

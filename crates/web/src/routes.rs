@@ -9,8 +9,8 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, people,
-    policy, policy_change, setup, status, trouble, watch,
+    alerts, api_guide, bridges, check, consent, downlink, health, join, log, login, metrics, node, packet,
+    people, policy, policy_change, requests, setup, status, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -43,6 +43,12 @@ pub fn site_map() -> Vec<Route> {
         get("/consent.json", Observer, consent::json),
         get("/downlink", Observer, downlink::page),
         post("/downlink", Operator, downlink::command),
+        get("/join", Nothing, join::page),
+        post("/join", Nothing, join::ask).up_to(join::FORM_BYTES_MAX),
+        get("/request", Nothing, join::look_page),
+        post("/request", Nothing, join::look).up_to(join::FORM_BYTES_MAX),
+        get("/requests", Observer, requests::page),
+        post("/requests", Operator, requests::decide),
         get("/people", Admin, people::page),
         post("/people", Admin, people::command),
         get("/login", Nothing, login::page),
