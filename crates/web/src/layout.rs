@@ -117,6 +117,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
                 (link(Section::Bridges, "/bridges", "Bridges"))
             }
             @if sees_all { (link(Section::Requests, "/requests", "Requests")) }
+            @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
             @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
             @if *frame.who == Who::Anyone {
                 (link(Section::SignIn, "/login", "Sign in"))

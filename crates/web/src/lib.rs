@@ -10,6 +10,7 @@ mod archive;
 mod assets;
 mod backtests;
 mod challenge;
+mod checklist;
 mod filter;
 mod layout;
 mod listen;

@@ -9,12 +9,12 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, consent, downlink, health, join, log, login, metrics, node, packet,
-    people, policy, policy_change, requests, setup, status, trouble, watch,
+    alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login, metrics,
+    node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
-use crate::who::Needs::{Admin, Nothing, Observer, Operator};
+use crate::who::Needs::{Admin, Nothing, Observer, Operator, Owner};
 use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
@@ -47,6 +47,10 @@ pub fn site_map() -> Vec<Route> {
         post("/join", Nothing, join::ask).up_to(join::FORM_BYTES_MAX),
         get("/request", Nothing, join::look_page),
         post("/request", Nothing, join::look).up_to(join::FORM_BYTES_MAX),
+        get("/mine", Owner, gateway_own::mine),
+        post("/mine", Owner, gateway_own::change_mine),
+        get("/gateway/{id}/checklist", Owner, gateway_own::checklist),
+        get("/gateway/{id}/checklist/live", Owner, gateway_own::checklist_stream),
         get("/requests", Observer, requests::page),
         post("/requests", Operator, requests::decide),
         get("/people", Admin, people::page),

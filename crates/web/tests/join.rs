@@ -6,8 +6,8 @@ mod town;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use town::Town;
 use town::browser::{Answer, ask, cookie_of, get, get_as, post, sign_in};
+use town::{Copy, Town};
 use web::Pages;
 
 const FORM: &str = "kind=access&node=%21b7000099&owner=Jo+Doe&contact=jo%40example.org&place=Liberty&fixed=on\
@@ -56,8 +56,40 @@ async fn somebody_asks_is_approved_and_fetches_credentials_that_work() {
     assert!(directory.authenticate("gw-b7000099", password.as_bytes(), key).is_ok());
     let owner = get_as(&pages, &cookie_of(&credentials), "/").await.body;
     assert!(owner.contains("signed in as the owner of !b7000099"));
+    let cookie = cookie_of(&credentials);
+    let checklist = get_as(&pages, &cookie, "/gateway/!b7000099/checklist").await.body;
+    assert!(checklist.contains("It is not connected.") && checklist.contains("0 receptions within a day"));
+    let others = get_as(&pages, &cookie, "/gateway/!7c5a0a01/checklist").await;
+    assert_eq!(others.status, StatusCode::NOT_FOUND, "somebody else's gateway");
+    assert!(get_as(&pages, &cookie, "/mine").await.body.contains("of 14 points of the checklist are done"));
+    let rotated = post_as(&pages, &cookie, "/mine", "do=rotate").await.body;
+    let fresh = rotated.split("Password</dt><dd class=\"mono\">").nth(1).unwrap().split('<').next().unwrap();
+    let directory = town.store.load().unwrap();
+    assert!(directory.authenticate("gw-b7000099", fresh.as_bytes(), town.store.token_key()).is_ok());
+    assert!(directory.authenticate("gw-b7000099", password.as_bytes(), town.store.token_key()).is_err());
+    let back = post(&pages, "/request", &format!("token={code}&do=sign-in")).await;
+    assert_eq!(back.headers[header::LOCATION], "/mine");
     let again = post(&pages, "/request", &format!("token={code}&do=fetch")).await.body;
     assert!(!again.contains(password) && again.contains("the credentials were fetched"));
+
+    let removed = directory::Command::Remove { username: "gw-b7000099".into() };
+    town.store.apply(removed, "test", u64::try_from(town.now_ms()).unwrap()).unwrap();
+    let gone = get_as(&pages, &cookie_of(&back), "/mine").await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND, "nobody owns a gateway that was removed");
+    let back = post(&pages, "/request", &format!("token={code}&do=sign-in")).await;
+    assert_eq!(back.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_checklist_ticks_by_what_was_heard() {
+    let mut town = Town::new();
+    let gateway = town.gateway(0x7c5a_0a01, "jo@example.org", "!7c5a0a01", "192.0.2.7".parse().unwrap());
+    let copy = Copy::text(0xb600_0010, 5, "hello");
+    town.hear(gateway, &copy);
+    let pages = town.pages().await;
+    let operator = sign_in(&pages, &mut town).await;
+    let checklist = get_as(&pages, &operator, "/gateway/!7c5a0a01/checklist").await.body;
+    assert!(checklist.contains("1 receptions within a day") && !checklist.contains("hello"), "{checklist}");
 }
 
 #[tokio::test]

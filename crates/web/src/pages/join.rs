@@ -3,7 +3,7 @@
 
 use axum::body::Bytes;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use directory::{NodeSetup, Request, RequestForm, RequestKind, RequestState};
 use directory_store::Fetched;
 use maud::{Markup, html};
@@ -70,6 +70,7 @@ pub async fn look(visit: Visit, body: Bytes) -> Response {
                 Err(why) => return code_form(&visit, StatusCode::CONFLICT, Some(&why)),
             }
         }
+        "sign-in" => return sign_in(&visit, &code).await,
         "answer" => {
             let (code, words) = (code.clone(), field("words"));
             let answer =
@@ -88,6 +89,34 @@ pub async fn look(visit: Visit, body: Bytes) -> Response {
         }
         Err(why) => code_form(&visit, StatusCode::INTERNAL_SERVER_ERROR, Some(&why)),
     }
+}
+
+/// Signs the owner of an approved gateway in by the link of the request.
+async fn sign_in(visit: &Visit, code: &str) -> Response {
+    let asked = code.to_owned();
+    let ask = move |store: &mut directory_store::Store| Ok((store.request_by_code(&asked)?, store.load()?));
+    let found = visit.site.account.at_the_desk(ask).await.ok();
+    let found = found.and_then(|(request, directory)| {
+        let request = request.filter(is_granted)?;
+        // Removed and added again since, it may be somebody else's.
+        let added_ms = directory.gateway(request.form.node)?.created_ms;
+        let is_the_same =
+            request.decided_ms.is_some_and(|at_ms| i64::try_from(added_ms).is_ok_and(|a| a <= at_ms));
+        is_the_same.then_some(request)
+    });
+    let Some(request) = found else {
+        return code_form(visit, StatusCode::NOT_FOUND, Some("no granted request has this code"));
+    };
+    match visit.site.account.sign_owner_in(request.form.node, visit.now_ms).await {
+        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/mine")).into_response(),
+        Err(why) => code_form(visit, StatusCode::INTERNAL_SERVER_ERROR, Some(&why)),
+    }
+}
+
+/// Whether the author of the request has been shown to be the gateway's owner. Contributions are asked for by anybody.
+fn is_granted(request: &Request) -> bool {
+    request.form.kind == RequestKind::Access
+        && matches!(request.state, RequestState::Approved | RequestState::Fetched)
 }
 
 fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str) -> String) -> Response {
@@ -198,6 +227,12 @@ fn standing(visit: &Visit, request: &Request, code: &str) -> Response {
                 div.row { button.button name="do" value="fetch" { "Show the credentials" } }
             }
         }
+        @if is_granted(request) {
+            form.row method="post" action="/request" {
+                input type="hidden" name="token" value=(code);
+                button.button.plain name="do" value="sign-in" { "Open the page of your gateway" }
+            }
+        }
     };
     visit.page(Section::None, "Your request", &[], &body).into_response()
 }
@@ -222,6 +257,7 @@ async fn credentials(visit: &Visit, fetched: &Fetched) -> Response {
         h2 { "By cable" }
         p { "With the node on USB, paste:" }
         pre.card.mono { @for command in &commands { (command) "\n" } }
+        div.row { a.button href={ "/gateway/" (fetched.request.form.node) "/checklist" } { "Watch the checklist tick" } }
         (radio(visit, fetched.request.form.wants_downlink))
     };
     let page = visit.page(Section::None, "Credentials", &[&COPY], &body);

@@ -6,6 +6,7 @@ pub mod bridges;
 pub mod check;
 pub mod consent;
 pub mod downlink;
+pub mod gateway_own;
 pub mod health;
 pub mod join;
 pub mod log;
