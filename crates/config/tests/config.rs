@@ -20,6 +20,7 @@ const RULES: &[RuleDoc] = &[
 const CASES: &[(&str, &[&str], &[&str])] = &[
     ("data", &["'a'", "'/var/lib/x'"], &["''", "5", "\"a\\u0000b\""]),
     ("policy", &["'policy.toml'"], &["''", "{}"]),
+    ("alerts", &["'alerts.toml'"], &["''", "{}"]),
     (
         "mqtt.listen",
         &["'127.0.0.1:0'", "'[::1]:1883'"],
@@ -270,7 +271,7 @@ test.toml:3:10: `mqtt.listen` must be an IP address and port, such as \"0.0.0.0:
 (this machine only) or \"[::]:1883\", or \"none\", but is the text \"banana\"
 test.toml:4:3: unknown key `mqtt.max_packet_sise`: did you mean `max_packet_size`?
 test.toml:6:14: `web.public_url` must be an address such as \"https://mesh.example.org\", but is the number 7
-test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `mqtt`, `tls`, `web`, `mesh`, `automation`, `history`, `log`, `channel`, `listener`, `bridge`
+test.toml:7:2: unknown key `sky`: allowed here are `data`, `policy`, `alerts`, `mqtt`, `tls`, `web`, `mesh`, `automation`, `history`, `log`, `channel`, `listener`, `bridge`
 test.toml:10:1: unknown key `log.colour`: allowed here are `level`",
     );
 }

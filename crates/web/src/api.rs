@@ -94,6 +94,8 @@ endpoints! {
         "The rules of the policy in the order in which they are asked, with their states.";
     "/api/v1/bridges" => network::bridges, Some("Bridges"), [],
         "Bridges to other brokers; for the operator.";
+    "/api/v1/alerts" => network::alerts, Some("Alerts"), [],
+        "What fires, who is told and whether it arrives; for the operator.";
     "/api/v1/receptions" => receptions::receptions, Some("Receptions"), [
         Q,
         parameter_of("limit", "integer", "Receptions in one answer, up to 1000; 100 if not said.", "100"),

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use automation::alert::board::Board;
+use automation::alert::rule::Severity;
 use broker::{DOOR_REASONS, MALFORMED_REASONS, Snapshot};
 use policy::decision::Verdict;
 use record::ReceiverKind;
@@ -20,6 +22,7 @@ pub fn text(
     snapshot: &Snapshot,
     history: &HistoryHealth,
     bridges: &[bridge::Status],
+    alerts: Option<&Board>,
     started_ms: i64,
 ) -> String {
     let mut out = Exposition::default();
@@ -32,6 +35,9 @@ pub fn text(
     gateways(&mut out, snapshot);
     storage(&mut out, snapshot, history);
     of_bridges(&mut out, bridges);
+    if let Some(board) = alerts {
+        of_alerts(&mut out, board);
+    }
     out.0
 }
 
@@ -132,6 +138,24 @@ fn of_bridges(out: &mut Exposition, bridges: &[bridge::Status]) {
             held.with(&labels, *count);
         }
     }
+}
+
+fn of_alerts(out: &mut Exposition, board: &Board) {
+    let mut firing = out.gauge("alerts_firing", "Alerts that fire.");
+    for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
+        let count = board.firing.iter().filter(|one| one.severity == severity).count();
+        firing.with(&[("severity", severity.word())], count);
+    }
+    let mut works = out.gauge("alert_target_works", "Whether the last message to a target arrived.");
+    for target in &board.targets {
+        works.with(&[("target", &target.name)], u8::from(target.problem.is_none()));
+    }
+    out.counter("alerts_left_out_total", "Alerts that were not told because there were too many.")
+        .is(board.left_out);
+    out.counter("alerts_lost_total", "Receptions that no alert rule saw, because they could not keep up.")
+        .is(board.lost);
+    out.counter("alerts_unwatched_total", "Times that a rule had too many subjects to watch one more.")
+        .is(board.unwatched);
 }
 
 fn gateways(out: &mut Exposition, snapshot: &Snapshot) {

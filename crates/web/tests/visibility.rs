@@ -58,7 +58,9 @@ fn all_addresses() -> Vec<String> {
         all.push(format!("/api/v1/receptions?{query}"));
         all.push(format!("/api/v1/complete?{query}"));
     }
-    for path in ["status", "gateways", "nodes", "channels", "activity", "rules", "bridges", "openapi.json"] {
+    for path in
+        ["status", "gateways", "nodes", "channels", "activity", "rules", "bridges", "alerts", "openapi.json"]
+    {
         all.push(format!("/api/v1/{path}"));
     }
     for node in ["4f2100aa", "4f2100ee", "7c5a0a01", "7c5a0a02", "00000009"] {

@@ -1,5 +1,6 @@
-//! The network at this moment: gateways, nodes, channels, rules, bridges.
+//! The network at this moment: gateways, nodes, channels, rules, bridges, alerts.
 
+use automation::alert::board::{ShownFiring, ShownTarget};
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -180,6 +181,33 @@ fn bridge_to_json(status: &Status) -> Json {
         "name": status.name, "state": status.there.word(), "trouble": status.trouble,
         "out": lane(&status.outward), "in": lane(&status.inward),
     })
+}
+
+/// `GET /api/v1/alerts`
+pub async fn alerts(visit: Visit, asked: HeaderMap) -> Response {
+    if !visit.sight.is_operator() {
+        return wrong(StatusCode::FORBIDDEN, "this is for the operator; sign in first");
+    }
+    let board = visit.site.alerts.as_ref().map(|desk| desk.board()).unwrap_or_default();
+    let firing = |one: &ShownFiring| {
+        json!({
+            "rule": one.rule, "severity": one.severity.word(), "subject": one.subject,
+            "node": one.node.map(|node| NodeNum(node).to_string()), "since_ms": one.since_ms, "about": one.about,
+        })
+    };
+    let target = |one: &ShownTarget| {
+        json!({
+            "name": one.name, "kind": one.kind, "waiting": one.waiting, "arrived_ms": one.sent_ms,
+            "trouble": one.problem,
+        })
+    };
+    let told = json!({
+        "v": 1,
+        "firing": board.firing.iter().map(firing).collect::<Vec<_>>(),
+        "targets": board.targets.iter().map(target).collect::<Vec<_>>(),
+        "left_out": board.left_out, "lost": board.lost, "trouble": board.problem,
+    });
+    answer(&asked, StatusCode::OK, &told)
 }
 
 fn by_verdict(counts: ByVerdict) -> Json {

@@ -20,6 +20,9 @@ pub async fn metrics(visit: Visit) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer\n").into_response();
     };
     let history = (visit.site.history_health)();
-    let text = prometheus::text(&snapshot, &history, &(visit.site.bridges)(), visit.site.info.started_ms);
+    let alerts = visit.site.alerts.as_ref().map(|desk| desk.board());
+    let bridges = (visit.site.bridges)();
+    let started_ms = visit.site.info.started_ms;
+    let text = prometheus::text(&snapshot, &history, &bridges, alerts.as_ref(), started_ms);
     ([(header::CONTENT_TYPE, prometheus::MEDIA_TYPE)], text).into_response()
 }
