@@ -15,6 +15,7 @@ mod log;
 mod airtime;
 mod alerts;
 mod bridge;
+mod channel;
 mod check;
 mod consent;
 mod downlink;
@@ -23,6 +24,7 @@ mod grant;
 mod node;
 mod observer;
 mod people;
+mod requests;
 mod service;
 
 mod backup;
@@ -30,11 +32,11 @@ mod config_file;
 mod policy_file;
 mod policy_test;
 
+mod broker_address;
 mod credential_edit;
 mod credential_list;
 mod data_folder;
 mod existing_client;
-mod node_setup;
 
 mod clock;
 
@@ -94,6 +96,12 @@ enum Command {
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
+    /// Decide on who wants to connect a gateway or to send more.
+    #[command(subcommand)]
+    Requests(requests::Command),
+    /// Make channels that only those who are told can read.
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Say who may sign in to the pages.
     #[command(subcommand)]
     People(people::Command),
@@ -137,6 +145,8 @@ fn main() -> ExitCode {
         Command::Gateway(command) => gateway::run(command),
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
+        Command::Requests(command) => requests::run(command),
+        Command::Channel(command) => channel::run(command),
         Command::People(command) => people::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),

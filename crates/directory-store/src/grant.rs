@@ -70,7 +70,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Writes all of it anew: it is small, and edits are rare.
-fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
+pub(crate) fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM grants; DELETE FROM hold_released;")?;
     for (gateway, grant) in &grants.gateways {
         let channels = grant.channels.iter().cloned().collect::<Vec<_>>().join("\n");

@@ -42,6 +42,8 @@ pub struct PagesSettings {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
+    /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
+    pub way_in: (String, bool),
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
@@ -105,6 +107,7 @@ impl Pages {
                 started_ms: unix_ms(),
                 mode,
                 metrics_from: pages.metrics_from,
+                way_in: pages.way_in,
                 expected: pages.expected,
             },
             snapshot: Arc::new({

@@ -26,6 +26,8 @@ pub enum Section {
     Bridges,
     /// What downlink has used up.
     Airtime,
+    /// Who wants to connect a gateway.
+    Requests,
     /// Who may sign in.
     People,
     /// Signing in.
@@ -67,7 +69,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.who)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/api" { "API" } }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/api" { "API" } }
                 } }
             }
         }
@@ -116,7 +118,9 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             } @else { details.more {
                 summary { "More" }
                 div {
+                    @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
                     @if sees_all {
+                        (link(Section::Requests, "/requests", "Requests"))
                         (link(Section::Watch, "/watch", "Watch"))
                         a href="/downlink" { "Downlink" }
                         (link(Section::Consent, "/consent", "Consent"))

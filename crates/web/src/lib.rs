@@ -10,6 +10,7 @@ mod archive;
 mod assets;
 mod backtests;
 mod challenge;
+mod checklist;
 mod filter;
 mod layout;
 mod listen;
@@ -22,6 +23,7 @@ mod pages;
 mod payload;
 mod picture;
 mod prometheus;
+mod qr;
 mod reading;
 mod route;
 mod routes;
@@ -162,6 +164,8 @@ pub struct Info {
     pub mode: Mode,
     /// Networks from which anyone may read `/metrics`.
     pub metrics_from: Vec<ipnet::IpNet>,
+    /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
+    pub way_in: (String, bool),
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

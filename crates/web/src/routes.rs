@@ -9,12 +9,12 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet,
-    people, policy, policy_change, setup, status, trouble, watch,
+    airtime, alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login,
+    metrics, node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
-use crate::who::Needs::{Admin, Nothing, Observer, Operator};
+use crate::who::Needs::{Admin, Nothing, Observer, Operator, Owner};
 use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
@@ -45,6 +45,16 @@ pub fn site_map() -> Vec<Route> {
         get("/consent.json", Observer, consent::json),
         get("/downlink", Observer, downlink::page),
         post("/downlink", Operator, downlink::command),
+        get("/join", Nothing, join::page),
+        post("/join", Nothing, join::ask).up_to(join::FORM_BYTES_MAX),
+        get("/request", Nothing, join::look_page),
+        post("/request", Nothing, join::look).up_to(join::FORM_BYTES_MAX),
+        get("/mine", Owner, gateway_own::mine),
+        post("/mine", Owner, gateway_own::change_mine),
+        get("/gateway/{id}/checklist", Owner, gateway_own::checklist),
+        get("/gateway/{id}/checklist/live", Owner, gateway_own::checklist_stream),
+        get("/requests", Observer, requests::page),
+        post("/requests", Operator, requests::decide),
         get("/people", Admin, people::page),
         post("/people", Admin, people::command),
         get("/login", Nothing, login::page),

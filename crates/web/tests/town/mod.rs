@@ -379,9 +379,11 @@ impl Town {
                 started_ms: self.now_ms() - 3 * 86_400_000,
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
+                way_in: ("mesh.example".to_owned(), false),
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),
+                    preset: Some("LONG_FAST".to_owned()),
                     ..preflight::expected::Expected::default()
                 },
             },
