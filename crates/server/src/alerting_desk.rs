@@ -49,6 +49,8 @@ const LOOK_BACK_ROWS_MAX: usize = 200_000;
 /// Names of nodes kept.
 const NAMES_MAX: usize = 20_000;
 const NAMES_SINCE_MS: i64 = 30 * 86_400_000;
+/// What fires, on the page.
+const SHOWN_FIRING_MAX: usize = 200;
 /// Rows on the page.
 const SHOWN: u32 = 50;
 
@@ -551,6 +553,8 @@ impl Desk {
         });
         let mut firing: Vec<_> = firing.collect();
         firing.sort_by_key(|firing| (std::cmp::Reverse(firing.severity), firing.since_ms));
+        let firing_count = firing.len();
+        firing.truncate(SHOWN_FIRING_MAX);
         let recent = self.store.happened(SHOWN).unwrap_or_default().into_iter().map(|noted| ShownHappening {
             at_ms: noted.at_ms,
             rule: noted.rule.into(),
@@ -575,6 +579,7 @@ impl Desk {
         let board = Board {
             rules: self.engine.rules().map(shown).collect(),
             firing,
+            firing_count,
             recent: recent.collect(),
             targets: self.targets.iter().map(|(t, _)| target(t)).collect(),
             left_out: self.outlet.left_out(),
