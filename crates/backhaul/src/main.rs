@@ -22,6 +22,7 @@ mod gateway;
 mod grant;
 mod node;
 mod observer;
+mod people;
 mod service;
 
 mod backup;
@@ -93,6 +94,9 @@ enum Command {
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
+    /// Say who may sign in to the pages.
+    #[command(subcommand)]
+    People(people::Command),
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         Command::Gateway(command) => gateway::run(command),
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
+        Command::People(command) => people::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
         Command::Bridge(command) => bridge::run(command),

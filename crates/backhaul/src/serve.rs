@@ -158,7 +158,7 @@ fn greet(arguments: &Arguments, config: &Config, running: &Running, data: &Path)
     writeln!(out, "  Pages  {pages}/")?;
     writeln!(out, "  Data   {}", data.display())?;
     let mut store = Store::open(data)?;
-    if store.operator_password()?.is_none() {
+    if !store.has_password()? {
         let now_ms = u64::try_from(clock::unix_ms()).unwrap_or_default();
         let token = store.create_setup_token(now_ms)?;
         writeln!(

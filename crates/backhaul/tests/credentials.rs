@@ -224,6 +224,24 @@ fn edits_from_the_command_line_are_in_the_audit() {
     );
 }
 
+#[test]
+fn people_are_invited_by_a_link_that_sets_their_password() {
+    let dir = folder();
+    let out = stdout(&run(&dir, &["people", "add", "ada", "admin"]));
+    let code = out.trim_end().rsplit("/setup#").next().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let whose = store.redeem_code(code, "correct horse battery", 0).unwrap();
+    assert_eq!(whose.unwrap().as_str(), "ada");
+    assert!(
+        stdout(&run(&dir, &["people", "list"]))
+            .starts_with("ada                      admin     has a password")
+    );
+    let refused = run(&dir, &["people", "remove", "ada"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("last admin"));
+    let refused = run(&dir, &["people", "role", "ada", "king"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`observer`, `operator` or `admin`"));
+}
+
 fn add_gateway(dir: &TempDir) -> String {
     let arguments = [
         "gateway",

@@ -1,4 +1,4 @@
-//! The directory on disk: credentials, the operator's login and the audit, in SQLite beside a secret key.
+//! The directory on disk: credentials, people who sign in and the audit, in SQLite beside a secret key.
 //!
 //! Several processes may have it open: a running server and the command line. Edits are judged by the
 //! `directory` crate inside a write transaction, so two of them never cross. Time comes in as an argument.
@@ -10,6 +10,7 @@ mod audit;
 mod downlink;
 mod grant;
 mod login;
+mod people;
 mod sending;
 mod watch;
 
@@ -19,7 +20,7 @@ mod secret;
 
 pub use audit::AuditEntry;
 pub use error::StoreError;
-pub use login::{SETUP_LIFETIME_MS, verify_operator_password};
+pub use login::{SETUP_LIFETIME_MS, SignedIn, verify_operator_password};
 pub use schema::SCHEMA_VERSION;
 pub use secret::random_token;
 pub use store::Store;

@@ -75,6 +75,15 @@ const STEPS: &[&str] = &[
     // Which services may have the broker's own node send something.
     "CREATE TABLE IF NOT EXISTS sending (service TEXT PRIMARY KEY, channels TEXT NOT NULL, per_hour INTEGER NOT NULL,
        since_ms INTEGER NOT NULL) STRICT;",
+    // People with roles of their own: who knew the operator's password is the first admin, and stays signed in.
+    "CREATE TABLE IF NOT EXISTS person (name TEXT PRIMARY KEY, role TEXT NOT NULL, password_phc TEXT, since_ms INTEGER NOT NULL,
+       invite BLOB, invite_expires_ms INTEGER) STRICT, WITHOUT ROWID;
+     INSERT OR IGNORE INTO person (name, role, password_phc, since_ms) SELECT 'operator', 'admin', password_phc, changed_ms FROM operator;
+     DELETE FROM operator;
+     CREATE TABLE IF NOT EXISTS sign_in (hash BLOB PRIMARY KEY, person TEXT, gateway INTEGER, created_ms INTEGER NOT NULL,
+       expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     INSERT OR IGNORE INTO sign_in (hash, person, created_ms, expires_ms) SELECT hash, 'operator', created_ms, expires_ms FROM session;
+     DELETE FROM session;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

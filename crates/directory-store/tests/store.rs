@@ -4,9 +4,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use directory::{AuthRefusal, Command, CommandError, Edit, GatewayId, Owner, Token};
+use directory::{
+    AuthRefusal, Command, CommandError, Edit, GatewayId, Owner, PersonCommand, PersonName, PersonRefused,
+    PersonRole, Token,
+};
 use directory_store::{
-    SCHEMA_VERSION, SETUP_LIFETIME_MS, Store, StoreError, random_token, verify_operator_password,
+    SCHEMA_VERSION, SETUP_LIFETIME_MS, SignedIn, Store, StoreError, random_token, verify_operator_password,
 };
 use tempfile::TempDir;
 
@@ -252,18 +255,20 @@ fn an_unusable_folder_is_named() {
 }
 
 #[test]
-fn the_setup_link_works_once_and_sets_the_password() {
+fn the_setup_link_works_once_and_makes_the_first_admin() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();
-    assert!(store.operator_password().unwrap().is_none());
+    assert!(!store.has_password().unwrap());
     let token = store.create_setup_token(NOW).unwrap();
-    assert!(store.setup_token_works(token.reveal(), NOW).unwrap());
-    assert!(!store.redeem_setup_token("wrong", LONG_ENOUGH, NOW).unwrap());
-    assert!(matches!(store.redeem_setup_token(token.reveal(), "short", NOW), Err(StoreError::Password(_))));
-    assert!(store.redeem_setup_token(token.reveal(), LONG_ENOUGH, NOW).unwrap());
-    assert!(!store.redeem_setup_token(token.reveal(), "another password", NOW).unwrap(), "single use");
+    assert!(store.whose_code(token.reveal(), NOW).unwrap().is_some());
+    assert_eq!(store.redeem_code("wrong", LONG_ENOUGH, NOW).unwrap(), None);
+    assert!(matches!(store.redeem_code(token.reveal(), "short", NOW), Err(StoreError::Password(_))));
+    assert_eq!(store.redeem_code(token.reveal(), LONG_ENOUGH, NOW).unwrap(), Some(name("operator")));
+    assert_eq!(store.redeem_code(token.reveal(), "another password", NOW).unwrap(), None, "single use");
 
-    let stored = store.operator_password().unwrap().unwrap();
+    assert!(store.has_password().unwrap());
+    assert_eq!(store.people().unwrap()[0].role, PersonRole::Admin);
+    let stored = store.password_of("operator").unwrap().unwrap();
     assert!(stored.as_phc().starts_with("$argon2id$"));
     assert!(verify_operator_password(&stored, LONG_ENOUGH));
     assert!(!verify_operator_password(&stored, "correct horse batterz"));
@@ -273,39 +278,93 @@ fn the_setup_link_works_once_and_sets_the_password() {
 fn a_setup_link_expires_and_a_later_one_replaces_it() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();
+    let works = |store: &Store, code: &Token, at| store.whose_code(code.reveal(), at).unwrap().is_some();
     let first = store.create_setup_token(NOW).unwrap();
-    assert!(store.setup_token_works(first.reveal(), NOW + SETUP_LIFETIME_MS - 1).unwrap());
-    assert!(!store.setup_token_works(first.reveal(), NOW + SETUP_LIFETIME_MS).unwrap());
-    assert!(!store.redeem_setup_token(first.reveal(), LONG_ENOUGH, NOW + SETUP_LIFETIME_MS).unwrap());
+    assert!(works(&store, &first, NOW + SETUP_LIFETIME_MS - 1));
+    assert!(!works(&store, &first, NOW + SETUP_LIFETIME_MS));
+    assert_eq!(store.redeem_code(first.reveal(), LONG_ENOUGH, NOW + SETUP_LIFETIME_MS).unwrap(), None);
     let second = store.create_setup_token(NOW).unwrap();
-    assert!(!store.setup_token_works(first.reveal(), NOW).unwrap());
-    assert!(store.setup_token_works(second.reveal(), NOW).unwrap());
+    assert!(!works(&store, &first, NOW));
+    assert!(works(&store, &second, NOW));
 }
 
 #[test]
-fn logins_expire_end_and_do_not_outlive_a_new_password() {
+fn people_are_invited_change_roles_and_go_with_their_sign_ins() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();
-    let (one, two, three) =
-        (session(&mut store, NOW, 1000), session(&mut store, NOW, 2000), session(&mut store, NOW, 2000));
-    assert_eq!(store.session_expires_ms(one.reveal(), NOW + 999).unwrap(), Some(NOW + 1000));
-    assert_eq!(store.session_expires_ms(one.reveal(), NOW + 1000).unwrap(), None);
-    assert_eq!(store.session_expires_ms("wrong", NOW).unwrap(), None);
+    first_admin(&mut store);
+    let add = PersonCommand::Add(name("ada"), PersonRole::Observer);
+    let code = store.apply_person(&add, "operator", NOW).unwrap().unwrap();
+    assert!(store.password_of("ada").unwrap().is_none());
+    assert_eq!(store.redeem_code(code.reveal(), LONG_ENOUGH, NOW).unwrap(), Some(name("ada")));
+    let sign_in = session(&mut store, "ada", NOW, 1000);
+    let who = |store: &Store| store.signed_in(sign_in.reveal(), NOW).unwrap();
+    assert_eq!(who(&store), Some(SignedIn::Person(name("ada"), PersonRole::Observer)));
+    store.apply_person(&PersonCommand::SetRole(name("ada"), PersonRole::Operator), "operator", NOW).unwrap();
+    assert_eq!(who(&store), Some(SignedIn::Person(name("ada"), PersonRole::Operator)), "at once");
+    let code = store.apply_person(&PersonCommand::Reset(name("ada")), "operator", NOW).unwrap().unwrap();
+    assert_eq!(who(&store), None);
+    assert!(store.password_of("ada").unwrap().is_none());
+    store.apply_person(&PersonCommand::Remove(name("ada")), "operator", NOW).unwrap();
+    assert_eq!(store.whose_code(code.reveal(), NOW).unwrap(), None, "the invitation went with her");
+    let refused = store.apply_person(&PersonCommand::Remove(name("operator")), "operator", NOW);
+    assert!(matches!(refused, Err(StoreError::Person(PersonRefused::LastAdmin))));
+    assert_eq!(store.audit(1).unwrap()[0].words, "removed ada");
+}
+
+#[test]
+fn the_operator_of_an_older_database_is_its_first_admin_and_stays_signed_in() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    first_admin(&mut store);
+    let sign_in = session(&mut store, "operator", NOW, 1000);
+    drop(store);
+    let raw = rusqlite::Connection::open(dir.path().join("directory.db")).unwrap();
+    raw.execute_batch(
+        "INSERT INTO operator (id, password_phc, changed_ms) SELECT 1, password_phc, since_ms FROM person;
+         INSERT INTO session (hash, created_ms, expires_ms) SELECT hash, created_ms, expires_ms FROM sign_in;
+         DROP TABLE person; DROP TABLE sign_in; PRAGMA user_version = 5;",
+    )
+    .unwrap();
+    drop(raw);
+    let store = Store::open(dir.path()).unwrap();
+    let stored = store.password_of("operator").unwrap().unwrap();
+    assert!(verify_operator_password(&stored, LONG_ENOUGH));
+    let who = store.signed_in(sign_in.reveal(), NOW).unwrap();
+    assert_eq!(who, Some(SignedIn::Person(name("operator"), PersonRole::Admin)));
+}
+
+#[test]
+fn sign_ins_expire_end_and_do_not_outlive_a_new_password() {
+    let dir = folder();
+    let mut store = Store::open(dir.path()).unwrap();
+    first_admin(&mut store);
+    let mut make = |lifetime| session(&mut store, "operator", NOW, lifetime);
+    let (one, two, three) = (make(1000), make(2000), make(2000));
+    let holds = |store: &Store, token: &str, at| store.signed_in(token, at).unwrap().is_some();
+    assert!(holds(&store, one.reveal(), NOW + 999));
+    assert!(!holds(&store, one.reveal(), NOW + 1000));
+    assert!(!holds(&store, "wrong", NOW));
     store.delete_session(two.reveal()).unwrap();
-    assert_eq!(store.session_expires_ms(two.reveal(), NOW).unwrap(), None);
-    assert!(store.session_expires_ms(three.reveal(), NOW).unwrap().is_some());
-    store.set_operator_password(LONG_ENOUGH, "test", NOW).unwrap();
-    assert_eq!(store.session_expires_ms(three.reveal(), NOW).unwrap(), None);
+    assert!(!holds(&store, two.reveal(), NOW));
+    assert!(holds(&store, three.reveal(), NOW));
+    let code = store.apply_person(&PersonCommand::Reset(name("operator")), "test", NOW).unwrap().unwrap();
+    store.redeem_code(code.reveal(), LONG_ENOUGH, NOW).unwrap();
+    assert!(!holds(&store, three.reveal(), NOW));
 }
 
 #[test]
-fn the_oldest_login_goes_when_there_are_too_many() {
+fn the_oldest_sign_in_goes_when_there_are_too_many() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();
-    let logins: Vec<Token> = (0..101).map(|n| session(&mut store, NOW + n, 10_000)).collect();
-    assert_eq!(store.session_expires_ms(logins[0].reveal(), NOW + 200).unwrap(), None);
-    assert!(store.session_expires_ms(logins[1].reveal(), NOW + 200).unwrap().is_some());
-    assert!(store.session_expires_ms(logins[100].reveal(), NOW + 200).unwrap().is_some());
+    first_admin(&mut store);
+    let first = session(&mut store, "operator", NOW, 10_000);
+    let second = session(&mut store, "operator", NOW + 1, 10_000);
+    for n in 2..1001 {
+        store.create_session(&SignedIn::Owner(GatewayId(7)), NOW + n, 10_000).unwrap();
+    }
+    assert_eq!(store.signed_in(first.reveal(), NOW + 1200).unwrap(), None);
+    assert!(store.signed_in(second.reveal(), NOW + 1200).unwrap().is_some());
 }
 
 #[test]
@@ -313,10 +372,11 @@ fn the_audit_says_who_did_what_newest_first() {
     let dir = folder();
     let mut store = Store::open(dir.path()).unwrap();
     store.apply(add_gateway(7, &random_token().unwrap()), "command line", NOW).unwrap();
-    store.set_operator_password(LONG_ENOUGH, "operator", NOW + 1).unwrap();
+    let add = PersonCommand::Add(name("ada"), PersonRole::Operator);
+    store.apply_person(&add, "operator", NOW + 1).unwrap();
     let lines = store.audit(10).unwrap();
     assert_eq!(lines.len(), 2);
-    assert_eq!((lines[0].actor.as_str(), lines[0].action.as_str()), ("operator", "set-password"));
+    assert_eq!((lines[0].actor.as_str(), lines[0].action.as_str()), ("operator", "add-person"));
     assert_eq!(lines[1].words, "added gateway !00000007 (gw-00000007)");
     assert_eq!((lines[1].at_ms, lines[1].action.as_str()), (NOW, Edit::Added.word()));
 }
@@ -328,9 +388,9 @@ fn no_secret_is_on_disk_or_in_debug_output() {
     let token = random_token().unwrap();
     store.apply(add_gateway(7, &token), "test", NOW).unwrap();
     let setup = store.create_setup_token(NOW).unwrap();
-    let login = session(&mut store, NOW, 1000);
+    store.redeem_code(setup.reveal(), LONG_ENOUGH, NOW).unwrap();
+    let login = session(&mut store, "operator", NOW, 1000);
     store.create_setup_token(NOW).unwrap();
-    store.set_operator_password(LONG_ENOUGH, "test", NOW).unwrap();
     let shown = format!("{store:?} {:?}", store.load().unwrap());
     let mut on_disk = Vec::new();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
@@ -361,8 +421,18 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("the file exists").permissions().mode()
 }
 
-fn session(store: &mut Store, now_ms: u64, lifetime_ms: u64) -> Token {
-    store.create_session(now_ms, lifetime_ms).expect("a login can be made")
+fn name(text: &str) -> PersonName {
+    text.parse().expect("a name")
+}
+
+fn first_admin(store: &mut Store) {
+    let code = store.create_setup_token(NOW).expect("a code can be made");
+    store.redeem_code(code.reveal(), LONG_ENOUGH, NOW).expect("the code works").expect("the code works");
+}
+
+fn session(store: &mut Store, whose: &str, now_ms: u64, lifetime_ms: u64) -> Token {
+    let whose = SignedIn::Person(name(whose), PersonRole::Observer);
+    store.create_session(&whose, now_ms, lifetime_ms).expect("a sign-in can be made")
 }
 
 fn add_gateway(number: u32, token: &Token) -> Command {

@@ -13,6 +13,7 @@ mod command;
 mod downlink;
 mod grant;
 mod operator;
+mod person;
 mod sending;
 mod watch;
 
@@ -33,6 +34,7 @@ pub use grant::{
 };
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
+pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use sending::{
     SENDING_CHANNELS_MAX, SENDING_PER_HOUR_MAX, Sending, SendingApplied, SendingCommand, SendingRefused,

@@ -1,15 +1,16 @@
-//! The operator's sign-in: password, setup code, cookie. Keeps no password and puts no secret into a log or an address.
+//! Signing in: passwords, one-time codes, the cookie. Keeps no password and puts no secret into a log or an address.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::{HeaderMap, header};
-use directory::{Directory, DownlinkCommand};
-use directory_store::{Store, StoreError, verify_operator_password};
+use directory::{Directory, DownlinkCommand, OperatorPassword, Person, PersonCommand, Token};
+use directory_store::{SignedIn, Store, StoreError, verify_operator_password};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::throttle::Throttle;
+use crate::who::Who;
 
 const COOKIE: &str = "backhaul_session";
 /// A sign-in lasts this long.
@@ -18,6 +19,11 @@ const SESSION_LIFETIME_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 const HASHING_AT_ONCE: usize = 1;
 /// Tokens are short; anything longer is not looked up.
 const TOKEN_BYTES_MAX: usize = 128;
+
+/// Stands in for the password of a name that nobody has, so that the time an answer takes does not tell which names
+/// there are.
+const NOBODYS_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$\
+                                c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ";
 
 /// Who signs in, and how often they may try.
 pub struct Account {
@@ -53,39 +59,52 @@ impl Account {
         }
     }
 
-    /// Whether these headers carry a sign-in that holds.
-    pub async fn is_signed_in(&self, headers: &HeaderMap, now_ms: i64) -> bool {
-        let Some(token) = cookie(headers) else { return false };
-        let found = self.with_store(move |store| store.session_expires_ms(&token, unsigned(now_ms))).await;
-        matches!(found, Ok(Some(_)))
+    /// Who sends these headers.
+    pub async fn who(&self, headers: &HeaderMap, now_ms: i64) -> Who {
+        let Some(token) = cookie(headers) else { return Who::Anyone };
+        let found = self.with_store(move |store| store.signed_in(&token, unsigned(now_ms))).await;
+        found.ok().flatten().map_or(Who::Anyone, Who::by)
     }
 
-    /// Whether a password is set.
+    /// Whether anybody has a password.
     pub async fn has_password(&self) -> bool {
-        matches!(self.with_store(|store| store.operator_password()).await, Ok(Some(_)))
+        self.with_store(|store| store.has_password()).await.unwrap_or(false)
     }
 
-    /// Signs in with the password; the answer is the cookie to set.
+    /// Signs a person in with their password; the answer is the cookie to set.
     pub async fn sign_in(
         &self,
         address: IpAddr,
+        name: String,
         password: String,
         now_ms: i64,
     ) -> Result<String, SignInRefusal> {
         self.begin(address, now_ms)?;
         let _turn = self.hashing.acquire().await.map_err(|_| SignInRefusal::Failed)?;
-        let stored =
-            self.with_store(|store| store.operator_password()).await.map_err(|_| SignInRefusal::Failed)?;
-        let stored = stored.ok_or(SignInRefusal::NoPassword)?;
+        let asked = name.clone();
+        let (has_any, stored) = self
+            .with_store(move |store| Ok((store.has_password()?, store.password_of(&asked)?)))
+            .await
+            .map_err(|_| SignInRefusal::Failed)?;
+        if !has_any {
+            return Err(SignInRefusal::NoPassword);
+        }
+        let is_known = stored.is_some();
+        let stored = match stored {
+            Some(stored) => stored,
+            None => {
+                OperatorPassword::from_phc(NOBODYS_PASSWORD.to_owned()).map_err(|_| SignInRefusal::Failed)?
+            }
+        };
         let is_right =
             spawn_blocking(move || verify_operator_password(&stored, &password)).await.unwrap_or(false);
-        if !is_right {
+        if !(is_known && is_right) {
             return Err(SignInRefusal::Wrong);
         }
-        self.succeed(address, now_ms).await
+        self.succeed(address, name, now_ms).await
     }
 
-    /// Sets the password with the one-time code and signs in; the answer is the cookie to set.
+    /// Sets a password with a one-time code and signs in; the answer is the cookie to set.
     pub async fn set_up(
         &self,
         address: IpAddr,
@@ -93,18 +112,17 @@ impl Account {
         password: String,
         now_ms: i64,
     ) -> Result<String, SignInRefusal> {
-        directory::OperatorPassword::check_choice(&password)
-            .map_err(|e| SignInRefusal::Choice(e.to_string()))?;
+        OperatorPassword::check_choice(&password).map_err(|e| SignInRefusal::Choice(e.to_string()))?;
         self.begin(address, now_ms)?;
         if code.len() > TOKEN_BYTES_MAX {
             return Err(SignInRefusal::Wrong);
         }
         let _turn = self.hashing.acquire().await.map_err(|_| SignInRefusal::Failed)?;
         let now = unsigned(now_ms);
-        let redeemed = self.with_store(move |store| store.redeem_setup_token(&code, &password, now)).await;
+        let redeemed = self.with_store(move |store| store.redeem_code(&code, &password, now)).await;
         match redeemed {
-            Ok(true) => self.succeed(address, now_ms).await,
-            Ok(false) => Err(SignInRefusal::Wrong),
+            Ok(Some(name)) => self.succeed(address, name.to_string(), now_ms).await,
+            Ok(None) => Err(SignInRefusal::Wrong),
             Err(_) => Err(SignInRefusal::Failed),
         }
     }
@@ -123,36 +141,61 @@ impl Account {
         self.with_store(|store| store.load()).await.ok()
     }
 
+    /// Everybody who may sign in; `None` when they cannot be read.
+    pub async fn people(&self) -> Option<Vec<Person>> {
+        self.with_store(|store| store.people()).await.ok()
+    }
+
+    /// Does what an admin wants about people; gives the one-time code of whoever may set a password, or says why not.
+    pub async fn command_people(
+        &self,
+        command: PersonCommand,
+        who: &Who,
+        now_ms: i64,
+    ) -> Result<Option<Token>, String> {
+        let actor = who.actor();
+        self.with_store(move |store| store.apply_person(&command, &actor, unsigned(now_ms)))
+            .await
+            .map_err(why_not)
+    }
+
     /// Does what the operator wants about downlink; the error says why not.
-    pub async fn command_downlink(&self, command: DownlinkCommand, now_ms: i64) -> Result<(), String> {
-        let done =
-            self.with_store(move |store| store.apply_downlink(command, "operator", unsigned(now_ms))).await;
-        match done {
-            Ok(_) => Ok(()),
-            Err(Some(StoreError::Downlink(refused))) => Err(refused.to_string()),
-            Err(_) => Err("the directory could not be written; the program's log has the reason".to_owned()),
-        }
+    pub async fn command_downlink(
+        &self,
+        command: DownlinkCommand,
+        who: &Who,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let actor = who.actor();
+        self.with_store(move |store| store.apply_downlink(command, &actor, unsigned(now_ms)).map(drop))
+            .await
+            .map_err(why_not)
     }
 
     /// Makes a decision of the operator's durable; otherwise says why not.
-    pub async fn decide(&self, command: directory::WatchCommand, now_ms: i64) -> Result<(), String> {
-        let done =
-            self.with_store(move |store| store.apply_watch(command, "operator", now_ms).map(drop)).await;
-        done.map_err(|error| match error {
-            Some(StoreError::Watch(refused)) => format!("This was not done: {refused}."),
-            _ => "The directory could not be read or written. Try again; the program's log has the reason."
-                .to_owned(),
-        })
+    pub async fn decide(
+        &self,
+        command: directory::WatchCommand,
+        who: &Who,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let actor = who.actor();
+        let done = self.with_store(move |store| store.apply_watch(command, &actor, now_ms).map(drop)).await;
+        done.map_err(|error| format!("This was not done: {}.", why_not(error)))
     }
 
     fn begin(&self, address: IpAddr, now_ms: i64) -> Result<(), SignInRefusal> {
         lock(&self.throttle).begin(address, now_ms).map_err(SignInRefusal::TooOften)
     }
 
-    async fn succeed(&self, address: IpAddr, now_ms: i64) -> Result<String, SignInRefusal> {
+    async fn succeed(&self, address: IpAddr, name: String, now_ms: i64) -> Result<String, SignInRefusal> {
         lock(&self.throttle).succeeded(address);
-        let made =
-            self.with_store(move |store| store.create_session(unsigned(now_ms), SESSION_LIFETIME_MS)).await;
+        let name = name.parse().map_err(|_| SignInRefusal::Failed)?;
+        // The role is looked up with every request, so that a change holds at once.
+        let whose = SignedIn::Person(name, directory::PersonRole::Observer);
+        let make =
+            move |store: &mut Store| store.create_session(&whose, unsigned(now_ms), SESSION_LIFETIME_MS);
+        let made = self.with_store(make).await;
         let token = made.map_err(|_| SignInRefusal::Failed)?;
         Ok(self.set_cookie(token.reveal(), SESSION_LIFETIME_MS / 1000))
     }
@@ -177,6 +220,16 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
     let mut pairs = texts.flat_map(|t| t.split(';')).filter_map(|p| p.trim().split_once('='));
     let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
     (!value.is_empty() && value.len() <= TOKEN_BYTES_MAX).then(|| value.to_owned())
+}
+
+/// Why an edit was not done, in words for whoever asked. Names no file.
+fn why_not(error: Option<StoreError>) -> String {
+    match error {
+        Some(StoreError::Downlink(refused)) => refused.to_string(),
+        Some(StoreError::Watch(refused)) => refused.to_string(),
+        Some(StoreError::Person(refused)) => refused.to_string(),
+        _ => "the directory could not be read or written; the program's log has the reason".to_owned(),
+    }
 }
 
 fn unsigned(ms: i64) -> u64 {

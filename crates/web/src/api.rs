@@ -8,16 +8,14 @@ mod receptions;
 mod stream;
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 
-use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use query::Problem;
 use serde_json::{Value as Json, json};
 
-use crate::site::Site;
+use crate::route::{self, Route};
+use crate::who::Needs;
 
 /// One question that programs can ask.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +68,9 @@ macro_rules! endpoints {
             path: $path, summary: $summary, parameters: &[$($parameter),*], schema: $schema,
         },)*];
 
-        /// The routes.
-        pub fn router() -> Router<Arc<Site>> {
-            Router::new()$(.route($path, get($handler)))*
+        /// The routes: what the answer holds depends on who asks.
+        pub fn routes() -> Vec<Route> {
+            vec![$(route::get($path, Needs::Nothing, $handler)),*]
         }
     };
 }

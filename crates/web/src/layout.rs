@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::{Asset, ICON, STYLE};
-use crate::visibility::Visitor;
+use crate::who::{Needs, Who};
 
 /// Where in the site a page belongs, for the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Section {
     Alerts,
     /// Other brokers.
     Bridges,
+    /// Who may sign in.
+    People,
     /// Signing in.
     SignIn,
     /// None of them.
@@ -37,7 +39,7 @@ pub struct Frame<'a> {
     /// Name of the mesh; empty when a page is made without knowing it.
     pub mesh_name: &'a str,
     /// Who looks.
-    pub visitor: Visitor,
+    pub who: &'a Who,
     /// Where the page belongs.
     pub section: Section,
     /// Scripts of the page.
@@ -62,7 +64,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 header.top { div.page { (brand(frame.mesh_name)) (navigation(frame)) } }
                 main.page #content { (body) }
                 footer.foot { div.page {
-                    p { "Times are UTC. " (statement(frame.visitor)) }
+                    p { "Times are UTC. " (statement(frame.who)) }
                     p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/api" { "API" } }
                 } }
             }
@@ -70,13 +72,15 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
     }
 }
 
-fn statement(visitor: Visitor) -> &'static str {
-    match visitor {
-        Visitor::Public => {
-            "These pages show packets whose senders agreed to MQTT, on channels that anyone can read. \
-             Positions are cut to about 1.5 km."
+fn statement(who: &Who) -> String {
+    let public = "These pages show packets whose senders agreed to MQTT, on channels that anyone can read. \
+                  Positions are cut to about 1.5 km.";
+    match who {
+        Who::Anyone => public.to_owned(),
+        Who::Owner(gateway) => format!("You are signed in as the owner of {gateway}. {public}"),
+        Who::Person(name, role) => {
+            format!("You are signed in as {name} ({role}) and see everything that is kept.")
         }
-        Visitor::Operator => "You are signed in as operator and see everything that is kept.",
     }
 }
 
@@ -97,21 +101,24 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         let current = (frame.section == section).then_some("page");
         html! { a href=(address) aria-current=[current] { (text) } }
     };
+    let sees_all = frame.who.may(Needs::Observer);
     html! {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Policy, "/policy", "Policy"))
-            @if frame.visitor == Visitor::Operator { (link(Section::Watch, "/watch", "Watch")) }
+            @if sees_all { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))
-            @match frame.visitor {
-                Visitor::Public => (link(Section::SignIn, "/login", "Sign in")),
-                Visitor::Operator => {
-                    (link(Section::Consent, "/consent", "Consent"))
-                    (link(Section::Alerts, "/alerts", "Alerts"))
-                    (link(Section::Bridges, "/bridges", "Bridges"))
-                    form method="post" action="/logout" { button.linklike { "Sign out" } }
-                }
+            @if sees_all {
+                (link(Section::Consent, "/consent", "Consent"))
+                (link(Section::Alerts, "/alerts", "Alerts"))
+                (link(Section::Bridges, "/bridges", "Bridges"))
+            }
+            @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
+            @if *frame.who == Who::Anyone {
+                (link(Section::SignIn, "/login", "Sign in"))
+            } @else {
+                form method="post" action="/logout" { button.linklike { "Sign out" } }
             }
         }
     }

@@ -23,6 +23,7 @@ mod payload;
 mod picture;
 mod prometheus;
 mod reading;
+mod route;
 mod routes;
 mod search;
 mod security;
@@ -30,6 +31,7 @@ mod site;
 mod throttle;
 mod timeline;
 mod visibility;
+mod who;
 mod words;
 
 use std::net::TcpListener;
@@ -229,6 +231,12 @@ pub fn serve(
 pub fn service(state: WebState, shutdown: watch::Receiver<bool>) -> Pages {
     let site = Arc::new(Site::new(state, shutdown));
     Pages { router: routes::router(site.clone()), site }
+}
+
+/// The site map: method, path and role of every address, in the order of the table.
+pub fn site_map() -> Vec<(String, &'static str, &'static str)> {
+    let line = |route: route::Route| (route.method.to_string(), route.path, route.needs.word());
+    routes::site_map().into_iter().map(line).collect()
 }
 
 /// Pages without a listener.

@@ -1,61 +1,73 @@
-//! The site map.
+//! The site map: every address with who may ask for it, from the least to the most. The router is made of it, and a
+//! golden list (`tests/routes.txt`) holds it, so that no address comes to be without somebody having looked at its role.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, policy,
-    policy_change, setup, status, trouble, watch,
+    alerts, api_guide, bridges, check, consent, downlink, health, log, login, metrics, node, packet, people,
+    policy, policy_change, setup, status, trouble, watch,
 };
+use crate::route::{Route, get, post};
 use crate::site::Site;
+use crate::who::Needs::{Admin, Nothing, Observer, Operator};
 use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
 const FORM_BYTES_MAX: usize = 4096;
 
 /// Every address of the site.
+pub fn site_map() -> Vec<Route> {
+    let mut routes = vec![
+        get("/", Nothing, status::page),
+        get("/log", Nothing, log::page),
+        get("/packet/{from}/{id}", Nothing, packet::page),
+        get("/node/{id}", Nothing, node::page),
+        post("/node/{id}/{action}", Operator, watch::decided),
+        get("/watch", Observer, watch::page),
+        get("/policy", Nothing, policy::page),
+        get("/policy/change", Observer, policy_change::page),
+        post("/policy/backtest", Observer, policy_change::begin).up_to(policy_change::FORM_BYTES_MAX),
+        get("/policy/backtest/{id}", Observer, policy_change::result),
+        post("/policy/apply", Operator, policy_change::apply),
+        get("/check", Nothing, check::page),
+        post("/check", Nothing, check::check).up_to(check::FORM_BYTES_MAX),
+        get("/alerts", Observer, alerts::page),
+        post("/alerts", Operator, alerts::try_target),
+        get("/bridges", Observer, bridges::page),
+        get("/consent", Observer, consent::page),
+        get("/consent.json", Observer, consent::json),
+        get("/downlink", Observer, downlink::page),
+        post("/downlink", Operator, downlink::command),
+        get("/people", Admin, people::page),
+        post("/people", Admin, people::command),
+        get("/login", Nothing, login::page),
+        post("/login", Nothing, login::sign_in),
+        post("/logout", Nothing, login::sign_out),
+        get("/setup", Nothing, setup::page),
+        post("/setup", Nothing, setup::set_up),
+        get("/live", Nothing, live::log_stream),
+        get("/live/status", Nothing, live::status_stream),
+        get("/api", Nothing, api_guide::page),
+        get("/mqtt", Nothing, mqtt_upgrade::upgrade),
+        get("/healthz", Nothing, health::health),
+        get("/metrics", Nothing, metrics::metrics),
+        get("/robots.txt", Nothing, health::robots),
+        get("/assets/{file}", Nothing, assets::asset),
+    ];
+    routes.extend(api::routes());
+    routes
+}
+
+/// The site map as a router, each address behind its gate.
 pub fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/", get(status::page))
-        .route("/log", get(log::page))
-        .route("/packet/{from}/{id}", get(packet::page))
-        .route("/node/{id}", get(node::page))
-        .route("/node/{id}/{action}", post(watch::decided))
-        .route("/watch", get(watch::page))
-        .route("/policy", get(policy::page))
-        .route("/policy/change", get(policy_change::page))
-        .route(
-            "/policy/backtest",
-            post(policy_change::begin).layer(DefaultBodyLimit::max(policy_change::FORM_BYTES_MAX)),
-        )
-        .route("/policy/backtest/{id}", get(policy_change::result))
-        .route("/policy/apply", post(policy_change::apply))
-        .route(
-            "/check",
-            get(check::page).post(check::check).layer(DefaultBodyLimit::max(check::FORM_BYTES_MAX)),
-        )
-        .route("/alerts", get(alerts::page).post(alerts::try_target))
-        .route("/bridges", get(bridges::page))
-        .route("/consent", get(consent::page))
-        .route("/consent.json", get(consent::json))
-        .route("/downlink", get(downlink::page).post(downlink::command))
-        .route("/login", get(login::page).post(login::sign_in))
-        .route("/logout", post(login::sign_out))
-        .route("/setup", get(setup::page).post(setup::set_up))
-        .route("/live", get(live::log_stream))
-        .route("/live/status", get(live::status_stream))
-        .route("/api", get(api_guide::page))
-        .merge(api::router())
-        .route("/mqtt", get(mqtt_upgrade::upgrade))
-        .route("/healthz", get(health::health))
-        .route("/metrics", get(metrics::metrics))
-        .route("/robots.txt", get(health::robots))
-        .route("/assets/{file}", get(assets::asset))
+    site_map()
+        .into_iter()
+        .fold(Router::new(), |router, route| route.onto(&site, router))
         .fallback(trouble::no_such_page)
         .method_not_allowed_fallback(trouble::wrong_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -24,6 +24,7 @@ use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
 use crate::visibility::{Sight, Visitor};
+use crate::who::Who;
 use crate::words::Nodes;
 use crate::{Info, WebState};
 
@@ -50,7 +51,7 @@ pub struct Site {
     pub keyring: Arc<Keyring>,
     /// The past.
     pub archive: Archive,
-    /// The operator.
+    /// Who signs in.
     pub account: Account,
     /// The last hour, folded.
     pub activity: RwLock<Activity>,
@@ -161,7 +162,9 @@ impl Site {
 pub struct Visit {
     /// The site.
     pub site: Arc<Site>,
-    /// What the visitor may see.
+    /// Who asks.
+    pub who: Who,
+    /// What they may see.
     pub sight: Sight,
     /// When they ask, Unix ms.
     pub now_ms: i64,
@@ -173,14 +176,15 @@ impl FromRequestParts<Arc<Site>> for Visit {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Infallible> {
+        if let Some(visit) = parts.extensions.get::<Self>() {
+            return Ok(visit.clone());
+        }
         let now_ms = site.now_ms();
-        let visitor = match site.account.is_signed_in(&parts.headers, now_ms).await {
-            true => Visitor::Operator,
-            false => Visitor::Public,
-        };
+        let who = site.account.who(&parts.headers, now_ms).await;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip());
         let address = client_address(peer, parts);
-        Ok(Self { site: site.clone(), sight: site.sight(visitor), now_ms, address })
+        let sight = site.sight(who.visitor());
+        Ok(Self { site: site.clone(), who, sight, now_ms, address })
     }
 }
 
@@ -198,12 +202,12 @@ impl Visit {
     /// A page of the site.
     pub fn page(&self, section: Section, title: &str, scripts: &[&Asset], body: &Markup) -> Markup {
         let mesh_name = &self.site.info.mesh_name;
-        layout::document(&Frame { title, mesh_name, visitor: self.sight.visitor, section, scripts }, body)
+        layout::document(&Frame { title, mesh_name, who: &self.who, section, scripts }, body)
     }
 
     /// A page that says what went wrong and what to do.
     pub fn trouble(&self, status: StatusCode, title: &str, what_to_do: &str) -> Response {
-        let body = crate::pages::trouble::body(title, what_to_do, self.sight.visitor);
+        let body = crate::pages::trouble::body(title, what_to_do, &self.who);
         (status, self.page(Section::None, title, &[], &body)).into_response()
     }
 

@@ -19,7 +19,7 @@ pub const PUBLIC_POSITION_BITS: u32 = 14;
 pub enum Visitor {
     /// Anyone.
     Public,
-    /// Signed in with the operator's password.
+    /// Signed in as observer, operator or admin. What they may change is `who.rs`'s subject.
     Operator,
 }
 
@@ -33,7 +33,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Whether it is the operator who looks.
+    /// Whether the visitor may see everything that is kept.
     pub fn is_operator(&self) -> bool {
         self.visitor == Visitor::Operator
     }

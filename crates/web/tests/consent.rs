@@ -45,7 +45,7 @@ async fn nobody_else_learns_who_reads_along() {
     let pages = town().pages().await;
     for address in ["/consent", "/consent.json", "/consent.json?day=2026-08-20"] {
         let answer = get(&pages, address).await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{address}");
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{address}");
         assert!(!answer.body.contains("house"), "{address}");
     }
 }

@@ -89,6 +89,17 @@ pub fn mosquitto_version() -> Option<String> {
 
 /// Where a broker's log lines go, in its data folder.
 const LOG: &str = "stderr.log";
+/// Every rule is asked, and none takes the load for what it is: far more than radios can hear.
+const POLICY: &str = "messages_per_minute = 1000000
+messages_at_once = 1000000
+telemetry_interval_s = 0
+position_interval_s = 0
+node_info_interval_s = 0
+stream_packets_max = 100000
+stream_large_max = 100000
+[rules]
+uplink-airtime = \"observe\"
+";
 /// How long a broker may take to listen.
 const START_WAIT: Duration = Duration::from_secs(10);
 
@@ -138,7 +149,10 @@ impl Process {
                 process.tls_address = Some(tls_address);
                 Ok(process)
             }
-            Kind::Full => Self::start_backhaul(stage, data, &[]),
+            Kind::Full => {
+                std::fs::write(data.path().join("policy.toml"), POLICY)?;
+                Self::start_backhaul(stage, data, &[])
+            }
             Kind::Sink => {
                 let program = std::env::current_exe()?;
                 let mut command = pinned(stage, &program);

@@ -25,7 +25,7 @@ pub async fn page(visit: Visit) -> Response {
             "This program runs without alerts. Start it with a data folder to have them.",
         );
     };
-    let body = overview(&desk.board(), visit.now_ms);
+    let body = overview(&desk.board(), visit.now_ms, visit.who.may_change());
     visit.page(Section::Alerts, "Alerts", &[], &body).into_response()
 }
 
@@ -44,7 +44,7 @@ pub async fn try_target(visit: Visit, form: Bytes) -> Response {
     Redirect::to("/alerts#letters").into_response()
 }
 
-fn overview(board: &Board, now_ms: i64) -> Markup {
+fn overview(board: &Board, now_ms: i64, may_change: bool) -> Markup {
     html! {
         h1 { "Alerts" }
         p.lead {
@@ -60,7 +60,7 @@ fn overview(board: &Board, now_ms: i64) -> Markup {
         @if board.recent.is_empty() { p.soft { "Nothing has happened yet that a rule waits for." } }
         @else { (recent(&board.recent, now_ms)) }
         h2 #targets { "Who is told" }
-        @if board.targets.is_empty() { (no_targets()) } @else { (targets(&board.targets, now_ms)) }
+        @if board.targets.is_empty() { (no_targets()) } @else { (targets(&board.targets, now_ms, may_change)) }
         @if !board.letters.is_empty() { h2 #letters { "Messages" } (letters(&board.letters, now_ms)) }
         details #rules {
             summary { h2 { (count(board.rules.len() as u64, "rule")) } }
@@ -134,7 +134,7 @@ fn no_targets() -> Markup {
     }
 }
 
-fn targets(all: &[ShownTarget], now_ms: i64) -> Markup {
+fn targets(all: &[ShownTarget], now_ms: i64, may_change: bool) -> Markup {
     html! {
         div.scroll.stack { table {
             thead { tr {
@@ -154,10 +154,10 @@ fn targets(all: &[ShownTarget], now_ms: i64) -> Markup {
                     }
                     @if one.waiting > 0 { " " span.soft { (count(one.waiting as u64, "message")) " waiting" } }
                 } }
-                td { form method="post" action="/alerts" {
+                td { @if may_change { form method="post" action="/alerts" {
                     input type="hidden" name="target" value=(one.name);
                     button.button.plain aria-label={ "Send a test to " (one.name) } { "Send a test" }
-                } }
+                } } }
             } } }
         } }
     }
@@ -250,7 +250,7 @@ mod tests {
             problem: Some("alerts.toml:3: unknown key".to_owned()),
             ..Board::default()
         };
-        let text = overview(&board, 0).into_string();
+        let text = overview(&board, 0, true).into_string();
         for part in [
             "Nothing fires",
             "fails",

@@ -31,7 +31,7 @@ pub async fn command(visit: Visit, body: Bytes) -> Response {
         Ok(command) => command,
         Err(why) => return show(&visit, StatusCode::UNPROCESSABLE_ENTITY, Some(&why)).await,
     };
-    match visit.site.account.command_downlink(command, visit.now_ms).await {
+    match visit.site.account.command_downlink(command, &visit.who, visit.now_ms).await {
         Ok(()) => Redirect::to("/downlink").into_response(),
         Err(why) => show(&visit, StatusCode::CONFLICT, Some(&why)).await,
     }
@@ -87,7 +87,7 @@ fn kill_switch(visit: &Visit, directory: &Directory) -> Markup {
         @for (island, at) in &downlink.stopped_islands {
             div.banner.bad role="alert" {
                 p { "Downlink has been stopped on island " (island) " for " (ago(*at)) "." }
-                @if downlink.stopped_ms.is_none() {
+                @if downlink.stopped_ms.is_none() && visit.who.may_change() {
                     form method="post" action="/downlink" {
                         input type="hidden" name="island" value=(island);
                         button name="do" value="start" { "Start it on this island" }
@@ -95,7 +95,7 @@ fn kill_switch(visit: &Visit, directory: &Directory) -> Markup {
                 }
             }
         }
-        div.card {
+        @if visit.who.may_change() { div.card {
             @if downlink.is_stopped_anywhere() {
                 form method="post" action="/downlink" {
                     button name="do" value="start" { "Start all downlink" }
@@ -116,7 +116,7 @@ fn kill_switch(visit: &Visit, directory: &Directory) -> Markup {
             p.small.soft {
                 "It takes effect before the next copy, also for copies that wait. Observers and services are not touched."
             }
-        }
+        } } @else if !downlink.is_stopped_anywhere() { p.card { "Downlink flows everywhere." } }
     }
 }
 
@@ -154,10 +154,10 @@ fn gateways(
                     td data-label="Answered" { span.cell { (ago(proof.proved_ms)) } }
                     td data-label="Heard on the air" { span.cell { (ago(proof.heard_ms)) } }
                     td data-label="Asked" { span.cell { (ago(proof.asked_ms)) } }
-                    td { form method="post" action="/downlink" {
+                    td { @if visit.who.may_change() { form method="post" action="/downlink" {
                         input type="hidden" name="gateway" value=(gateway);
                         button name="do" value="verify" { "Ask at once" }
-                    } }
+                    } } }
                 }
             } }
         } }

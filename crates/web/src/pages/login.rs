@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: the operator comes and goes.
+//! `/login` and `/logout`: people come and go.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -8,10 +8,14 @@ use maud::{Markup, html};
 use crate::account::SignInRefusal;
 use crate::layout::Section;
 use crate::site::Visit;
+use crate::who::Needs;
+
+/// The name that the setup link's admin has; most installations have nobody else.
+const FIRST_ADMIN: &str = "operator";
 
 /// `GET /login`
 pub async fn page(visit: Visit) -> Response {
-    if visit.sight.is_operator() {
+    if visit.who.may(Needs::Observer) {
         return Redirect::to("/").into_response();
     }
     let has_password = visit.site.account.has_password().await;
@@ -21,10 +25,12 @@ pub async fn page(visit: Visit) -> Response {
 /// `POST /login`
 pub async fn sign_in(visit: Visit, body: Bytes) -> Response {
     let password = form_field(&body, "password").unwrap_or_default();
-    let result = visit.site.account.sign_in(visit.address, password, visit.now_ms).await;
+    let name = form_field(&body, "username").unwrap_or_else(|| FIRST_ADMIN.to_owned());
+    let result =
+        visit.site.account.sign_in(visit.address, name.trim().to_owned(), password, visit.now_ms).await;
     let (status, message) = match result {
         Ok(cookie) => return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
-        Err(refusal) => refusal_words(&refusal, "This is not the operator's password."),
+        Err(refusal) => refusal_words(&refusal, "Name and password do not belong together."),
     };
     let has_password = visit.site.account.has_password().await;
     with_retry_after(form(&visit, status, has_password, Some(&message)), status, &message)
@@ -40,14 +46,17 @@ fn form(visit: &Visit, status: StatusCode, has_password: bool, wrong: Option<&Re
     let body = html! {
         div.narrow {
             h1 { "Sign in" }
-            p { "For the operator of this mesh. Everybody else reads the pages without signing in." }
+            p { "For the people who run this mesh. Everybody else reads the pages without signing in." }
             @if !has_password {
                 div.banner { p { "No password is set yet. Open the setup link that the program printed when it started." } }
             }
             (complaint(wrong))
             form method="post" action="/login" {
-                // For password managers, which file a password under a name.
-                input type="text" name="username" value="operator" autocomplete="username" hidden;
+                div.field { label {
+                    "Name"
+                    input type="text" name="username" value=(FIRST_ADMIN) required autocomplete="username"
+                        autocapitalize="none" spellcheck="false";
+                } }
                 div.field { label {
                     "Password"
                     input type="password" name="password" required autocomplete="current-password" autofocus;

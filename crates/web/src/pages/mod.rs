@@ -12,6 +12,7 @@ pub mod login;
 pub mod metrics;
 pub mod node;
 pub mod packet;
+pub mod people;
 pub mod policy;
 pub mod policy_change;
 pub mod setup;

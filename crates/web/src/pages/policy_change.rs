@@ -138,7 +138,7 @@ pub async fn result(visit: Visit, Path(id): Path<String>) -> Response {
             Some(Err(why)) => { div.banner.bad role="status" { p { (why) } } },
             Some(Ok(report)) => (story(report)),
         }
-        (decide(&job, &*desk))
+        (decide(&job, &*desk, visit.who.may_change()))
         @if let Some(Ok(report)) = job.result() { (visit.with_nodes(|nodes| told(&visit, nodes, report))) }
     };
     visit.page(Section::Policy, title, &[&BACKTEST], &body).into_response()
@@ -155,7 +155,8 @@ pub async fn apply(visit: Visit, body: Bytes) -> Response {
             "The last five are kept until the program ends. Nothing was changed; ask again.",
         );
     };
-    let apply = move || desk.apply(&job.question.text, job.question.number, "operator, on the page");
+    let who = format!("{}, on the page", visit.who.actor());
+    let apply = move || desk.apply(&job.question.text, job.question.number, &who);
     let applied = tokio::task::spawn_blocking(apply).await;
     match applied {
         Ok(Ok(())) => Redirect::to("/policy?applied").into_response(),
@@ -305,7 +306,7 @@ fn progress(job: &Job) -> Markup {
     }
 }
 
-fn decide(job: &Job, desk: &dyn PolicyDesk) -> Markup {
+fn decide(job: &Job, desk: &dyn PolicyDesk, may_change: bool) -> Markup {
     let is_current = desk.text().1 == job.question.number;
     let is_done = job.result().is_some_and(Result::is_ok);
     html! {
@@ -313,7 +314,7 @@ fn decide(job: &Job, desk: &dyn PolicyDesk) -> Markup {
             div.banner { p { "The policy has been changed since this was asked. Ask again before you change it further." } }
         }
         div.row {
-            @if is_done && is_current && !job.question.differences.is_empty() {
+            @if may_change && is_done && is_current && !job.question.differences.is_empty() {
                 form method="post" action="/policy/apply" {
                     input type="hidden" name="backtest" value=(job.id);
                     button.button { "Put it in force" }

@@ -1,4 +1,4 @@
-//! `/setup`: the one-time link with which the operator sets a password. The code comes after the `#` of the link, which
+//! `/setup`: the one-time link with which a person sets their password. The code comes after the `#` of the link, which
 //! browsers do not send, so that it reaches no log; without scripts it is pasted.
 
 use axum::body::Bytes;
@@ -29,7 +29,7 @@ pub async fn set_up(visit: Visit, body: Bytes) -> Response {
         Err(refusal) => login::refusal_words(
             &refusal,
             "This code does not work: it works once, for a day, until a password is set. \
-             The command line makes another.",
+             An admin or the command line makes another.",
         ),
     };
     login::with_retry_after(form(&visit, status, Some(&refused)), status, &refused)
@@ -38,12 +38,10 @@ pub async fn set_up(visit: Visit, body: Bytes) -> Response {
 fn form(visit: &Visit, status: StatusCode, wrong: Option<&Refused>) -> Response {
     let body = html! {
         div.narrow {
-            h1 { "Set the operator's password" }
-            p { "The program printed a one-time link when it started. Its code is the part after the #." }
+            h1 { "Set your password" }
+            p { "You were given a one-time link: by an admin, or by the program when it started. Its code is the part after the #." }
             (login::complaint(wrong))
             form method="post" action="/setup" {
-                // For password managers, which file a password under a name.
-                input type="text" name="username" value="operator" autocomplete="username" hidden;
                 div.field { label {
                     "Code"
                     input.mono type="text" name="token" required autocomplete="off" spellcheck="false" autocapitalize="none";

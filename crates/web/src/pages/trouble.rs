@@ -6,26 +6,26 @@ use maud::{Markup, html};
 
 use crate::layout::{self, Frame, Section};
 use crate::site::Visit;
-use crate::visibility::Visitor;
+use crate::who::Who;
 
 /// The middle of such a page.
-pub fn body(title: &str, what_to_do: &str, visitor: Visitor) -> Markup {
+pub fn body(title: &str, what_to_do: &str, who: &Who) -> Markup {
     html! {
         h1 { (title) }
         p.lead { (what_to_do) }
         div.row {
             a.button href="/" { "Status" }
             a.button.plain href="/log" { "Log" }
-            @if visitor == Visitor::Public { a.button.plain href="/login" { "Sign in" } }
+            @if *who == Who::Anyone { a.button.plain href="/login" { "Sign in" } }
         }
     }
 }
 
 /// A whole page, made without knowing the site.
 pub fn page(title: &str, what_to_do: &str) -> Markup {
-    let (visitor, section) = (Visitor::Public, Section::None);
-    let frame = Frame { title, mesh_name: "", visitor, section, scripts: &[] };
-    layout::document(&frame, &body(title, what_to_do, visitor))
+    let (who, section) = (&Who::Anyone, Section::None);
+    let frame = Frame { title, mesh_name: "", who, section, scripts: &[] };
+    layout::document(&frame, &body(title, what_to_do, who))
 }
 
 /// Any address that is not in the site map.

@@ -189,7 +189,7 @@ pub fn identity(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, about: &NodeAbou
                     } }
                 } } }
             } } }
-            (decide(visit, node, about))
+            @if visit.who.may_change() { (decide(visit, node, about)) }
         }
     }
 }
@@ -242,9 +242,6 @@ fn decide(visit: &Visit, node: NodeNum, about: &NodeAbout) -> Markup {
 
 /// `POST /node/{id}/{action}`: the operator decides.
 pub async fn decided(visit: Visit, Path((id, action)): Path<(String, String)>, body: Bytes) -> Response {
-    if !visit.sight.is_operator() {
-        return Redirect::to("/login").into_response();
-    }
     let Some(node) = NodeNum::parse(&id).filter(|node| node.is_node()) else { return visit.not_here("node") };
     let gateway = GatewayId(node.0);
     let command = match action.as_str() {
@@ -256,7 +253,7 @@ pub async fn decided(visit: Visit, Path((id, action)): Path<(String, String)>, b
         "review" => WatchCommand::Review(gateway),
         _ => return visit.not_here("page"),
     };
-    if let Err(why) = visit.site.account.decide(command.clone(), visit.now_ms).await {
+    if let Err(why) = visit.site.account.decide(command.clone(), &visit.who, visit.now_ms).await {
         return visit.trouble(StatusCode::CONFLICT, "Nothing was changed", &why);
     }
     wait_until_obeyed(&visit, node, &command).await;

@@ -55,7 +55,7 @@ pub struct Town {
     /// Live records.
     pub live: broadcast::Sender<Record>,
     broker: Arc<Mutex<Broker>>,
-    store: Store,
+    pub store: Store,
     history: history::Writer,
     clock: Arc<AtomicI64>,
     ending: watch::Sender<bool>,
