@@ -267,6 +267,12 @@ impl Desk {
         let fresh: Vec<_> = begun.into_iter().filter(|h| !is_known(h)).collect();
         engine.resume(firing.iter().map(|(firing, _)| firing.clone()));
         engine.begin_present(now_ms);
+        for rule in engine.rules() {
+            let Trigger::Threshold { measure, .. } = &rule.trigger else { continue };
+            let of_rule = firing.iter().filter(|(firing, _)| firing.rule == rule.name);
+            let nodes = of_rule.filter_map(|(firing, _)| firing.subject.node());
+            nodes.for_each(|node| self.means.sampler.watch(measure, node));
+        }
         self.engine = engine;
         self.note(fresh);
         self.targets = targets.into_iter().map(|target| self.with_thread(target)).collect();
