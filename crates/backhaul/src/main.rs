@@ -1,6 +1,7 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod alert_settings;
+mod retention;
 mod serve;
 mod settings;
 
@@ -108,6 +109,9 @@ enum Command {
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say how long what is recorded is kept, and delete what is due.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Say which other brokers may exchange packets.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -150,6 +154,7 @@ fn main() -> ExitCode {
         Command::People(command) => people::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
+        Command::Retention(command) => retention::run(command),
         Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),

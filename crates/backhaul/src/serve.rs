@@ -109,6 +109,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        keep: settings::keep(&config),
         alerts: (!arguments.lab).then(|| alert_settings::source(&config, data)),
         mesh_name: config.mesh.name.clone(),
         bridges: if arguments.lab { Vec::new() } else { settings::bridges(&config) },

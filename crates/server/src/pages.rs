@@ -109,6 +109,8 @@ impl Pages {
                 metrics_from: pages.metrics_from,
                 way_in: pages.way_in,
                 expected: pages.expected,
+                keep: settings.keep,
+                data: settings.data.clone(),
             },
             snapshot: Arc::new({
                 let core = core.clone();

@@ -69,7 +69,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.who)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/api" { "API" } }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/retention" { "What is kept" } " · " a href="/api" { "API" } }
                 } }
             }
         }

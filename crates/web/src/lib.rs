@@ -166,6 +166,10 @@ pub struct Info {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
     pub way_in: (String, bool),
+    /// How long what is recorded is kept.
+    pub keep: history::retention::Keep,
+    /// The data folder, which says what the last purge did.
+    pub data: std::path::PathBuf,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     airtime, alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login,
-    metrics, node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
+    metrics, node, packet, people, policy, policy_change, requests, retention, setup, status, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -40,6 +40,8 @@ pub fn site_map() -> Vec<Route> {
         post("/alerts", Operator, alerts::try_target),
         get("/airtime", Nothing, airtime::page),
         post("/airtime", Operator, airtime::command),
+        get("/retention", Nothing, retention::page),
+        get("/.well-known/backhaul-retention.json", Nothing, retention::json),
         get("/bridges", Observer, bridges::page),
         get("/consent", Observer, consent::page),
         get("/consent.json", Observer, consent::json),

@@ -19,6 +19,7 @@ pub mod people;
 pub mod policy;
 pub mod policy_change;
 pub mod requests;
+pub mod retention;
 pub mod setup;
 pub mod status;
 pub mod trouble;
