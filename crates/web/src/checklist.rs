@@ -3,6 +3,8 @@
 
 use policy::memory::movement::Standing;
 
+use crate::words::count;
+
 /// What was seen of a gateway within the last day. What nobody has seen is `None` or 0.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -100,7 +102,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Packets arrive",
             once(seen.receptions > 0),
-            format!("{} receptions within a day.", seen.receptions),
+            format!("{} within a day.", count(seen.receptions, "reception")),
             "Turn uplink on for its primary channel.",
         ),
         point(
@@ -149,7 +151,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Map report",
             once(seen.map_reports > 0),
-            format!("{} map reports within a day.", seen.map_reports),
+            format!("{} within a day.", count(seen.map_reports, "map report")),
             "Map reporting is optional; turn it on in the MQTT module to show on public maps.",
         ),
         point(
@@ -172,7 +174,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Clock",
             unless(seen.receptions > 0, seen.wrong_time > 0),
-            format!("{} receptions with a wrong time.", seen.wrong_time),
+            format!("{} with a wrong time.", count(seen.wrong_time, "reception")),
             "Give it time by GPS, by the app, or by NTP on its network.",
         ),
         point(

@@ -89,7 +89,7 @@ async fn the_checklist_ticks_by_what_was_heard() {
     let pages = town.pages().await;
     let operator = sign_in(&pages, &mut town).await;
     let checklist = get_as(&pages, &operator, "/gateway/!7c5a0a01/checklist").await.body;
-    assert!(checklist.contains("1 receptions within a day") && !checklist.contains("hello"), "{checklist}");
+    assert!(checklist.contains("1 reception within a day") && !checklist.contains("hello"), "{checklist}");
 }
 
 #[tokio::test]
