@@ -118,6 +118,10 @@ impl Pages {
                 let core = core.clone();
                 move |node| core.about_node(node)
             }),
+            board: Arc::new({
+                let core = core.clone();
+                move || core.board()
+            }),
             watching: Arc::new({
                 let core = core.clone();
                 move || core.watching()

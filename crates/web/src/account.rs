@@ -174,6 +174,19 @@ impl Account {
             .map_err(why_not)
     }
 
+    /// Does what the operator wants about grants and holds; the error says why not.
+    pub async fn command_grant(
+        &self,
+        command: directory::GrantCommand,
+        who: &Who,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let actor = who.actor();
+        self.with_store(move |store| store.apply_grant(command, &actor, unsigned(now_ms)).map(drop))
+            .await
+            .map_err(why_not)
+    }
+
     /// Makes a decision of the operator's durable; otherwise says why not.
     pub async fn decide(
         &self,

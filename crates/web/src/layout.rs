@@ -24,6 +24,8 @@ pub enum Section {
     Alerts,
     /// Other brokers.
     Bridges,
+    /// What downlink has used up.
+    Airtime,
     /// Who wants to connect a gateway.
     Requests,
     /// Who may sign in.
@@ -108,22 +110,27 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
+            (link(Section::Airtime, "/airtime", "Airtime"))
             (link(Section::Policy, "/policy", "Policy"))
-            @if sees_all { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))
-            @if sees_all {
-                (link(Section::Consent, "/consent", "Consent"))
-                (link(Section::Alerts, "/alerts", "Alerts"))
-                (link(Section::Bridges, "/bridges", "Bridges"))
-            }
-            @if sees_all { (link(Section::Requests, "/requests", "Requests")) }
-            @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
-            @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
             @if *frame.who == Who::Anyone {
                 (link(Section::SignIn, "/login", "Sign in"))
-            } @else {
-                form method="post" action="/logout" { button.linklike { "Sign out" } }
-            }
+            } @else { details.more {
+                summary { "More" }
+                div {
+                    @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
+                    @if sees_all {
+                        (link(Section::Requests, "/requests", "Requests"))
+                        (link(Section::Watch, "/watch", "Watch"))
+                        a href="/downlink" { "Downlink" }
+                        (link(Section::Consent, "/consent", "Consent"))
+                        (link(Section::Alerts, "/alerts", "Alerts"))
+                        (link(Section::Bridges, "/bridges", "Bridges"))
+                    }
+                    @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
+                    form method="post" action="/logout" { button.linklike { "Sign out" } }
+                }
+            } }
         }
     }
 }

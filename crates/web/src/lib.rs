@@ -52,6 +52,8 @@ pub use mqtt_upgrade::MqttConnection;
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
 /// Asks the broker what is known of a node; `None` when it does not answer in time.
 pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Sync>;
+/// Asks the broker what downlink has used up; `None` when it does not answer.
+pub type BoardFn = Arc<dyn Fn() -> Option<broker::Board> + Send + Sync>;
 /// Asks the broker what wants the operator's eye; `None` when it does not answer in time.
 pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
 /// Asks how the bridges to other brokers are doing, in the order of the configuration.
@@ -117,6 +119,8 @@ pub struct WebState {
     pub snapshot: SnapshotFn,
     /// Asks the broker what is known of a node.
     pub about_node: AboutNodeFn,
+    /// Asks the broker what downlink has used up.
+    pub board: BoardFn,
     /// Asks the broker what wants the operator's eye.
     pub watching: WatchingFn,
     /// Asks how the bridges to other brokers are doing.

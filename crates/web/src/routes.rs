@@ -9,8 +9,8 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login, metrics,
-    node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
+    airtime, alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login,
+    metrics, node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -38,6 +38,8 @@ pub fn site_map() -> Vec<Route> {
         post("/check", Nothing, check::check).up_to(check::FORM_BYTES_MAX),
         get("/alerts", Observer, alerts::page),
         post("/alerts", Operator, alerts::try_target),
+        get("/airtime", Nothing, airtime::page),
+        post("/airtime", Operator, airtime::command),
         get("/bridges", Observer, bridges::page),
         get("/consent", Observer, consent::page),
         get("/consent.json", Observer, consent::json),

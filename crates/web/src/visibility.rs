@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use history::{Eyes, Sort};
 use mesh::portnum::PortNum;
 use mesh::position::PositionFacts;
 use policy::decision::Verdict;
@@ -47,21 +48,27 @@ impl Sight {
     }
 
     fn is_public(&self, reception: &Reception) -> bool {
-        reception.consent == Consent::Yes
-            && self.is_readable_by_anyone(reception)
-            && matches!(reception.decision.verdict, Verdict::Accept | Verdict::Rewrite)
+        self.allows_sort(&Sort::of(reception))
     }
 
-    fn is_readable_by_anyone(&self, reception: &Reception) -> bool {
+    /// Whether the visitor may know that receptions of this sort exist.
+    pub fn allows_sort(&self, sort: &Sort) -> bool {
+        self.is_operator()
+            || (sort.consent == Consent::Yes
+                && self.is_readable_by_anyone(sort)
+                && matches!(sort.verdict, Verdict::Accept | Verdict::Rewrite))
+    }
+
+    fn is_readable_by_anyone(&self, sort: &Sort) -> bool {
         let is_declared_public = || {
-            let channel = reception.channel.as_deref();
+            let channel = sort.channel.as_deref();
             channel.is_some_and(|name| self.public_channels.iter().any(|c| **c == *name))
         };
-        match reception.key_class {
+        match sort.key_class {
             KeyClass::Unencrypted | KeyClass::Default | KeyClass::Simple | KeyClass::Known => true,
             KeyClass::Private => is_declared_public(),
             // Map reports are uplinked in clear, for public maps, by nodes whose owners turned them on.
-            KeyClass::Unknown => reception.port == Some(PortNum::MAP_REPORT.0),
+            KeyClass::Unknown => sort.port == Some(PortNum::MAP_REPORT.0),
             KeyClass::Pki => false,
         }
     }
@@ -81,6 +88,17 @@ impl Sight {
             Visitor::Operator => position,
             Visitor::Public => PositionFacts { altitude_m: None, ..position.coarsened(PUBLIC_POSITION_BITS) },
         }
+    }
+}
+
+/// What surveys of coverage and links take in.
+impl Eyes for Sight {
+    fn may_see(&self, sort: &Sort) -> bool {
+        self.allows_sort(sort)
+    }
+
+    fn place(&self, position: PositionFacts) -> PositionFacts {
+        self.position(position)
     }
 }
 

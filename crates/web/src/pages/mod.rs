@@ -1,5 +1,6 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod airtime;
 pub mod alerts;
 pub mod api_guide;
 pub mod bridges;
