@@ -2,6 +2,7 @@
 
 import re
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
 from conftest import wait_for
@@ -19,8 +20,16 @@ def fits(browser):
     assert widths[0] <= widths[1], f"{browser.current_url} is {widths[0]} wide on a screen of {widths[1]}"
 
 
-def press(browser, name):
+def shows(browser, *words):
+    try:
+        return all(word in body(browser) for word in words)
+    except WebDriverException:  # one page has gone and the next has not come
+        return False
+
+
+def press(browser, name, then):
     browser.find_element(By.XPATH, f"//main//button[normalize-space()='{name}']").click()
+    wait_for(lambda: shows(browser, then), then)
 
 
 def test_somebody_asks_is_approved_connects_and_sees_the_boxes_tick(backhaul, browser):  # noqa: F811
@@ -30,7 +39,7 @@ def test_somebody_asks_is_approved_connects_and_sees_the_boxes_tick(backhaul, br
     for name, answer in ANSWERS.items():
         browser.find_element(By.NAME, name).send_keys(answer)
     browser.find_element(By.NAME, "fixed").click()
-    press(browser, "Send the request")
+    press(browser, "Send the request", "Your request was sent")
     link = browser.find_element(By.CSS_SELECTOR, "main pre").text
     code = link.rsplit("#", 1)[1]
     fits(browser)
@@ -39,28 +48,26 @@ def test_somebody_asks_is_approved_connects_and_sees_the_boxes_tick(backhaul, br
     browser.get(backhaul.web + "/requests")
     assert "jo@example.org" in body(browser) and "Suggested: Approve" in body(browser)
     fits(browser)
-    press(browser, "Approve")
-    wait_for(lambda: "Nobody waits" in body(browser), "the approval")
+    press(browser, "Approve", "Nobody waits")
     browser.delete_all_cookies()
 
     browser.get(backhaul.web + "/request#" + code)
     wait_for(lambda: browser.find_element(By.NAME, "token").get_attribute("value") == code, "the code from the link")
     assert code not in browser.current_url
-    press(browser, "See how it stands")
-    assert "It is granted." in body(browser)
-    press(browser, "Show the credentials")
+    press(browser, "See how it stands", "It is granted.")
+    press(browser, "Show the credentials", "Credentials of")
     shown = body(browser)
     fits(browser)
     username, password = (re.search(rf"{name}\n(\S+)", shown).group(1) for name in ("User name", "Password"))
     assert browser.find_element(By.CSS_SELECTOR, "svg.qr")
 
     browser.find_element(By.LINK_TEXT, "Watch the checklist tick").click()
+    wait_for(lambda: shows(browser, "It is not connected."), "the checklist")
     fits(browser)
-    assert "It is not connected." in body(browser)
     wait_for(lambda: backhaul.connack(username, password) == 0, "the broker to learn of the gateway")
     node = Client(backhaul.mqtt_port, NODE, (username, password))
     node.publish(topic_of(NODE), envelope(FIELD, 31, text("hello"), NODE), 1)
-    wait_for(lambda: "It is connected." in body(browser) and "1 reception within a day" in body(browser),
+    wait_for(lambda: shows(browser, "It is connected.", "1 reception within a day"),
              "the boxes to tick without a reload")
     assert "hello" not in body(browser)
     node.close()

@@ -75,6 +75,9 @@ const HOURS_PERCENT_MIN: u64 = 95;
 /// Battery in percent below which power is in doubt.
 const BATTERY_PERCENT_MIN: u64 = 30;
 
+/// What is said where only its own packets can tell.
+const NOTHING_YET: &str = "Nothing to tell it by has come yet.";
+
 /// Every box, in the order of the checklist.
 pub fn points(seen: &Seen) -> Vec<Point> {
     let point = |name, tick, evidence: String, fix| Point {
@@ -114,21 +117,29 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Root topic",
             unless(seen.receptions > 0, seen.wrong_topic.is_some()),
-            seen.wrong_topic.as_ref().map_or("Every topic is below the agreed root.".to_owned(), |topic| {
-                format!("It publishes to {topic}.")
-            }),
+            match &seen.wrong_topic {
+                Some(topic) => format!("It publishes to {topic}."),
+                None if seen.receptions == 0 => NOTHING_YET.to_owned(),
+                None => "Every topic is below the agreed root.".to_owned(),
+            },
             "Set the root topic as agreed, without a slash at its end.",
         ),
         point(
             "Encryption",
             unless(seen.own > 0, seen.in_clear > 0),
-            format!("{} of its own packets came in clear.", seen.in_clear),
+            match (seen.own, seen.in_clear) {
+                (0, _) => NOTHING_YET.to_owned(),
+                (own, in_clear) => format!("{in_clear} of {own} packets of its own came in clear."),
+            },
             "Turn encryption on in the MQTT module.",
         ),
         point(
             "Consent",
             unless(agreed > 0, not_agreed > agreed),
-            format!("{agreed} of its own packets agree to MQTT, {not_agreed} do not."),
+            match agreed + not_agreed {
+                0 => NOTHING_YET.to_owned(),
+                own => format!("{agreed} of {own} packets of its own agree to MQTT."),
+            },
             "Turn “OK to MQTT” on in the LoRa settings; else its own packets are passed on to nobody.",
         ),
         point(

@@ -111,9 +111,9 @@ fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Ma
                 dt { "Height" } dd { (said(&form.height)) }
                 dt { "Internet" } dd { (said(&form.internet)) }
                 dt { "Channels" } dd { (said(&form.channels.join(", "))) }
-                dt { "Beyond the ordinary" } dd {
+                dt { "Wants" } dd {
                     @match (form.wants_downlink, form.wants_telemetry) {
-                        (false, false) => "nothing", (true, false) => "downlink",
+                        (false, false) => "nothing more", (true, false) => "downlink",
                         (false, true) => "more telemetry", (true, true) => "downlink, more telemetry",
                     }
                 }
