@@ -105,7 +105,7 @@ fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Ma
             p.soft { (moment::age(request.asked_ms, visit.now_ms)) " · " (request.state.word()) }
             dl.facts {
                 dt { "Owner" } dd { (form.owner) }
-                dt { "Contact" } dd { (form.contact) }
+                @if visit.who.may_change() { dt { "Contact" } dd { (form.contact) } }
                 dt { "Place" } dd { (form.place) @if form.is_fixed { ", stays there" } @else { ", does not say that it stays" } }
                 dt { "Power" } dd { (said(&form.power)) }
                 dt { "Height" } dd { (said(&form.height)) }
