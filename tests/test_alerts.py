@@ -281,3 +281,26 @@ def test_the_command_line_checks_tries_and_tests(town):
     assert "it would have fired 1 times" in town.alerts("try", "help")
     assert "it would have fired 1 times" in town.alerts("try", "text:nothing")
     assert "prot" in town.refused("try", "prot:text")
+
+
+def test_a_gateway_that_goes_is_missed_until_it_comes_back_or_is_removed(town):
+    town = town("hook")
+    rule = '[[rule]]\nname = "{}"\nwhen = "{}"\nvalue = "gateway_offline"\nlimit = "{}"\nlasting = "1s"\n'
+    town.write(["hook"], more=rule.format("gone", "above", "0") + rule.format("here", "below", "1"))
+    town.backhaul.wait_for_line(r"(the alerts' file has been taken over)")
+    told = lambda name: [alert["state"] for _, _, body in town.web.got for alert in json.loads(body)["alerts"]
+                         if alert["rule"] == name and alert["subject"] == "gateway !7c5a0a01"]
+    wait_for(lambda: told("here") == ["firing"], "the gateway to be seen", 40)
+    town.gateway.disconnect()
+    wait_for(lambda: told("gone") == ["firing"], "it to be missed", 40)
+    town.connect()
+    wait_for(lambda: told("gone") == ["firing", "over"], "it to be back", 40)
+    town.gateway.disconnect()
+    wait_for(lambda: told("gone") == ["firing", "over", "firing"], "it to be missed again", 40)
+    # What arrived and was not noted yet would be sent again.
+    wait_for(lambda: town.alerts("history").count(": arrived") == len(town.web.got), "all arrivals to be noted")
+    town.backhaul.kill()
+    town.backhaul.start()
+    town.backhaul.run("gateway", "remove", "!7c5a0a01")
+    wait_for(lambda: len(told("gone")) == 4, "the end", 40)
+    assert told("gone")[3] == "over", "it was not told anew after the restart"

@@ -49,9 +49,10 @@ def nodeinfo(name):
 
 
 class Mesh:
-    def __init__(self, serve, tmp_path, json="packet", home_assistant="chosen"):
-        self.config = tmp_path / "backhaul.toml"
-        self.config.write_text(CONFIG.format(json=json, home_assistant=home_assistant))
+    def __init__(self, serve, tmp_path, json="packet", home_assistant="chosen", policy=""):
+        self.config, policy_file = tmp_path / "backhaul.toml", tmp_path / "policy.toml"
+        policy_file.write_text(policy)
+        self.config.write_text(f'policy = "{policy_file}"\n' + CONFIG.format(json=json, home_assistant=home_assistant))
         self.backhaul = serve("--config", self.config)
         self.login = self.backhaul.add_gateway("!7c5a0a01")
         self.reader = credentials_in(self.backhaul.run("observer", "add", "home"))

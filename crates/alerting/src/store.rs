@@ -2,6 +2,7 @@
 //! others may read the file meanwhile.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use automation::alert::engine::{Firing, Happening, Learned};
@@ -103,6 +104,10 @@ impl Store {
     /// When the file cannot be opened.
     pub fn open(data: &Path) -> Done<Self> {
         let file = data.join(FILE);
+        // It holds what people wrote: for its owner only, and SQLite makes its companions alike. What fails
+        // here fails again below, with a better reason.
+        let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&file);
+        drop(made);
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(&file)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;

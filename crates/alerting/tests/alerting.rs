@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use alerting::send::{Sender, signature};
-use alerting::store::Store;
+use alerting::store::{FILE, Store};
 use alerting::target::{Mail, Secret, Security, Target, Way};
 use automation::alert::engine::{Happening, Learned};
 use automation::alert::letter::{Letter, trial};
@@ -56,6 +57,8 @@ fn everything_is_there_after_a_restart() {
     let happened = [(happening(7, 5, false), true), (happening(8, 6, false), false)];
     store.keep(std::slice::from_ref(&learned), &happened, &letters("team", 1), 10).unwrap();
     drop(store);
+    let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "for its owner only");
 
     let mut store = Store::open(folder.path()).unwrap();
     assert_eq!(store.know_rules(["help"].into_iter(), 200).unwrap()["help"], 100);

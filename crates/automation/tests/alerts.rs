@@ -287,6 +287,16 @@ fn a_letter_says_nothing_of_who_may_not_be_told() {
 }
 
 #[test]
+fn what_is_said_begins_no_line_of_its_own() {
+    let detail = "said “x\r\nBcc: everybody@example.org\u{1b}[2J”".to_owned();
+    let happened = vec![Happening { detail, ..happening(&Arc::new(battery(0)), 1, 0, false) }];
+    let gathered = automation::alert::outlet::Gathered { target: "team".into(), happened, left_out: 0 };
+    let letter = letter("KC", &gathered, &|_| None);
+    assert!(letter.title.contains("Bcc") && !letter.title.contains(char::is_control), "{:?}", letter.title);
+    assert_eq!(letter.text.lines().count(), 2, "{}", letter.text);
+}
+
+#[test]
 fn nothing_that_is_said_gets_out_of_its_place_in_a_template() {
     let letter = Letter {
         severity: Severity::Info,

@@ -94,6 +94,7 @@ fn in_words(account: Account) -> (&'static str, String) {
         Account::Gateway(gateway) => ("gateway", id(gateway)),
         Account::Channel(island, channel) => ("channel", format!("{} {channel:08x}", id(island))),
         Account::Node(node) => ("node", id(node)),
+        Account::Granted(gateway) => ("granted", id(gateway)),
         Account::Heard(island) => ("on the air", id(island)),
     }
 }

@@ -6,13 +6,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use directory::{Applied, Command, Directory, GatewayId, Owner, Role, Token, Username};
+use directory::{Applied, Command, Directory, GatewayId, NodeSetup, Owner, Role, Token, Username};
 use directory_store::{Store, random_token};
 
 use crate::Outcome;
 use crate::clock::unix_ms;
 use crate::data_folder::Installation;
-use crate::node_setup::NodeSetup;
 
 /// Who the audit says it was.
 const ACTOR: &str = "command line";

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use directory::{Command as DirectoryCommand, GatewayId};
+use directory::{Command as DirectoryCommand, GatewayId, NodeSetup};
 use serde_json::json;
 
+use crate::broker_address::broker_address;
 use crate::credential_edit::{About, add, owner, write_credential};
 use crate::data_folder::Installation;
 use crate::existing_client::{self, Existing};
-use crate::node_setup::{NodeSetup, broker_address};
 use crate::{Outcome, settings};
 
 const ROLE: &str = "gateway";

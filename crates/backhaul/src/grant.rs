@@ -52,6 +52,9 @@ pub struct Set {
     /// Measurements and positions may come more often than is ordinary
     #[arg(long)]
     telemetry: bool,
+    /// Airtime that those may take up, in seconds an hour; without it, there is no limit
+    #[arg(long, value_name = "SECONDS", requires = "telemetry", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    telemetry_airtime: Option<u32>,
     /// A kind of bulk that it may uplink, such as `range test`, or a port number; may be repeated
     #[arg(long = "port", value_name = "KIND", value_parser = port)]
     ports: Vec<PortNum>,
@@ -101,6 +104,7 @@ pub fn run(command: Command) -> Outcome {
                 channels: set.channels.into_iter().collect(),
                 downlink: set.downlink,
                 telemetry: set.telemetry,
+                telemetry_ms: set.telemetry_airtime.map(|seconds| seconds * 1_000),
                 ports: set.ports.into_iter().map(|port| port.0).collect(),
                 until_ms: until_ms.and_then(|at| u64::try_from(at).ok()),
                 by: set.by,
@@ -142,7 +146,7 @@ fn grants(list: &List) -> Outcome {
         if list.json {
             let line = json!({
                 "gateway": gateway.to_string(), "holds": holds, "until": until, "channels": grant.channels,
-                "downlink": grant.downlink, "telemetry": grant.telemetry, "ports": grant.ports, "by": grant.by,
+                "downlink": grant.downlink, "telemetry": grant.telemetry, "telemetry_airtime_ms": grant.telemetry_ms, "ports": grant.ports, "by": grant.by,
                 "note": grant.note,
             });
             writeln!(out, "{line}")?;

@@ -1,6 +1,7 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod alert_settings;
+mod retention;
 mod serve;
 mod settings;
 
@@ -15,6 +16,7 @@ mod log;
 mod airtime;
 mod alerts;
 mod bridge;
+mod channel;
 mod check;
 mod consent;
 mod coverage;
@@ -24,6 +26,7 @@ mod grant;
 mod node;
 mod observer;
 mod people;
+mod requests;
 mod service;
 
 mod backup;
@@ -31,11 +34,11 @@ mod config_file;
 mod policy_file;
 mod policy_test;
 
+mod broker_address;
 mod credential_edit;
 mod credential_list;
 mod data_folder;
 mod existing_client;
-mod node_setup;
 
 mod clock;
 
@@ -101,12 +104,21 @@ enum Command {
     /// Say which clients may read.
     #[command(subcommand)]
     Observer(observer::Command),
+    /// Decide on who wants to connect a gateway or to send more.
+    #[command(subcommand)]
+    Requests(requests::Command),
+    /// Make channels that only those who are told can read.
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Say who may sign in to the pages.
     #[command(subcommand)]
     People(people::Command),
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say how long what is recorded is kept, and delete what is due.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Say which other brokers may exchange packets.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -147,9 +159,12 @@ fn main() -> ExitCode {
         Command::Gateway(command) => gateway::run(command),
         Command::Node(command) => node::run(command),
         Command::Observer(command) => observer::run(command),
+        Command::Requests(command) => requests::run(command),
+        Command::Channel(command) => channel::run(command),
         Command::People(command) => people::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
+        Command::Retention(command) => retention::run(command),
         Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),

@@ -15,6 +15,7 @@ use server::{PagesSettings, Running, ServiceNotice};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::broker_address::broker_address;
 use crate::data_folder::{policy_source, read_config};
 use crate::{Outcome, alert_settings, clock, settings, simulate};
 
@@ -108,6 +109,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        keep: settings::keep(&config),
         alerts: (!arguments.lab).then(|| alert_settings::source(&config, data)),
         mesh_name: config.mesh.name.clone(),
         bridges: if arguments.lab { Vec::new() } else { settings::bridges(&config) },
@@ -133,9 +135,25 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
                 .map_tiles
                 .clone()
                 .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
+            way_in: way_in(&config),
             expected: settings::expected(&config),
         }),
     }
+}
+
+/// How gateways reach this broker: the pages' host if it is known, else this machine's name.
+fn way_in(config: &Config) -> (String, bool) {
+    let (port, is_tls) = settings::way_in_for_gateways(config);
+    let host = config.web.public_url.as_deref().and_then(|url| {
+        let host = url.split("://").nth(1)?.split('/').next()?;
+        Some(host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned())
+    });
+    let given = host.map(|host| match (port, is_tls) {
+        (1883, false) | (8883, true) => host,
+        _ => format!("{host}:{port}"),
+    });
+    let address = broker_address(given.as_deref(), (port, is_tls));
+    (address.unwrap_or_else(|_| "ADDRESS-OF-THE-BROKER".to_owned()), is_tls)
 }
 
 /// Says where to look, and once how to become the operator.

@@ -4,6 +4,7 @@
 //! (`next_dirty`, `outbox`, `next_closing`, `take_records`). `publish.rs` tells the journey from top to bottom.
 
 mod acknowledge;
+mod board;
 mod command;
 mod connect;
 mod connection;
@@ -56,6 +57,7 @@ use policy::settings::Settings;
 use record::{ConnectionEvent, ConnectionWhat, PolicyChange, Record};
 use slab::Slab;
 
+pub use board::{Board, GatewayBoard, IslandBoard, Share};
 pub use connection::ConnectionId;
 pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS, RuleCounts};
 pub use holdings::Holdings;

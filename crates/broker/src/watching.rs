@@ -22,6 +22,8 @@ pub struct NodeAbout {
     pub standing: Standing,
     /// Whether it is a gateway: it has a credential, or has spoken for itself.
     pub is_gateway: bool,
+    /// Whether it has a credential as a gateway, switched off or not.
+    pub has_credential: bool,
     /// Its quarantine, when it is in one.
     pub quarantine: Option<Quarantine>,
     /// When the operator has looked at it last, Unix ms.
@@ -51,6 +53,7 @@ impl Broker {
             known: memory.nodes.get(node).cloned(),
             standing: memory.movement.standing(directory, node),
             is_gateway: profile.is_some() || directory.gateway(GatewayId(node)).is_some(),
+            has_credential: directory.gateway(GatewayId(node)).is_some(),
             profile,
             quarantine: directory.watch().quarantine(GatewayId(node)).cloned(),
             reviewed_ms: directory.watch().reviewed_ms(GatewayId(node)),

@@ -373,6 +373,11 @@ section! { History, HISTORY_LINES, "history", "What is remembered.";
         "Records written in one go.";
     queue_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
         "Records waiting for a slow disk; beyond that they are dropped and counted.";
+    keep_days: u32 = Whole(365), Kind::Whole { min: 0, max: 36_500 },
+        "Days that are kept, today included; 0 for ever. What is older is deleted every hour, and the page `/retention` says \
+         so to everybody.";
+    keep_connections_days: u32 = Whole(30), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept who connected from which network address; 0 for as long as everything else.";
 }
 
 section! { Bridge, BRIDGE_LINES, "bridge",

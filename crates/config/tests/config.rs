@@ -71,6 +71,12 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("tls.acme_directory_ca", &["'ca.pem'"], &["''"]),
     ("tls.acme_contact", &["'mailto:a@example.org'"], &["''", "5"]),
     ("tls.acme_http_listen", &["'0.0.0.0:5002'"], &["80"]),
+    ("web.map_attribution", &["'© OpenStreetMap contributors'"], &["''", "7"]),
+    (
+        "web.map_tiles",
+        &["'https://tiles.example.org/{z}/{x}/{y}.png'"],
+        &["'tiles.example.org'", "'https://u:p@x/{z}'", "7"],
+    ),
     ("web.tls", &["true", "false"], &["'yes'", "1"]),
     ("web.listen", &["'127.0.0.1:0'"], &["8080", "':8080'"]),
     (
@@ -173,6 +179,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("history.enabled", &["true", "false"], &["1", "'true'"]),
     ("history.commit_interval_ms", &["1", "10000"], &["0", "10001"]),
     ("history.batch_max", &["1", "100000"], &["0", "100001"]),
+    ("history.keep_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_connections_days", &["0", "36500"], &["-1", "36501"]),
     ("history.queue_max", &["100", "10000000"], &["99", "10000001"]),
     ("log.level", &["'error'", "'trace'"], &["'loud'", "3"]),
 ];

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use directory::{
-    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, SendingRefused,
-    WatchRefused,
+    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, RequestRefused,
+    SendingRefused, WatchRefused,
 };
 use rusqlite::ErrorCode;
 
@@ -79,6 +79,8 @@ pub enum StoreError {
     Watch(WatchRefused),
     /// The directory refused the command about what services may have sent.
     Sending(SendingRefused),
+    /// What was wanted of a request is refused.
+    Request(RequestRefused),
     /// The command about people is refused.
     Person(PersonRefused),
     /// The chosen password is not taken.
@@ -149,6 +151,7 @@ impl fmt::Display for StoreError {
             StoreError::Grant(error) => error.fmt(f),
             StoreError::Watch(error) => error.fmt(f),
             StoreError::Sending(error) => error.fmt(f),
+            StoreError::Request(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
@@ -172,6 +175,7 @@ impl Error for StoreError {
             | StoreError::Grant(_)
             | StoreError::Watch(_)
             | StoreError::Sending(_)
+            | StoreError::Request(_)
             | StoreError::Person(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,

@@ -38,8 +38,7 @@ impl Store {
 
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Grants> {
     let mut grants = Grants::default();
-    let query =
-        "SELECT gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note FROM grants";
+    let query = "SELECT gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms FROM grants";
     let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -48,6 +47,7 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Grants> {
             channels: lines(&channels).map(str::to_owned).collect(),
             downlink: row.get(2)?,
             telemetry: row.get(3)?,
+            telemetry_ms: row.get(9)?,
             ports: lines(&ports).filter_map(|port| port.parse().ok()).collect::<BTreeSet<u32>>(),
             until_ms: row.get(5)?,
             since_ms: row.get(6)?,
@@ -70,14 +70,14 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Writes all of it anew: it is small, and edits are rare.
-fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
+pub(crate) fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM grants; DELETE FROM hold_released;")?;
     for (gateway, grant) in &grants.gateways {
         let channels = grant.channels.iter().cloned().collect::<Vec<_>>().join("\n");
         let ports = grant.ports.iter().map(u32::to_string).collect::<Vec<_>>().join("\n");
         connection.execute(
-            "INSERT INTO grants (gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO grants (gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 gateway.0,
                 channels,
@@ -87,7 +87,8 @@ fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
                 grant.until_ms.map(stored),
                 stored(grant.since_ms),
                 grant.by,
-                grant.note
+                grant.note,
+                grant.telemetry_ms
             ],
         )?;
     }

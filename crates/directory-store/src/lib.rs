@@ -11,6 +11,7 @@ mod downlink;
 mod grant;
 mod login;
 mod people;
+mod requests;
 mod sending;
 mod watch;
 
@@ -21,6 +22,7 @@ mod secret;
 pub use audit::AuditEntry;
 pub use error::StoreError;
 pub use login::{SETUP_LIFETIME_MS, SignedIn, verify_operator_password};
+pub use requests::Fetched;
 pub use schema::SCHEMA_VERSION;
 pub use secret::random_token;
 pub use store::Store;

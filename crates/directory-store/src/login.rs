@@ -144,14 +144,17 @@ impl Store {
         Ok(token)
     }
 
-    /// Looks a sign-in up: whose it is and what they may do at this moment, or `None` if it does not hold.
+    /// Looks a sign-in up: whose it is and what they may do at this moment, or `None` if it does not hold. An owner's
+    /// ends when the gateway is removed, also if it is added again for somebody else.
     pub fn signed_in(&self, offered: &str, now_ms: u64) -> Result<Option<SignedIn>, StoreError> {
         let hash = self.token_key().hash_session(offered.as_bytes());
         let found: Option<(Option<String>, Option<String>, Option<u32>)> = self
             .connection
             .query_row(
                 "SELECT person.name, person.role, sign_in.gateway FROM sign_in
-                 LEFT JOIN person ON person.name = sign_in.person WHERE hash = ?1 AND expires_ms > ?2",
+                 LEFT JOIN person ON person.name = sign_in.person
+                 WHERE hash = ?1 AND expires_ms > ?2 AND (sign_in.gateway IS NULL OR EXISTS (
+                     SELECT 1 FROM credential c WHERE c.gateway = sign_in.gateway AND c.created_ms <= sign_in.created_ms))",
                 params![hash.as_bytes(), stored(now_ms)],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )

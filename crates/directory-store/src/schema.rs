@@ -84,6 +84,14 @@ const STEPS: &[&str] = &[
        expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
      INSERT OR IGNORE INTO sign_in (hash, person, created_ms, expires_ms) SELECT hash, 'operator', created_ms, expires_ms FROM session;
      DELETE FROM session;",
+    // How much airtime an agreement about telemetry is worth.
+    "ALTER TABLE grants ADD COLUMN telemetry_ms INTEGER;",
+    // What people ask the operators for.
+    "CREATE TABLE IF NOT EXISTS request (number INTEGER PRIMARY KEY AUTOINCREMENT, code BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
+       node INTEGER NOT NULL, owner TEXT NOT NULL, contact TEXT NOT NULL, place TEXT NOT NULL, is_fixed INTEGER NOT NULL,
+       power TEXT NOT NULL, height TEXT NOT NULL, internet TEXT NOT NULL, channels TEXT NOT NULL, wants_downlink INTEGER NOT NULL,
+       wants_telemetry INTEGER NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, asked_ms INTEGER NOT NULL, decided_ms INTEGER,
+       decided_by TEXT NOT NULL, answer TEXT NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

@@ -192,7 +192,7 @@ fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError>
     })
 }
 
-fn write_change(writing: &Transaction<'_>, applied: &Applied) -> rusqlite::Result<()> {
+pub(crate) fn write_change(writing: &Transaction<'_>, applied: &Applied) -> rusqlite::Result<()> {
     writing
         .execute("UPDATE state SET last_generation = ?1", [stored(applied.directory.last_generation())])?;
     let name = applied.username.as_str();

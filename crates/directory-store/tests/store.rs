@@ -48,7 +48,10 @@ fn a_database_of_version_1_is_brought_up_to_date() {
     store.apply(add_gateway(7, &token), "test", NOW).unwrap();
     drop(store);
     let raw = rusqlite::Connection::open(dir.path().join("directory.db")).unwrap();
-    raw.execute_batch("ALTER TABLE credential DROP COLUMN scram; PRAGMA user_version = 1;").unwrap();
+    raw.execute_batch(
+        "ALTER TABLE credential DROP COLUMN scram; ALTER TABLE grants DROP COLUMN telemetry_ms; PRAGMA user_version = 1;",
+    )
+    .unwrap();
     drop(raw);
     let mut store = Store::open(dir.path()).unwrap();
     let directory = store.load().unwrap();
@@ -323,7 +326,8 @@ fn the_operator_of_an_older_database_is_its_first_admin_and_stays_signed_in() {
     raw.execute_batch(
         "INSERT INTO operator (id, password_phc, changed_ms) SELECT 1, password_phc, since_ms FROM person;
          INSERT INTO session (hash, created_ms, expires_ms) SELECT hash, created_ms, expires_ms FROM sign_in;
-         DROP TABLE person; DROP TABLE sign_in; PRAGMA user_version = 5;",
+         DROP TABLE person; DROP TABLE sign_in; ALTER TABLE grants DROP COLUMN telemetry_ms;
+         PRAGMA user_version = 5;",
     )
     .unwrap();
     drop(raw);

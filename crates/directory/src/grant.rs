@@ -21,6 +21,9 @@ pub struct Grant {
     pub downlink: bool,
     /// Whether measurements and positions may come more often than is ordinary.
     pub telemetry: bool,
+    /// Airtime within an hour, in ms, that measurements and positions of a gateway with such an agreement may take up; what is
+    /// beyond comes as seldom as is ordinary. `None` for no limit.
+    pub telemetry_ms: Option<u32>,
     /// Port numbers of bulk that it may uplink.
     pub ports: BTreeSet<u32>,
     /// Until when, in milliseconds since 1970 UTC; `None` until it is ended.
@@ -186,7 +189,10 @@ pub fn in_words(grant: &Grant) -> String {
         parts.push("downlink".to_owned());
     }
     if grant.telemetry {
-        parts.push("more telemetry".to_owned());
+        parts.push(match grant.telemetry_ms {
+            None => "more telemetry".to_owned(),
+            Some(ms) => format!("more telemetry, {} s of airtime an hour", ms / 1000),
+        });
     }
     if !grant.ports.is_empty() {
         let ports: Vec<String> = grant.ports.iter().map(u32::to_string).collect();

@@ -14,11 +14,13 @@ mod downlink;
 mod grant;
 mod operator;
 mod person;
+mod request;
 mod sending;
 mod watch;
 
 mod gateway_id;
 mod name;
+mod node_setup;
 mod scram;
 mod token;
 
@@ -33,8 +35,13 @@ pub use grant::{
     in_words,
 };
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
+pub use node_setup::NodeSetup;
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
+pub use request::{
+    REQUESTS_WAITING_MAX, Request, RequestDecision, RequestForm, RequestKind, RequestRefused, RequestState,
+    RequestSurroundings, Suggestion, check_decision, suggest,
+};
 pub use scram::{ScramError, ScramExchange, ScramVerifier};
 pub use sending::{
     SENDING_CHANNELS_MAX, SENDING_PER_HOUR_MAX, Sending, SendingApplied, SendingCommand, SendingRefused,

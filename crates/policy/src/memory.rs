@@ -27,7 +27,7 @@ use crate::rule::{RuleId, RuleState};
 use crate::settings::Settings;
 use crate::uplink::identity;
 use crate::uplink::origin::shows_radio;
-use crate::uplink::volume::{LARGE_BYTES, kind_of};
+use crate::uplink::volume::{LARGE_BYTES, is_measured, kind_of};
 use crate::uplink::{Publish, heard_by, packet_key};
 use airtime::{Account, Airtime};
 use holds::{Held, Holds};
@@ -172,8 +172,12 @@ impl Memory {
             return;
         }
         self.uplink.add(now.mono_ms, Account::Node(node), airtime_us);
+        let is_passed = matches!(decision.verdict, Verdict::Accept | Verdict::Rewrite);
+        let grant = publish.directory.grant(gateway, now.unix_ms).filter(|grant| grant.telemetry);
+        if is_passed && grant.is_some_and(|grant| grant.telemetry_ms.is_some()) && is_measured(facts) {
+            self.uplink.add(now.mono_ms, Account::Granted(gateway), airtime_us);
+        }
         if let Some(kind) = kind_of(facts) {
-            let is_passed = matches!(decision.verdict, Verdict::Accept | Verdict::Rewrite);
             self.volume.note(now.mono_ms, kind, bytes >= LARGE_BYTES, is_passed);
         }
     }

@@ -258,6 +258,18 @@ fn denials() -> Vec<(RuleId, Verdict, Case)> {
             }),
         ),
         (
+            R::Interval,
+            RecordOnly,
+            with(|c| {
+                c.content.port = PortNum::NODEINFO.0;
+                c.grant = Some(Grant { telemetry: true, telemetry_ms: Some(30_000), ..Grant::default() });
+                c.learn = |m| {
+                    m.volume.note(900, flow(PortNum::NODEINFO), false, true);
+                    m.uplink.add(1_000, Account::Granted(GATEWAY), 30_000_000);
+                };
+            }),
+        ),
+        (
             R::Stream,
             RecordOnly,
             with(|c| {
@@ -372,6 +384,14 @@ fn passes() -> Vec<Case> {
             c.content.port = PortNum::NODEINFO.0;
             c.grant = Some(Grant { telemetry: true, ..Grant::default() });
             c.learn = |m| m.volume.note(900, flow(PortNum::NODEINFO), false, true);
+        }),
+        with(|c| {
+            c.content.port = PortNum::NODEINFO.0;
+            c.grant = Some(Grant { telemetry: true, telemetry_ms: Some(30_000), ..Grant::default() });
+            c.learn = |m| {
+                (0..70).for_each(|n| m.volume.note(n, flow(PortNum::NODEINFO), false, true));
+                m.uplink.add(1_000, Account::Granted(GATEWAY), 29_999_000);
+            };
         }),
         with(|c| {
             c.learn = |m| {

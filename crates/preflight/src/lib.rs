@@ -9,6 +9,7 @@
 pub mod channel_link;
 pub mod checks;
 pub mod expected;
+pub mod make_link;
 pub mod markdown;
 pub mod node_config;
 mod profile;

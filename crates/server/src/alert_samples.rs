@@ -39,6 +39,7 @@ struct Counted {
     shed: u64,
 }
 
+const OFFLINE: &str = "gateway_offline";
 /// Rates are made over this time at least, ms.
 const RATE_OVER_MS: i64 = 30_000;
 const MINUTE_MS: f64 = 60_000.0;
@@ -76,15 +77,12 @@ impl Sampler {
             for client in &snapshot.clients {
                 if let Some(gateway) = client.gateway {
                     let value = f64::from(u8::from(!client.is_connected));
-                    found.push(Sampled {
-                        name: "gateway_offline",
-                        subject: Subject::Gateway(gateway),
-                        value,
-                    });
-                    self.known.insert(("gateway_offline", gateway));
+                    found.push(Sampled { name: OFFLINE, subject: Subject::Gateway(gateway), value });
+                    self.known.insert((OFFLINE, gateway));
                 }
             }
-            self.gone("gateway_offline", 1.0, &mut found);
+            self.forget_removed(core, &mut found);
+            self.gone(OFFLINE, 1.0, &mut found);
         }
         if let Some(watching) = core.watching() {
             for (gateway, _) in &watching.moved {
@@ -109,6 +107,27 @@ impl Sampler {
             found.push(Sampled { name: "bridge_down", subject, value: f64::from(u8::from(!is_up)) });
         }
         found
+    }
+
+    /// What fires since an earlier run is watched until it is good, too.
+    pub fn watch(&mut self, measure: &str, node: u32) {
+        let name = [OFFLINE, "gateway_moved", "identity_marks"].into_iter().find(|name| *name == measure);
+        self.known.extend(name.map(|name| (name, node)));
+    }
+
+    /// A gateway whose credential was removed is not missed.
+    fn forget_removed(&mut self, core: &CoreHandle, listed: &mut Vec<Sampled>) {
+        let is_listed =
+            |node: u32| listed.iter().any(|s| s.name == OFFLINE && s.subject.node() == Some(node));
+        let absent = self.known.iter().filter(|(name, node)| *name == OFFLINE && !is_listed(*node));
+        let removed: Vec<u32> = absent
+            .map(|(_, node)| *node)
+            .filter(|node| core.about_node(*node).is_some_and(|about| !about.has_credential))
+            .collect();
+        for node in removed {
+            self.known.remove(&(OFFLINE, node));
+            listed.push(Sampled { name: OFFLINE, subject: Subject::Gateway(node), value: 0.0 });
+        }
     }
 
     /// Says of those who are not listed any more what that means.

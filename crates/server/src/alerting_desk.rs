@@ -49,6 +49,8 @@ const LOOK_BACK_ROWS_MAX: usize = 200_000;
 /// Names of nodes kept.
 const NAMES_MAX: usize = 20_000;
 const NAMES_SINCE_MS: i64 = 30 * 86_400_000;
+/// What fires, on the page.
+const SHOWN_FIRING_MAX: usize = 200;
 /// Rows on the page.
 const SHOWN: u32 = 50;
 
@@ -265,6 +267,12 @@ impl Desk {
         let fresh: Vec<_> = begun.into_iter().filter(|h| !is_known(h)).collect();
         engine.resume(firing.iter().map(|(firing, _)| firing.clone()));
         engine.begin_present(now_ms);
+        for rule in engine.rules() {
+            let Trigger::Threshold { measure, .. } = &rule.trigger else { continue };
+            let of_rule = firing.iter().filter(|(firing, _)| firing.rule == rule.name);
+            let nodes = of_rule.filter_map(|(firing, _)| firing.subject.node());
+            nodes.for_each(|node| self.means.sampler.watch(measure, node));
+        }
         self.engine = engine;
         self.note(fresh);
         self.targets = targets.into_iter().map(|target| self.with_thread(target)).collect();
@@ -551,6 +559,8 @@ impl Desk {
         });
         let mut firing: Vec<_> = firing.collect();
         firing.sort_by_key(|firing| (std::cmp::Reverse(firing.severity), firing.since_ms));
+        let firing_count = firing.len();
+        firing.truncate(SHOWN_FIRING_MAX);
         let recent = self.store.happened(SHOWN).unwrap_or_default().into_iter().map(|noted| ShownHappening {
             at_ms: noted.at_ms,
             rule: noted.rule.into(),
@@ -575,6 +585,7 @@ impl Desk {
         let board = Board {
             rules: self.engine.rules().map(shown).collect(),
             firing,
+            firing_count,
             recent: recent.collect(),
             targets: self.targets.iter().map(|(t, _)| target(t)).collect(),
             left_out: self.outlet.left_out(),

@@ -39,6 +39,8 @@ pub enum Command {
     AboutNode(u32, Sender<broker::NodeAbout>),
     /// Say what wants the operator's eye.
     Watching(Sender<broker::Watching>),
+    /// Say what downlink has used up.
+    Board(Sender<broker::Board>),
     /// Say that the loop still turns.
     Ping(Sender<()>),
     /// Publish these in the broker's own name, and say when it is done; beside them, from who tells home automation, how
@@ -88,6 +90,11 @@ impl CoreHandle {
     /// Asks the core what wants the operator's eye; `None` when it does not answer within a second.
     pub fn watching(&self) -> Option<broker::Watching> {
         self.ask(Command::Watching)
+    }
+
+    /// Asks the core what downlink has used up; `None` when it does not answer within a second.
+    pub fn board(&self) -> Option<broker::Board> {
+        self.ask(Command::Board)
     }
 
     fn ask<T>(&self, question: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
@@ -425,6 +432,7 @@ impl CoreLoop {
                 }
                 Ok(Command::Bridge(name, is_up)) => self.broker.tell_bridge(now, &name, is_up),
                 Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
+                Ok(Command::Board(reply)) => drop(reply.send(self.broker.board(now))),
                 Ok(Command::Watching(reply)) => drop(reply.send(self.broker.watching())),
                 Ok(Command::Enter(arrival)) => self.take_in(now, *arrival),
                 // Whoever asked may have stopped waiting.

@@ -29,6 +29,7 @@ mod consent_keeper;
 mod directory_keeper;
 mod pages;
 mod policy_desk;
+mod retention_keeper;
 mod session_keeper;
 mod start;
 

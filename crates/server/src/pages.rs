@@ -44,6 +44,8 @@ pub struct PagesSettings {
     pub public_channels: Vec<Box<str>>,
     /// Where background pictures of the map come from.
     pub map_tiles: Option<web::MapTiles>,
+    /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
+    pub way_in: (String, bool),
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
@@ -108,7 +110,10 @@ impl Pages {
                 mode,
                 metrics_from: pages.metrics_from,
                 map_tiles: pages.map_tiles,
+                way_in: pages.way_in,
                 expected: pages.expected,
+                keep: settings.keep,
+                data: settings.data.clone(),
             },
             snapshot: Arc::new({
                 let core = core.clone();
@@ -117,6 +122,10 @@ impl Pages {
             about_node: Arc::new({
                 let core = core.clone();
                 move |node| core.about_node(node)
+            }),
+            board: Arc::new({
+                let core = core.clone();
+                move || core.board()
             }),
             watching: Arc::new({
                 let core = core.clone();

@@ -29,6 +29,7 @@ const NOBODYS_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c
 pub struct Account {
     store: Arc<Mutex<Store>>,
     throttle: Mutex<Throttle>,
+    asks: Mutex<Throttle>,
     hashing: Semaphore,
     is_https: bool,
 }
@@ -54,6 +55,7 @@ impl Account {
         Self {
             store: Arc::new(Mutex::new(store)),
             throttle: Mutex::default(),
+            asks: Mutex::default(),
             hashing: Semaphore::new(HASHING_AT_ONCE),
             is_https,
         }
@@ -172,6 +174,19 @@ impl Account {
             .map_err(why_not)
     }
 
+    /// Does what the operator wants about grants and holds; the error says why not.
+    pub async fn command_grant(
+        &self,
+        command: directory::GrantCommand,
+        who: &Who,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let actor = who.actor();
+        self.with_store(move |store| store.apply_grant(command, &actor, unsigned(now_ms)).map(drop))
+            .await
+            .map_err(why_not)
+    }
+
     /// Makes a decision of the operator's durable; otherwise says why not.
     pub async fn decide(
         &self,
@@ -182,6 +197,28 @@ impl Account {
         let actor = who.actor();
         let done = self.with_store(move |store| store.apply_watch(command, &actor, now_ms).map(drop)).await;
         done.map_err(|error| format!("This was not done: {}.", why_not(error)))
+    }
+
+    /// Asks the directory or edits it; the error says in words why that was not done.
+    pub async fn at_the_desk<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        self.with_store(ask).await.map_err(why_not)
+    }
+
+    /// Counts a request from somewhere, or says how many seconds to wait before another.
+    pub fn may_ask(&self, address: IpAddr, now_ms: i64) -> Result<(), u64> {
+        lock(&self.asks).begin(address, now_ms)
+    }
+
+    /// Signs the owner of a gateway in; the answer is the cookie to set.
+    pub async fn sign_owner_in(&self, gateway: directory::GatewayId, now_ms: i64) -> Result<String, String> {
+        let whose = SignedIn::Owner(gateway);
+        let make =
+            move |store: &mut Store| store.create_session(&whose, unsigned(now_ms), SESSION_LIFETIME_MS);
+        let token = self.at_the_desk(make).await?;
+        Ok(self.set_cookie(token.reveal(), SESSION_LIFETIME_MS / 1000))
     }
 
     fn begin(&self, address: IpAddr, now_ms: i64) -> Result<(), SignInRefusal> {
@@ -227,6 +264,9 @@ fn why_not(error: Option<StoreError>) -> String {
     match error {
         Some(StoreError::Downlink(refused)) => refused.to_string(),
         Some(StoreError::Watch(refused)) => refused.to_string(),
+        Some(StoreError::Request(refused)) => refused.to_string(),
+        Some(StoreError::Command(refused)) => refused.to_string(),
+        Some(StoreError::Grant(refused)) => refused.to_string(),
         Some(StoreError::Person(refused)) => refused.to_string(),
         _ => "the directory could not be read or written; the program's log has the reason".to_owned(),
     }

@@ -26,6 +26,10 @@ pub enum Section {
     Alerts,
     /// Other brokers.
     Bridges,
+    /// What downlink has used up.
+    Airtime,
+    /// Who wants to connect a gateway.
+    Requests,
     /// Who may sign in.
     People,
     /// Signing in.
@@ -67,7 +71,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.who)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/api" { "API" } }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/retention" { "What is kept" } " · " a href="/api" { "API" } }
                 } }
             }
         }
@@ -109,20 +113,27 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Map, "/map", "Map"))
+            (link(Section::Airtime, "/airtime", "Airtime"))
             (link(Section::Policy, "/policy", "Policy"))
-            @if sees_all { (link(Section::Watch, "/watch", "Watch")) }
             (link(Section::Check, "/check", "Check"))
-            @if sees_all {
-                (link(Section::Consent, "/consent", "Consent"))
-                (link(Section::Alerts, "/alerts", "Alerts"))
-                (link(Section::Bridges, "/bridges", "Bridges"))
-            }
-            @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
             @if *frame.who == Who::Anyone {
                 (link(Section::SignIn, "/login", "Sign in"))
-            } @else {
-                form method="post" action="/logout" { button.linklike { "Sign out" } }
-            }
+            } @else { details.more {
+                summary { "More" }
+                div {
+                    @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
+                    @if sees_all {
+                        (link(Section::Requests, "/requests", "Requests"))
+                        (link(Section::Watch, "/watch", "Watch"))
+                        a href="/downlink" { "Downlink" }
+                        (link(Section::Consent, "/consent", "Consent"))
+                        (link(Section::Alerts, "/alerts", "Alerts"))
+                        (link(Section::Bridges, "/bridges", "Bridges"))
+                    }
+                    @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
+                    form method="post" action="/logout" { button.linklike { "Sign out" } }
+                }
+            } }
         }
     }
 }

@@ -10,6 +10,7 @@ mod archive;
 mod assets;
 mod backtests;
 mod challenge;
+mod checklist;
 mod filter;
 mod layout;
 mod listen;
@@ -22,6 +23,7 @@ mod pages;
 mod payload;
 mod picture;
 mod prometheus;
+mod qr;
 mod reading;
 mod route;
 mod routes;
@@ -53,6 +55,8 @@ pub use pages::map::MapTiles;
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
 /// Asks the broker what is known of a node; `None` when it does not answer in time.
 pub type AboutNodeFn = Arc<dyn Fn(u32) -> Option<broker::NodeAbout> + Send + Sync>;
+/// Asks the broker what downlink has used up; `None` when it does not answer.
+pub type BoardFn = Arc<dyn Fn() -> Option<broker::Board> + Send + Sync>;
 /// Asks the broker what wants the operator's eye; `None` when it does not answer in time.
 pub type WatchingFn = Arc<dyn Fn() -> Option<broker::Watching> + Send + Sync>;
 /// Asks how the bridges to other brokers are doing, in the order of the configuration.
@@ -118,6 +122,8 @@ pub struct WebState {
     pub snapshot: SnapshotFn,
     /// Asks the broker what is known of a node.
     pub about_node: AboutNodeFn,
+    /// Asks the broker what downlink has used up.
+    pub board: BoardFn,
     /// Asks the broker what wants the operator's eye.
     pub watching: WatchingFn,
     /// Asks how the bridges to other brokers are doing.
@@ -163,6 +169,12 @@ pub struct Info {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// Where background pictures of the map come from; outlines are always there.
     pub map_tiles: Option<MapTiles>,
+    /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
+    pub way_in: (String, bool),
+    /// How long what is recorded is kept.
+    pub keep: history::retention::Keep,
+    /// The data folder, which says what the last purge did.
+    pub data: std::path::PathBuf,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

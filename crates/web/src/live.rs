@@ -125,7 +125,7 @@ pub(crate) fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Se
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response()
 }
 
-fn too_many(visit: &Visit) -> Response {
+pub(crate) fn too_many(visit: &Visit) -> Response {
     visit.trouble(
         StatusCode::SERVICE_UNAVAILABLE,
         "Too many live pages are open",

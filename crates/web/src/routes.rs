@@ -9,13 +9,13 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    alerts, api_guide, bridges, check, compare, consent, coverage, downlink, health, links, log, login, map,
-    metrics, node, packet, people, policy, policy_change, setup, status, topology, traceroutes, trouble,
-    watch,
+    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, health,
+    join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests, retention,
+    setup, status, topology, traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
-use crate::who::Needs::{Admin, Nothing, Observer, Operator};
+use crate::who::Needs::{Admin, Nothing, Observer, Operator, Owner};
 use crate::{api, assets, live, mqtt_upgrade, security};
 
 /// Forms hold a password and a code.
@@ -45,11 +45,25 @@ pub fn site_map() -> Vec<Route> {
         post("/check", Nothing, check::check).up_to(check::FORM_BYTES_MAX),
         get("/alerts", Observer, alerts::page),
         post("/alerts", Operator, alerts::try_target),
+        get("/airtime", Nothing, airtime::page),
+        post("/airtime", Operator, airtime::command),
+        get("/retention", Nothing, retention::page),
+        get("/.well-known/backhaul-retention.json", Nothing, retention::json),
         get("/bridges", Observer, bridges::page),
         get("/consent", Observer, consent::page),
         get("/consent.json", Observer, consent::json),
         get("/downlink", Observer, downlink::page),
         post("/downlink", Operator, downlink::command),
+        get("/join", Nothing, join::page),
+        post("/join", Nothing, join::ask).up_to(join::FORM_BYTES_MAX),
+        get("/request", Nothing, join::look_page),
+        post("/request", Nothing, join::look).up_to(join::FORM_BYTES_MAX),
+        get("/mine", Owner, gateway_own::mine),
+        post("/mine", Owner, gateway_own::change_mine),
+        get("/gateway/{id}/checklist", Owner, gateway_own::checklist),
+        get("/gateway/{id}/checklist/live", Owner, gateway_own::checklist_stream),
+        get("/requests", Observer, requests::page),
+        post("/requests", Operator, requests::decide),
         get("/people", Admin, people::page),
         post("/people", Admin, people::command),
         get("/login", Nothing, login::page),

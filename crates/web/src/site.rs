@@ -68,6 +68,7 @@ pub struct Site {
     pub is_ending: watch::Receiver<bool>,
     ask_snapshot: crate::SnapshotFn,
     ask_about_node: crate::AboutNodeFn,
+    ask_board: crate::BoardFn,
     ask_watching: crate::WatchingFn,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     clock: crate::ClockFn,
@@ -85,6 +86,7 @@ impl Site {
         Self {
             ask_snapshot: state.snapshot,
             ask_about_node: state.about_node,
+            ask_board: state.board,
             ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
             history_health: state.history_health,
@@ -134,6 +136,12 @@ impl Site {
     pub async fn about_node(&self, node: u32) -> Option<broker::NodeAbout> {
         let ask = self.ask_about_node.clone();
         tokio::task::spawn_blocking(move || ask(node)).await.ok().flatten()
+    }
+
+    /// What downlink has used up; `None` when the broker does not answer.
+    pub async fn board(&self) -> Option<broker::Board> {
+        let ask = self.ask_board.clone();
+        tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
     }
 
     /// What wants the operator's eye; `None` when the broker does not answer.

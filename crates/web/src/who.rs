@@ -78,6 +78,11 @@ impl Who {
         self.may(Needs::Operator)
     }
 
+    /// Whether this gateway is theirs, or they see all of them.
+    pub fn may_see_gateway(&self, gateway: GatewayId) -> bool {
+        *self == Self::Owner(gateway) || self.may(Needs::Observer)
+    }
+
     /// Who the audit says it was.
     pub fn actor(&self) -> String {
         match self {
@@ -108,6 +113,8 @@ mod tests {
             }
         }
         assert!(!person(PersonRole::Observer).may_change() && person(PersonRole::Operator).may_change());
+        assert!(Who::Owner(GatewayId(7)).may_see_gateway(GatewayId(7)));
+        assert!(!Who::Owner(GatewayId(7)).may_see_gateway(GatewayId(8)));
         assert_eq!(Who::Owner(GatewayId(7)).visitor(), Visitor::Public);
     }
 }

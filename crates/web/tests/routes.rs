@@ -106,6 +106,11 @@ async fn visitors(pages: &Pages, town: &mut Town) -> Vec<(&'static str, String)>
         let set = post(pages, "/setup", &format!("token={}&password={PASSWORD}", code.reveal())).await;
         visitors.push((word, cookie_of(&set)));
     }
+    let token = directory_store::random_token().unwrap();
+    let id = directory::GatewayId(0x7c5a_0a01);
+    town.store
+        .apply(directory::Command::AddGateway { id, owner: None, note: String::new(), token }, "test", now_ms)
+        .unwrap();
     let owner = directory_store::SignedIn::Owner(directory::GatewayId(0x7c5a_0a01));
     let token = town.store.create_session(&owner, now_ms, 1_000_000).unwrap();
     visitors.push(("owner", format!("backhaul_session={}", token.reveal())));

@@ -7,8 +7,10 @@ use crate::alert::rule::Severity;
 pub struct Board {
     /// The rules, in the order of the file.
     pub rules: Vec<ShownRule>,
-    /// What fires, the oldest first.
+    /// What fires, the worst and oldest first, as far as a page shows it.
     pub firing: Vec<ShownFiring>,
+    /// How much fires.
+    pub firing_count: usize,
     /// What happened last, the newest first.
     pub recent: Vec<ShownHappening>,
     /// The targets, in the order of the file.

@@ -30,12 +30,12 @@ pub fn letter(mesh: &str, gathered: &Gathered, name_of: NameOf<'_>) -> Letter {
     let severity = happened.iter().map(|h| h.rule.severity).max().unwrap_or(Severity::Info);
     let is_end = happened.iter().all(|h| h.is_end);
     let title = match happened.as_slice() {
-        [one] => format!("{mesh}: {}", headline(one, name_of)),
+        [one] => one_line(&format!("{mesh}: {}", headline(one, name_of))),
         several => format!("{mesh}: {} alerts", several.len()),
     };
     let mut lines = Vec::new();
     for happening in happened {
-        lines.push(headline(happening, name_of));
+        lines.push(one_line(&headline(happening, name_of)));
         if !happening.is_end && !happening.rule.about.is_empty() {
             lines.push(format!("  {}", happening.rule.about));
         }
@@ -53,6 +53,11 @@ pub fn letter(mesh: &str, gathered: &Gathered, name_of: NameOf<'_>) -> Letter {
         "left_out": gathered.left_out,
     });
     Letter { severity, title, text: lines.join("\n"), json: json.to_string(), is_end }
+}
+
+/// What is said on the mesh begins no line and no header of its own.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A letter that only shows that letters arrive.

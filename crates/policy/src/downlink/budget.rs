@@ -82,7 +82,7 @@ impl BudgetSettings {
             Account::Gateway(_) => u64::from(self.gateway) * 100,
             Account::Channel(..) => u64::from(self.channel) * 100,
             Account::Node(_) => u64::from(self.node) * 100,
-            Account::Heard(_) => return u64::MAX,
+            Account::Heard(_) | Account::Granted(_) => return u64::MAX,
         };
         HOUR_US / 100_000 * thousandths * self.share_at(utilisation_percent) / 1000
     }

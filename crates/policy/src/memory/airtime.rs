@@ -78,6 +78,8 @@ pub enum Account {
     Node(u32),
     /// What was on the air of an island anyway.
     Heard(IslandId),
+    /// Measurements and positions of a gateway whose owner agreed with the operator on an amount of them.
+    Granted(u32),
 }
 
 /// Accounts kept. When there are more, those that owe nothing any more make room, then nodes.

@@ -154,8 +154,8 @@ pub(super) fn interval(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Obj
     if is_answer || !is_first(up) {
         return None;
     }
-    let granted = counted_for(up).and_then(|gateway| up.directory.grant(gateway, up.now.unix_ms));
-    if granted.is_some_and(|grant| grant.telemetry) {
+    let granted = granted(up);
+    if granted == Granted::Yes {
         return None;
     }
     let since_ms = up.memory.volume.flow(up.now.mono_ms, kind_of(up.facts)?).since_passed_ms?;
@@ -163,13 +163,47 @@ pub(super) fn interval(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Obj
     if since_ms >= least_ms - least_ms / 10 {
         return None;
     }
+    let least_s = least_ms / 1000;
     object(
         Verdict::RecordOnly,
-        format!(
-            "This node sends {what} more often than every {} s, which needs an agreement with the operator.",
-            least_ms / 1000
-        ),
+        match granted {
+            Granted::UsedUp { s } => format!(
+                "The {s} s of airtime an hour that were agreed for this gateway's measurements are used up, and this node sends \
+                 {what} more often than every {least_s} s."
+            ),
+            Granted::Yes | Granted::No => format!(
+                "This node sends {what} more often than every {least_s} s, which needs an agreement with the operator."
+            ),
+        },
     )
+}
+
+/// Whether more measurements than is ordinary were agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Granted {
+    Yes,
+    No,
+    /// They were, and the airtime of the hour is used up.
+    UsedUp {
+        s: u32,
+    },
+}
+
+fn granted(up: &Uplink<'_>) -> Granted {
+    let gateway = counted_for(up);
+    let grant =
+        gateway.and_then(|gateway| up.directory.grant(gateway, up.now.unix_ms)).filter(|g| g.telemetry);
+    let Some((gateway, grant)) = gateway.zip(grant) else { return Granted::No };
+    let Some(ms) = grant.telemetry_ms else { return Granted::Yes };
+    match up.memory.uplink.used_us(up.now.mono_ms, Account::Granted(gateway)) < u64::from(ms) * 1_000 {
+        true => Granted::Yes,
+        false => Granted::UsedUp { s: ms / 1_000 },
+    }
+}
+
+/// Whether a packet is of a kind that agreements about telemetry are about.
+pub(crate) fn is_measured(facts: &mesh::observe::Facts<'_>) -> bool {
+    matches!(facts.port, Some(PortNum::TELEMETRY | PortNum::POSITION | PortNum::NODEINFO))
 }
 
 pub(super) fn stream(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
@@ -178,6 +212,9 @@ pub(super) fn stream(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objec
     }
     let flow = up.memory.volume.flow(up.now.mono_ms, kind_of(up.facts)?);
     if flow.packets < settings.stream_packets && flow.large < settings.stream_large {
+        return None;
+    }
+    if is_measured(up.facts) && granted(up) == Granted::Yes {
         return None;
     }
     let what = up.facts.port.map_or("unreadable packets".into(), PortNum::word);

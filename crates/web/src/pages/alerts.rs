@@ -48,13 +48,14 @@ fn overview(board: &Board, now_ms: i64, may_change: bool) -> Markup {
     html! {
         h1 { "Alerts" }
         p.lead {
-            @match board.firing.len() {
+            @match board.firing_count {
                 0 => "Nothing fires.",
                 n => { (count(n as u64, "alert")) " at the moment." }
             }
         }
         @if let Some(problem) = &board.problem { section.card { h2 { span.chip.bad { "not in force" } " The alerts’ file" } pre { (problem) } } }
         @if !board.firing.is_empty() { (firing(&board.firing, now_ms)) }
+        @if board.firing_count > board.firing.len() { p.soft { "Only the first " (board.firing.len()) " are shown." } }
         h2 #recent { "Lately" }
         @if board.recent.is_empty() { p.soft { "Nothing has happened yet that a rule waits for." } }
         @else { (recent(&board.recent, now_ms)) }

@@ -1,5 +1,6 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod airtime;
 pub mod alerts;
 pub mod api_guide;
 pub mod bridges;
@@ -8,7 +9,9 @@ pub mod compare;
 pub mod consent;
 pub mod coverage;
 pub mod downlink;
+pub mod gateway_own;
 pub mod health;
+pub mod join;
 pub mod links;
 pub mod log;
 pub mod login;
@@ -19,6 +22,8 @@ pub mod packet;
 pub mod people;
 pub mod policy;
 pub mod policy_change;
+pub mod requests;
+pub mod retention;
 pub mod setup;
 pub mod status;
 pub mod survey_frame;

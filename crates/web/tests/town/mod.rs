@@ -363,11 +363,14 @@ impl Town {
             broker.lock().unwrap().set_directory(now, Arc::new(directory));
             broker.clone()
         };
-        let (about, watching) = (obey.clone(), obey);
+        let (about, board, watching) = (obey.clone(), obey.clone(), obey);
         let mut keyring = Keyring::default();
         keyring.add(WORKS.0, ChannelKey::from_psk(WORKS.1).unwrap());
         WebState {
             about_node: Arc::new(move |node| Some(about().lock().unwrap().about_node(node))),
+            board: Arc::new(move || {
+                Some(board().lock().unwrap().board(Now { mono_ms: 0, unix_ms: START_MS }))
+            }),
             watching: Arc::new(move || Some(watching().lock().unwrap().watching())),
             info: Info {
                 mesh_name: "Kansas City mesh".to_owned(),
@@ -377,9 +380,13 @@ impl Town {
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
                 map_tiles: None,
+                way_in: ("mesh.example".to_owned(), false),
+                keep: history::retention::Keep { days: Some(90), connection_days: Some(30) },
+                data: self.folder.path().to_owned(),
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),
+                    preset: Some("LONG_FAST".to_owned()),
                     ..preflight::expected::Expected::default()
                 },
             },
