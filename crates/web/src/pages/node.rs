@@ -248,6 +248,8 @@ fn recent(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, receptions: &[Receptio
         div.row {
             a.button.plain href=(all) { "All of it in the log" }
             a.button.plain href=(uplinked) { "What it uplinked as gateway" }
+            a.button.plain href=(format!("/links?since=7d&node=%21{:08x}", node.0)) { "Its links" }
+            a.button.plain href=(format!("/coverage?since=7d&gateway=%21{:08x}", node.0)) { "Its coverage as gateway" }
         }
     }
 }
