@@ -41,7 +41,7 @@ function circle(feature) {
 
 /** Colours of hexagons, the same as on the coverage page. */
 function hexagonColour() {
-  const grades = ["#d8713a", "#dcb24a", "#6fae9f", "#1d6f79"];
+  const grades = ["--grade1", "--grade2", "--grade3", "--grade4"].map(colour);
   return view().get("by") === "gateways"
     ? ["step", ["get", "gateways"], grades[0], 2, grades[1], 3, grades[2], 4, grades[3]]
     : ["step", ["coalesce", ["get", "best_snr_db"], -99], grades[0], -10, grades[1], -2.5, grades[2], 5, grades[3]];

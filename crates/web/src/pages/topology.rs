@@ -106,7 +106,7 @@ fn settle(
         for (a, b) in edges.keys() {
             let (Some(&a), Some(&b)) = (index.get(a), index.get(b)) else { continue };
             let (dx, dy) = (at[a].0 - at[b].0, at[a].1 - at[b].1);
-            let pull = (dx * dx + dy * dy).sqrt() / wanted * 0.5;
+            let pull = (dx * dx + dy * dy).sqrt() / wanted * 0.25;
             force[a] = (force[a].0 - dx * pull, force[a].1 - dy * pull);
             force[b] = (force[b].0 + dx * pull, force[b].1 + dy * pull);
         }
@@ -115,7 +115,7 @@ fn settle(
             let length = (fx * fx + fy * fy).sqrt().max(1e-9);
             let moved = length.min(step) / length;
             // A pull to the middle keeps islands in sight of each other.
-            let homeward = |v: f64| (SIDE / 2.0 - v) * 0.02;
+            let homeward = |v: f64| (SIDE / 2.0 - v) * 0.06;
             *place = (place.0 + fx * moved + homeward(place.0), place.1 + fy * moved + homeward(place.1));
         }
     }
@@ -148,9 +148,9 @@ fn drawing(
             @for (node, (x, y)) in places {
                 @let is_gateway = gateways.contains(node);
                 a href=(node_address(*node)) class=[is_gateway.then_some("gateway")] {
-                    circle cx=(short(*x)) cy=(short(*y)) r=(if is_gateway { 11 } else { 7 }) { title { (nodes.plain(*node)) } }
+                    circle cx=(short(*x)) cy=(short(*y)) r=(if is_gateway { 8 } else { 5 }) { title { (nodes.plain(*node)) } }
                     @if is_gateway || places.len() <= 40 {
-                        text x=(short(*x)) y=(short(y - 15.0)) text-anchor="middle" { (nodes.short(*node)) }
+                        text x=(short(*x)) y=(short(y - 12.0)) text-anchor="middle" { (nodes.short(*node)) }
                     }
                 }
             }
