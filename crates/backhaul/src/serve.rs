@@ -131,6 +131,11 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             metrics_from: config.web.metrics_from.clone(),
             public_channels,
             way_in: way_in(&config),
+            map_tiles: config
+                .web
+                .map_tiles
+                .clone()
+                .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
             expected: settings::expected(&config),
         }),
     }

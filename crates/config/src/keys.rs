@@ -174,6 +174,11 @@ section! { Web, WEB_LINES, "web", "The pages.";
         "Networks from which anyone may read `/metrics`; the operator may from everywhere.";
     public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
         "Where people reach the pages if a proxy stands in front; used in links.";
+    map_tiles: Option<String> = Absent("https://tiles.example.org/{z}/{x}/{y}.png"), Kind::WebAddress,
+        "Pictures behind the map, with `{z}`, `{x}` and `{y}` for zoom, column and row. Visitors' browsers load them from \
+         there, which tells that server what they look at; without, the map shows outlines and asks nobody.";
+    map_attribution: String = Text("© the providers of the map's background"), Kind::Text { bytes_max: 200 },
+        "Whom to thank for those pictures; shown below the map.";
 }
 
 section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";

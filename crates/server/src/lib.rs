@@ -51,3 +51,4 @@ pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule}
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};
+pub use web::MapTiles;

@@ -12,6 +12,8 @@ pub enum Section {
     Status,
     /// Log and what it leads to.
     Log,
+    /// Who hears whom, and where.
+    Map,
     /// The rules.
     Policy,
     /// What wants the operator's eye.
@@ -111,6 +113,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Airtime, "/airtime", "Airtime"))
+            (link(Section::Map, "/map", "Map"))
             (link(Section::Policy, "/policy", "Policy"))
             (link(Section::Check, "/check", "Check"))
             @if *frame.who == Who::Anyone {
