@@ -213,6 +213,7 @@ async function start() {
   }
   map.touchZoomRotate.disableRotation();
   form.hidden = false;
+  document.getElementById("map-zoom").hidden = false;
   const hidden = (view().get("hide") ?? "").split(",");
   for (const box of form.querySelectorAll("[name=show]")) box.checked = !hidden.includes(box.value);
   form.elements.by.value = view().get("by") ?? "";
@@ -229,7 +230,7 @@ async function start() {
       load(map);
     });
   }
-  for (const button of form.querySelectorAll("[data-zoom]")) {
+  for (const button of holder.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => map.zoomTo(map.getZoom() + Number(button.dataset.zoom)));
   }
   map.on("load", async () => {

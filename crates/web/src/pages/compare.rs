@@ -49,7 +49,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
                     } }
                 }
             }
-            button { "Compare" }
+            div.row { button.button { "Compare" } }
         }
         @if let Some((pair, gateways)) = &compared { (side_by_side(nodes, *pair, gateways)) }
         h2 { "This time and the time before" }

@@ -57,7 +57,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
             p { "Nobody whose place is known was heard directly by a gateway in this time. Choose a longer one, or another gateway." }
         } @else {
             p { strong { (count(found.len() as u64, "hexagon")) } " in which nodes were heard directly, without a hop between. "
-                @if wanted.gateway.is_none() { (number(single as u64)) " of them are heard by one gateway only (dashed): without it nobody hears them." }
+                @if wanted.gateway.is_none() && single > 0 { (number(single as u64)) " of them are heard by one gateway only (dashed): without it nobody hears them." }
             }
             figure.chart { (drawing(&found, by)) (legend(by)) }
             p { a.button.plain href=(asked.with("/map", &[("by", if by == By::Gateways { "gateways" } else { "" })])) { "On the map" }
@@ -104,7 +104,7 @@ fn choices(
                     }
                 }
             }
-            button { "Show" }
+            div.row { button.button { "Show" } }
         }
     }
 }
@@ -172,7 +172,8 @@ fn drawing(found: &BTreeMap<CellIndex, Hexagon>, by: By) -> Markup {
     }
 }
 
-fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+/// The least and the greatest of some values.
+pub fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 

@@ -82,7 +82,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
                 } }
                 label { "Node or gateway" input name="node" value=[asked.get("node")] placeholder="!7c5a0a01, or all"; }
             }
-            button { "Show" }
+            div.row { button.button { "Show" } }
         }
         @if rows.is_empty() { p { "No links in this time." } }
         @else {

@@ -41,6 +41,17 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let layers = [("hexagons", "Coverage"), ("links", "Links"), ("nodes", "Nodes"), ("circles", "Precision")];
     let body = html! {
         (asked.head(&visit, "/map", "Map", None))
+        p.soft #map-status role="status" { "Loading the map…" }
+        div.map #map role="application" aria-label="Map of nodes, links and coverage"
+            data-library=(MAPLIBRE.address()) data-worker=(MAPLIBRE_WORKER.address()) data-outlines=(OUTLINES.address())
+            data-tiles=[tiles.map(|tiles| &tiles.url)] {
+            div.zoom #map-zoom hidden {
+                button.button.plain type="button" data-zoom="1" aria-label="Closer" { "+" }
+                button.button.plain type="button" data-zoom="-1" aria-label="Further away" { "−" }
+            }
+        }
+        @if let Some(tiles) = tiles { p.soft { "Background: " (tiles.attribution) } }
+        p.card #map-details role="status" hidden {}
         form.card #map-choices hidden {
             div.row {
                 @for (layer, text) in layers {
@@ -50,8 +61,6 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
                     option value="" { "best signal" }
                     option value="gateways" { "number of gateways" }
                 } }
-                button.button.plain type="button" data-zoom="1" aria-label="Closer" { "+" }
-                button.button.plain type="button" data-zoom="-1" aria-label="Further away" { "−" }
             }
             div.fields.wide {
                 label { "From" input type="range" name="from" min=(-HOURS_BACK) max="-1" step="1" value="-24"; }
@@ -59,12 +68,6 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
             }
             p.soft { "Shown: " span #map-span { "the last 24 h" } ". " a href="/log" data-follows="/log" { "The same time in the log" } }
         }
-        p.soft #map-status role="status" { "Loading the map…" }
-        div.map #map role="application" aria-label="Map of nodes, links and coverage"
-            data-library=(MAPLIBRE.address()) data-worker=(MAPLIBRE_WORKER.address()) data-outlines=(OUTLINES.address())
-            data-tiles=[tiles.map(|tiles| &tiles.url)] {}
-        @if let Some(tiles) = tiles { p.soft { "Background: " (tiles.attribution) } }
-        p.card #map-details role="status" hidden {}
         noscript { p { "The map needs JavaScript. " a href=(asked.at("/coverage")) { "Coverage" } ", " a href=(asked.at("/links")) { "links" }
             " and " a href=(asked.at("/topology")) { "topology" } " show the same without." } }
     };

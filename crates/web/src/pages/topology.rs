@@ -8,6 +8,7 @@ use insight::{Link, LinkKey};
 use maud::{Markup, html};
 
 use crate::layout::Section;
+use crate::pages::coverage::ends;
 use crate::pages::links::chosen;
 use crate::pages::survey_frame::{Asked, snr};
 use crate::site::Visit;
@@ -17,8 +18,10 @@ use crate::words::{Nodes, count, node_address, number};
 const NODES_MAX: usize = 150;
 /// Rounds in which nodes settle.
 const ROUNDS: usize = 120;
-/// Size of the drawing.
+/// Size of the drawing, and room at its edges for names.
 const SIDE: f64 = 1000.0;
+const HEIGHT: f64 = 640.0;
+const MARGIN: f64 = 40.0;
 
 /// `GET /topology`
 pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
@@ -111,11 +114,19 @@ fn settle(
         for (place, (fx, fy)) in at.iter_mut().zip(force) {
             let length = (fx * fx + fy * fy).sqrt().max(1e-9);
             let moved = length.min(step) / length;
-            place.0 = (place.0 + fx * moved).clamp(30.0, SIDE - 30.0);
-            place.1 = (place.1 + fy * moved).clamp(30.0, SIDE - 30.0);
+            // A pull to the middle keeps islands in sight of each other.
+            let homeward = |v: f64| (SIDE / 2.0 - v) * 0.02;
+            *place = (place.0 + fx * moved + homeward(place.0), place.1 + fy * moved + homeward(place.1));
         }
     }
-    ids.into_iter().zip(at).collect()
+    let fitted = |values: Vec<f64>, side: f64| {
+        let (low, high) = ends(values.iter().copied());
+        let scale = (side - 2.0 * MARGIN) / (high - low).max(1.0);
+        values.into_iter().map(move |v| MARGIN + (v - low) * scale).collect::<Vec<f64>>()
+    };
+    let across = fitted(at.iter().map(|place| place.0).collect(), SIDE);
+    let down = fitted(at.iter().map(|place| place.1).collect(), HEIGHT);
+    ids.into_iter().zip(across.into_iter().zip(down)).collect()
 }
 
 fn drawing(
@@ -126,7 +137,7 @@ fn drawing(
 ) -> Markup {
     let short = |value: f64| format!("{value:.1}");
     html! {
-        svg.graph viewBox=(format!("0 0 {SIDE} {SIDE}")) role="img" aria-label="Graph of links; the table below lists the nodes" {
+        svg.graph viewBox=(format!("0 0 {SIDE} {HEIGHT}")) role="img" aria-label="Graph of links; the table below lists the nodes" {
             @for ((a, b), best) in edges {
                 @if let (Some(from), Some(to)) = (places.get(a), places.get(b)) {
                     line x1=(short(from.0)) y1=(short(from.1)) x2=(short(to.0)) y2=(short(to.1)) {

@@ -37,7 +37,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         form.card method="get" action="/traceroutes" {
             (asked.hidden_time())
             label { "Node on the way" input name="node" value=[asked.get("node")] placeholder="!7c5a0a01, or all"; }
-            button { "Show" }
+            div.row { button.button { "Show" } }
         }
         @if rows.is_empty() { p { "No traceroutes in this time." } }
         @else {
