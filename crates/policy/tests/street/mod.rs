@@ -244,7 +244,7 @@ impl Street {
     ) -> Result<(Outcome, RuleSet), (Promise, String)> {
         let (mut outcome, observed) = self.policy.release(self.now(), passing, receiver, &self.directory);
         let chance = CHANCE.replace(CHANCE.get().wrapping_add(1));
-        if self.fault == Some(Fault::GoByChance) && chance % 97 == 0 {
+        if self.fault == Some(Fault::GoByChance) && chance.is_multiple_of(97) {
             outcome = Outcome::Dropped;
         }
         if self.fault == Some(Fault::RaiseHopLimit) && outcome == Outcome::Delivered {
