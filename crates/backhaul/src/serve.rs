@@ -130,12 +130,12 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             is_demo: arguments.demo,
             metrics_from: config.web.metrics_from.clone(),
             public_channels,
+            way_in: way_in(&config),
             map_tiles: config
                 .web
                 .map_tiles
                 .clone()
                 .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
-            way_in: way_in(&config),
             expected: settings::expected(&config),
         }),
     }

@@ -2,7 +2,7 @@
 //! envelope once and in its time, with every rule on.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::Duration;
 
 use city::plan::Plan;
 use city::simulation::{City, Uplink, channel};
@@ -22,9 +22,11 @@ use policy::settings::Settings;
 use policy::uplink::{Permit, Publish};
 
 use crate::allocations;
+use bench::Failure;
+use bench::machine::thread_cpu;
 use bench::statistics::Spread;
 
-/// The costs found.
+/// The costs found, in CPU time of the thread: others use the machine too.
 pub struct Costs {
     /// Envelopes measured.
     pub envelopes: usize,
@@ -51,7 +53,7 @@ const GATEWAYS: u32 = 100;
 const WARM: usize = 2;
 
 /// Measures with the traffic of so many hours.
-pub fn measure(hours: u64) -> Costs {
+pub fn measure(hours: u64) -> Result<Costs, Failure> {
     let traffic = traffic(hours);
     let mut keyring = Keyring::default();
     keyring.add(channel(), ChannelKey::default_key());
@@ -82,18 +84,18 @@ pub fn measure(hours: u64) -> Costs {
             }
             continue;
         }
-        let started = Instant::now();
+        let started = thread_cpu()?;
         counted.iter().for_each(|heard| _ = black_box(judge.judge(heard)));
-        both.push(started.elapsed().as_nanos() as f64 / counted.len() as f64);
-        let started = Instant::now();
+        both.push(since(started)?.as_nanos() as f64 / counted.len() as f64);
+        let started = thread_cpu()?;
         let mut scratch = Scratch::default();
         for heard in counted {
             black_box(observe(&heard.uplink.topic, &heard.uplink.payload, &keyring, &mut scratch));
         }
-        seeing.push(started.elapsed().as_nanos() as f64 / counted.len() as f64);
-        release.push(release_us(&policy, &keyring, counted));
+        seeing.push(since(started)?.as_nanos() as f64 / counted.len() as f64);
+        release.push(release_us(&policy, &keyring, counted)?);
     }
-    Costs {
+    Ok(Costs {
         envelopes: counted.len(),
         passed,
         both_ns: Spread::of(both),
@@ -102,7 +104,7 @@ pub fn measure(hours: u64) -> Costs {
         allocations_held: of_held as f64 / (counted.len() - passed).max(1) as f64,
         release_us: Spread::of(release),
         gateways: GATEWAYS as usize,
-    }
+    })
 }
 
 /// An uplink, and who sent it when.
@@ -155,7 +157,7 @@ impl Judge<'_> {
 
 /// µs for the decisions on the copies of one packet: of each of the latest packets, toward gateways of which twelve are the
 /// city's and the others hear nothing of it.
-fn release_us(policy: &Policy, keyring: &Keyring, heard: &[Heard]) -> f64 {
+fn release_us(policy: &Policy, keyring: &Keyring, heard: &[Heard]) -> Result<f64, Failure> {
     let directory = Directory::default();
     let own = heard.iter().map(|h| h.uplink.gateway.0).collect::<std::collections::BTreeSet<_>>();
     let others = (0..).map(|n| 0x0b00_0000 + n);
@@ -168,13 +170,17 @@ fn release_us(policy: &Policy, keyring: &Keyring, heard: &[Heard]) -> f64 {
     let permit = policy::uplink::pass_unjudged().1;
     let packets: Vec<(Passing<'_>, Now)> =
         heard.iter().rev().take(500).filter_map(|h| Some((passing(h, keyring, &permit)?, h.now))).collect();
-    let started = Instant::now();
+    let started = thread_cpu()?;
     for (passing, now) in &packets {
         for receiver in &receivers {
             black_box(policy.release(*now, passing, receiver, &directory));
         }
     }
-    started.elapsed().as_nanos() as f64 / 1e3 / packets.len().max(1) as f64
+    Ok(since(started)?.as_nanos() as f64 / 1e3 / packets.len().max(1) as f64)
+}
+
+fn since(started: Duration) -> Result<Duration, Failure> {
+    Ok(thread_cpu()?.saturating_sub(started))
 }
 
 fn passing<'a>(heard: &'a Heard, keyring: &Keyring, permit: &'a Permit) -> Option<Passing<'a>> {

@@ -38,7 +38,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let quick = arguments.quick;
     println!("Machine: {}\n", machine::describe()?);
 
-    let judged = judge::measure(if quick { 1 } else { 4 });
+    let judged = judge::measure(if quick { 1 } else { 4 })?;
     println!(
         "Observe and judge, {} envelopes of a simulated city, {} passed on, every rule on:",
         judged.envelopes, judged.passed

@@ -42,10 +42,10 @@ pub struct PagesSettings {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
-    /// Where background pictures of the map come from.
-    pub map_tiles: Option<web::MapTiles>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
     pub way_in: (String, bool),
+    /// Where background pictures of the map come from.
+    pub map_tiles: Option<web::MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
@@ -109,8 +109,8 @@ impl Pages {
                 started_ms: unix_ms(),
                 mode,
                 metrics_from: pages.metrics_from,
-                map_tiles: pages.map_tiles,
                 way_in: pages.way_in,
+                map_tiles: pages.map_tiles,
                 expected: pages.expected,
                 keep: settings.keep,
                 data: settings.data.clone(),

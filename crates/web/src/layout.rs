@@ -112,8 +112,8 @@ fn navigation(frame: &Frame<'_>) -> Markup {
         nav aria-label="Pages" {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
-            (link(Section::Map, "/map", "Map"))
             (link(Section::Airtime, "/airtime", "Airtime"))
+            (link(Section::Map, "/map", "Map"))
             (link(Section::Policy, "/policy", "Policy"))
             (link(Section::Check, "/check", "Check"))
             @if *frame.who == Who::Anyone {

@@ -167,14 +167,14 @@ pub struct Info {
     pub mode: Mode,
     /// Networks from which anyone may read `/metrics`.
     pub metrics_from: Vec<ipnet::IpNet>,
-    /// Where background pictures of the map come from; outlines are always there.
-    pub map_tiles: Option<MapTiles>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
     pub way_in: (String, bool),
     /// How long what is recorded is kept.
     pub keep: history::retention::Keep,
     /// The data folder, which says what the last purge did.
     pub data: std::path::PathBuf,
+    /// Where background pictures of the map come from; outlines are always there.
+    pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

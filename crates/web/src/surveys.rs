@@ -30,12 +30,12 @@ pub struct Surveyed {
 
 type Cell = Arc<OnceCell<Arc<Surveyed>>>;
 
-/// A survey that is made or being made: whether it is the operator's, its window, when it was first asked for.
-type Kept = ((bool, Window), i64, Cell);
-
 /// The surveys made lately.
 #[derive(Default)]
-pub struct Surveys(Mutex<Vec<Kept>>);
+pub struct Surveys(Mutex<Vec<Made>>);
+
+/// Whether it is the public's, of which window, when it was made, and what came of it.
+type Made = ((bool, Window), i64, Cell);
 
 impl Surveys {
     /// The survey of a window as the visitor may see it.
