@@ -73,6 +73,8 @@ pub struct Walked {
     pub since_ms: i64,
     /// Whether the effort ended before the window did.
     pub is_cut_short: bool,
+    /// Whether the effort ended before all places, traceroutes and neighbours of the window were read.
+    pub is_told_cut_short: bool,
     /// Receptions gone through.
     pub rows: u64,
 }
@@ -92,7 +94,7 @@ impl Reader {
         visit: &mut dyn FnMut(HearingRow),
     ) -> Result<Walked, Error> {
         let began = Instant::now();
-        let mut walked = Walked { since_ms, is_cut_short: false, rows: 0 };
+        let mut walked = Walked { since_ms, is_cut_short: false, is_told_cut_short: false, rows: 0 };
         for day in self.days_between(Some(since_ms), Some(until_ms))?.into_iter().rev() {
             let Some((connection, version)) = self.day(day)? else { continue };
             if version < Version::TWO {

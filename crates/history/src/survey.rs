@@ -57,29 +57,32 @@ impl Reader {
     ) -> Result<(Survey, Walked), Error> {
         let mut survey = Survey::default();
         let may_see = |sort: &Sort| eyes.may_see(sort);
-        let walked = self.hearings(since_ms, until_ms, effort, &may_see, &mut |row| {
+        let mut walked = self.hearings(since_ms, until_ms, effort, &may_see, &mut |row| {
             survey.hear(&hearing(row));
         })?;
         let mut seen = HashSet::new();
         let port = |port: PortNum| Condition::Is(Test::Port(Some(port.0)));
         let told = Condition::Any(vec![port(PortNum::TRACEROUTE), port(PortNum::NEIGHBORINFO)]);
-        self.each_told(told, walked.since_ms, until_ms, effort, eyes, &mut |reception, facts| {
-            take_told(&mut survey, &mut seen, reception, facts);
-        })?;
+        let is_told_cut =
+            self.each_told(told, walked.since_ms, until_ms, effort, eyes, &mut |reception, facts| {
+                take_told(&mut survey, &mut seen, reception, facts);
+            })?;
         let places = Condition::Any(vec![port(PortNum::POSITION), port(PortNum::MAP_REPORT)]);
         let places_since_ms = walked.since_ms.min(until_ms.saturating_sub(PLACES_SINCE_MS));
-        self.each_told(places, places_since_ms, until_ms, effort, eyes, &mut |reception, facts| {
-            let position = facts.position.map(|position| eyes.place(position));
-            let (Some(place), Some(mut heard)) = (position.as_ref().and_then(Place::of), of(reception))
-            else {
-                return;
-            };
-            if heard.at_ms < walked.since_ms {
-                // Where it is counts; that it was heard then does not.
-                heard.hops = None;
-            }
-            survey.place(&heard, place);
-        })?;
+        let is_places_cut =
+            self.each_told(places, places_since_ms, until_ms, effort, eyes, &mut |reception, facts| {
+                let position = facts.position.map(|position| eyes.place(position));
+                let (Some(place), Some(mut heard)) = (position.as_ref().and_then(Place::of), of(reception))
+                else {
+                    return;
+                };
+                if heard.at_ms < walked.since_ms {
+                    // Where it is counts; that it was heard then does not.
+                    heard.hops = None;
+                }
+                survey.place(&heard, place);
+            })?;
+        walked.is_told_cut_short = is_told_cut || is_places_cut;
         Ok((survey, walked))
     }
 
@@ -111,12 +114,15 @@ impl Reader {
         effort: Effort,
         eyes: &dyn Eyes,
         visit: &mut dyn FnMut(&Reception, &Facts<'_>),
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let times = [Test::Since(since_ms), Test::Until(until_ms)].map(Condition::Is);
         let condition = times.into_iter().fold(told, Condition::and);
         let keep = |reception: &Reception| eyes.may_see(&Sort::of(reception));
         let mut before = None;
-        for _ in 0..PAGES_MAX {
+        let pages_max = if effort == Effort::UNBOUNDED { usize::MAX } else { PAGES_MAX };
+        // All pages together cost what was allowed.
+        let effort = Effort { rows: effort.rows / PAGES_MAX as u64, time: effort.time / PAGES_MAX as u32 };
+        for _ in 0..pages_max {
             let search = Search { condition: &condition, keep: &keep, before, limit: ROWS_MAX, effort };
             let page = self.search(&search)?;
             for reception in &page.receptions {
@@ -125,10 +131,10 @@ impl Reader {
             }
             before = page.next;
             if before.is_none() || page.is_cut_short {
-                break;
+                return Ok(page.is_cut_short);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -122,6 +122,7 @@ impl Asked {
                         ". " strong { "This is too much for one page: it shows what came after "
                             (moment::clock(surveyed.walked.since_ms, visit.now_ms)) "." } " Choose an earlier time to see what came before."
                     }
+                    @if surveyed.walked.is_told_cut_short { ". Older places and traceroutes were too many to read for one page" }
                     @if surveyed.survey.beyond() > 0 { " " (count(surveyed.survey.beyond(), "thing")) " beyond the limits of a page left out." }
                 }
             }
