@@ -26,10 +26,10 @@ def text(words):
 
 
 def envelope(sender, packet_id, content, gateway, *, to=BROADCAST, consent=True, hop_limit=3, hop_start=3,
-             channel="LongFast", key=DEFAULT_KEY, rssi=-80, snr=5.5):
+             channel="LongFast", key=DEFAULT_KEY, rssi=-80, snr=5.5, request=0):
     """An encrypted packet as a gateway would uplink it."""
     port, payload = content
-    data = mesh_pb2.Data(portnum=port, payload=payload)
+    data = mesh_pb2.Data(portnum=port, payload=payload, request_id=request)
     if consent is not None:
         data.bitfield = 1 if consent else 0
     packet = mesh_pb2.MeshPacket(id=packet_id, to=to, hop_limit=hop_limit, hop_start=hop_start,

@@ -119,7 +119,7 @@ def test_a_wrong_file_is_explained_and_changes_nothing(backhaul, browser):
 def test_only_the_operator_proposes(backhaul, browser):
     for path in ["/policy/change", "/policy/backtest/1"]:
         browser.get(backhaul.web + path)
-        assert "For the operator" in read(browser)
+        assert "There is no public page here" in read(browser)
     browser.get(backhaul.web + "/policy")
     assert not browser.find_elements(By.CSS_SELECTOR, "a[href='/policy/change']")
     browser.get_log("browser")

@@ -1,6 +1,7 @@
 //! Backhaul: the controlled MQTT backhaul of a community LoRa mesh. One file per subcommand.
 
 mod alert_settings;
+mod retention;
 mod serve;
 mod settings;
 
@@ -18,6 +19,7 @@ mod bridge;
 mod channel;
 mod check;
 mod consent;
+mod coverage;
 mod downlink;
 mod gateway;
 mod grant;
@@ -68,6 +70,12 @@ enum Command {
     Explain(explain::Arguments),
     /// Write receptions to a file for other programs
     Export(export::Arguments),
+    /// Show from where nodes are heard directly, in hexagons
+    Coverage(coverage::CoverageArguments),
+    /// Show who hears whom, how well and how far, the longest first
+    Links(coverage::LinksArguments),
+    /// Compare two gateways, or a time with the time before
+    Compare(coverage::CompareArguments),
     /// Check a node's configuration before it becomes a gateway
     Check(check::Arguments),
     /// Stop and start what goes down to gateways, and see which have proved that it reaches them.
@@ -108,6 +116,9 @@ enum Command {
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
+    /// Say how long what is recorded is kept, and delete what is due.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Say which other brokers may exchange packets.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -133,6 +144,9 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(arguments),
         Command::Log(arguments) => log::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Coverage(arguments) => coverage::coverage(&arguments),
+        Command::Links(arguments) => coverage::links(&arguments),
+        Command::Compare(arguments) => coverage::compare(&arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Downlink(command) => downlink::run(command),
@@ -150,6 +164,7 @@ fn main() -> ExitCode {
         Command::People(command) => people::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
+        Command::Retention(command) => retention::run(command),
         Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),

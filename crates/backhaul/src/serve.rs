@@ -109,6 +109,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
         keyring: settings::keyring(&config),
         automation: if arguments.lab { Default::default() } else { settings::automation(&config) },
         preset: settings::preset(&config),
+        keep: settings::keep(&config),
         alerts: (!arguments.lab).then(|| alert_settings::source(&config, data)),
         mesh_name: config.mesh.name.clone(),
         bridges: if arguments.lab { Vec::new() } else { settings::bridges(&config) },
@@ -130,6 +131,11 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             metrics_from: config.web.metrics_from.clone(),
             public_channels,
             way_in: way_in(&config),
+            map_tiles: config
+                .web
+                .map_tiles
+                .clone()
+                .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
             expected: settings::expected(&config),
         }),
     }

@@ -211,6 +211,15 @@ pub fn lab_limits() -> broker::Limits {
     }
 }
 
+/// How long what is recorded is kept.
+pub fn keep(config: &Config) -> history::retention::Keep {
+    let days = |days: u32| (days > 0).then_some(days);
+    history::retention::Keep {
+        days: days(config.history.keep_days),
+        connection_days: days(config.history.keep_connections_days),
+    }
+}
+
 /// Bridges to other brokers.
 pub fn bridges(config: &Config) -> Vec<BridgeSettings> {
     config.bridges.iter().map(|table| one_bridge(config, table)).collect()

@@ -205,6 +205,7 @@ fn start(data: &Path) -> Running {
         alerts: None,
         mesh_name: "Test".to_owned(),
         bridges: Vec::new(),
+        keep: Default::default(),
         preset: mesh::airtime::ModemPreset::LongFast,
         recorder: Some(history::RecorderOptions::default()),
         persistence: false,

@@ -174,6 +174,11 @@ section! { Web, WEB_LINES, "web", "The pages.";
         "Networks from which anyone may read `/metrics`; the operator may from everywhere.";
     public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
         "Where people reach the pages if a proxy stands in front; used in links.";
+    map_tiles: Option<String> = Absent("https://tiles.example.org/{z}/{x}/{y}.png"), Kind::WebAddress,
+        "Pictures behind the map, with `{z}`, `{x}` and `{y}` for zoom, column and row. Visitors' browsers load them from \
+         there, which tells that server what they look at; without, the map shows outlines and asks nobody.";
+    map_attribution: String = Text("© the providers of the map's background"), Kind::Text { bytes_max: 200 },
+        "Whom to thank for those pictures; shown below the map.";
 }
 
 section! { Mesh, MESH_LINES, "mesh", "The mesh that this broker serves.";
@@ -368,6 +373,11 @@ section! { History, HISTORY_LINES, "history", "What is remembered.";
         "Records written in one go.";
     queue_max: u32 = Whole(100_000), Kind::Whole { min: 100, max: 10_000_000 },
         "Records waiting for a slow disk; beyond that they are dropped and counted.";
+    keep_days: u32 = Whole(365), Kind::Whole { min: 0, max: 36_500 },
+        "Days that are kept, today included; 0 for ever. What is older is deleted every hour, and the page `/retention` says \
+         so to everybody.";
+    keep_connections_days: u32 = Whole(30), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept who connected from which network address; 0 for as long as everything else.";
 }
 
 section! { Bridge, BRIDGE_LINES, "bridge",

@@ -173,6 +173,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("history.enabled", &["true", "false"], &["1", "'true'"]),
     ("history.commit_interval_ms", &["1", "10000"], &["0", "10001"]),
     ("history.batch_max", &["1", "100000"], &["0", "100001"]),
+    ("history.keep_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_connections_days", &["0", "36500"], &["-1", "36501"]),
     ("history.queue_max", &["100", "10000000"], &["99", "10000001"]),
     ("log.level", &["'error'", "'trace'"], &["'loud'", "3"]),
 ];

@@ -23,6 +23,7 @@ mod queue;
 mod reader;
 mod recorder;
 mod replay;
+pub mod retention;
 mod rollup;
 mod row;
 mod said;

@@ -53,6 +53,11 @@ pub fn middle(cell: CellIndex) -> (f64, f64) {
     (middle.lat(), middle.lng())
 }
 
+/// The corners of a hexagon, degrees north and east.
+pub fn corners(cell: CellIndex) -> Vec<(f64, f64)> {
+    cell.boundary().iter().map(|corner| (corner.lat(), corner.lng())).collect()
+}
+
 /// One link for programs, without its geometry.
 pub fn link(survey: &Survey, key: &LinkKey, link: &Link) -> Json {
     json!({

@@ -11,6 +11,7 @@ pub mod place;
 pub mod survey;
 pub mod traceroute;
 
+pub use h3o::CellIndex;
 pub use link::{Link, LinkKey, Source};
 pub use place::Place;
 pub use survey::{Hearing, Survey};

@@ -29,6 +29,7 @@ mod consent_keeper;
 mod directory_keeper;
 mod pages;
 mod policy_desk;
+mod retention_keeper;
 mod session_keeper;
 mod start;
 
@@ -50,3 +51,4 @@ pub use policy_desk::{PolicyDesk, PolicySource, ReadPolicy, Started, SwitchRule}
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};
+pub use web::MapTiles;

@@ -44,6 +44,8 @@ pub struct PagesSettings {
     pub public_channels: Vec<Box<str>>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
     pub way_in: (String, bool),
+    /// Where background pictures of the map come from.
+    pub map_tiles: Option<web::MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }
@@ -108,7 +110,10 @@ impl Pages {
                 mode,
                 metrics_from: pages.metrics_from,
                 way_in: pages.way_in,
+                map_tiles: pages.map_tiles,
                 expected: pages.expected,
+                keep: settings.keep,
+                data: settings.data.clone(),
             },
             snapshot: Arc::new({
                 let core = core.clone();

@@ -30,6 +30,7 @@ use crate::listener::ListenerSettings;
 use crate::memory_keeper::{self, MemoryKeeper};
 use crate::pages::{Live, Pages, PagesSettings, Sources, unix_ms};
 use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
+use crate::retention_keeper::RetentionKeeper;
 use crate::session_keeper;
 use crate::telling::{self, Telling};
 use crate::tls::TlsError;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub mesh_name: String,
     /// Bridges to other brokers. What this broker calls itself in their trails is put in at the start.
     pub bridges: Vec<BridgeSettings>,
+    /// How long what is recorded is kept.
+    pub keep: history::retention::Keep,
     /// How the recorder batches; `None` keeps no history.
     pub recorder: Option<RecorderOptions>,
     /// Whether sessions, what waits for them, Wills and retained messages survive a restart.
@@ -146,6 +149,7 @@ pub struct Running {
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     consent: Option<ConsentKeeper>,
+    retention: Option<RetentionKeeper>,
     memory: Option<MemoryKeeper>,
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
     pages: Option<Pages>,
@@ -223,6 +227,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     if running.recorder.is_some() {
         let consent = ConsentKeeper::start(&settings.data, desk.clone());
         running.consent = Some(consent.map_err(StartError::System)?);
+        let retention = RetentionKeeper::start(&settings.data, settings.keep);
+        running.retention = Some(retention.map_err(StartError::System)?);
     }
     let mut bridges = std::mem::take(&mut settings.bridges);
     bridges.iter_mut().for_each(|bridge| bridge.introduce_as(own_node));
@@ -276,6 +282,7 @@ fn run(
         sessions: None,
         keeper: None,
         consent: None,
+        retention: None,
         memory: None,
         policy: None,
         pages: None,
@@ -440,6 +447,7 @@ impl Drop for Running {
         self.policy = None;
         self.bridging = None;
         self.consent = None;
+        self.retention = None;
         self.certificates = None;
         self.acme.clear();
         self.memory = None;

@@ -2,6 +2,7 @@
 //! (`openapi.rs`) and what tests hold both against.
 
 mod complete;
+mod coverage;
 mod network;
 pub mod openapi;
 mod receptions;
@@ -61,6 +62,16 @@ const Q: Parameter = parameter_of(
 const NODE: Parameter =
     parameter_of("id", "string", "A node: `!` and eight hexadecimal digits.", "!7c5a0a01");
 
+const SINCE: Parameter = parameter_of(
+    "since",
+    "string",
+    "From when, as in a filter: an age or a moment; 24 hours if not said.",
+    "24h",
+);
+const UNTIL: Parameter = parameter_of("until", "string", "Until when; now if not said.", "");
+const GATEWAY: Parameter = parameter_of("gateway", "string", "Only what this gateway heard.", "");
+const SENDER: Parameter = parameter_of("node", "string", "Only what concerns this node.", "");
+
 macro_rules! endpoints {
     ($($path:literal => $handler:path, $schema:expr, [$($parameter:expr),*], $summary:literal;)*) => {
         /// Every question, in the order of the documentation.
@@ -107,6 +118,18 @@ endpoints! {
         parameter_of("id", "string", "Its id, decimal or hexadecimal with `0x`.", "305419896")
     ],
         "One packet's story: receptions, every rule, every copy.";
+    "/api/v1/coverage" => coverage::hexagons, Some("FeatureCollection"), [
+        SINCE, UNTIL, GATEWAY, SENDER,
+        parameter_of("size", "integer", "Resolution of H3, 5 to 9; the public gets 7 at most, which is also the usual.", "7")
+    ],
+        "Hexagons from which somebody was heard directly, as GeoJSON.";
+    "/api/v1/links" => coverage::links, Some("FeatureCollection"), [
+        SINCE, UNTIL, SENDER,
+        parameter_of("source", "string", "How they are known: direct, traceroute or neighbour; all if not said.", "direct")
+    ],
+        "Links between nodes whose places are known, each in one direction, as GeoJSON.";
+    "/api/v1/places" => coverage::places, Some("FeatureCollection"), [SINCE, UNTIL],
+        "Where nodes say they are, as GeoJSON.";
     "/api/v1/complete" => complete::completions, Some("Completions"), [
         Q,
         parameter_of("at", "integer", "The cursor's place in UTF-16 units; the end if not said.", "4")

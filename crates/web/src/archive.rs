@@ -180,7 +180,8 @@ impl Archive {
         self.ask(move |reader| Statement::of(reader, day, &outside)).await
     }
 
-    async fn ask<T: Send + 'static, E: Send + 'static>(
+    /// Asks what the other questions do not.
+    pub async fn ask<T: Send + 'static, E: Send + 'static>(
         &self,
         question: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Unreadable> {

@@ -54,6 +54,34 @@ pub const COPY: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/copy.js"),
 };
+/// Draws the map.
+pub const MAP: Asset = Asset {
+    stem: "map",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/map.js"),
+};
+/// MapLibre GL, which draws maps (`assets/maplibre/README.md`).
+pub const MAPLIBRE: Asset = Asset {
+    stem: "maplibre-gl",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/maplibre/maplibre-gl.mjs"),
+};
+/// The part of MapLibre GL that runs beside the page.
+pub const MAPLIBRE_WORKER: Asset = Asset {
+    stem: "maplibre-gl-worker",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/maplibre/maplibre-gl-worker.mjs"),
+};
+/// Outlines of countries, states and counties, so that the map needs no other server.
+pub const OUTLINES: Asset = Asset {
+    stem: "outlines",
+    extension: "json",
+    media_type: "application/json",
+    content: include_str!("../assets/outlines.json"),
+};
 /// The mark of the browser tab.
 pub const ICON: Asset = Asset {
     stem: "icon",
@@ -62,7 +90,8 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 7] = [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &COPY, &ICON];
+const ALL: [&Asset; 11] =
+    [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &COPY, &ICON, &MAP, &MAPLIBRE, &MAPLIBRE_WORKER, &OUTLINES];
 
 impl Asset {
     /// The address of this content.

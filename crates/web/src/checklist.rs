@@ -3,6 +3,8 @@
 
 use policy::memory::movement::Standing;
 
+use crate::words::count;
+
 /// What was seen of a gateway within the last day. What nobody has seen is `None` or 0.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -73,6 +75,9 @@ const HOURS_PERCENT_MIN: u64 = 95;
 /// Battery in percent below which power is in doubt.
 const BATTERY_PERCENT_MIN: u64 = 30;
 
+/// What is said where only its own packets can tell.
+const NOTHING_YET: &str = "Nothing to tell it by has come yet.";
+
 /// Every box, in the order of the checklist.
 pub fn points(seen: &Seen) -> Vec<Point> {
     let point = |name, tick, evidence: String, fix| Point {
@@ -100,7 +105,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Packets arrive",
             once(seen.receptions > 0),
-            format!("{} receptions within a day.", seen.receptions),
+            format!("{} within a day.", count(seen.receptions, "reception")),
             "Turn uplink on for its primary channel.",
         ),
         point(
@@ -112,21 +117,29 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Root topic",
             unless(seen.receptions > 0, seen.wrong_topic.is_some()),
-            seen.wrong_topic.as_ref().map_or("Every topic is below the agreed root.".to_owned(), |topic| {
-                format!("It publishes to {topic}.")
-            }),
+            match &seen.wrong_topic {
+                Some(topic) => format!("It publishes to {topic}."),
+                None if seen.receptions == 0 => NOTHING_YET.to_owned(),
+                None => "Every topic is below the agreed root.".to_owned(),
+            },
             "Set the root topic as agreed, without a slash at its end.",
         ),
         point(
             "Encryption",
             unless(seen.own > 0, seen.in_clear > 0),
-            format!("{} of its own packets came in clear.", seen.in_clear),
+            match (seen.own, seen.in_clear) {
+                (0, _) => NOTHING_YET.to_owned(),
+                (own, in_clear) => format!("{in_clear} of {own} packets of its own came in clear."),
+            },
             "Turn encryption on in the MQTT module.",
         ),
         point(
             "Consent",
             unless(agreed > 0, not_agreed > agreed),
-            format!("{agreed} of its own packets agree to MQTT, {not_agreed} do not."),
+            match agreed + not_agreed {
+                0 => NOTHING_YET.to_owned(),
+                own => format!("{agreed} of {own} packets of its own agree to MQTT."),
+            },
             "Turn “OK to MQTT” on in the LoRa settings; else its own packets are passed on to nobody.",
         ),
         point(
@@ -149,7 +162,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Map report",
             once(seen.map_reports > 0),
-            format!("{} map reports within a day.", seen.map_reports),
+            format!("{} within a day.", count(seen.map_reports, "map report")),
             "Map reporting is optional; turn it on in the MQTT module to show on public maps.",
         ),
         point(
@@ -172,7 +185,7 @@ pub fn points(seen: &Seen) -> Vec<Point> {
         point(
             "Clock",
             unless(seen.receptions > 0, seen.wrong_time > 0),
-            format!("{} receptions with a wrong time.", seen.wrong_time),
+            format!("{} with a wrong time.", count(seen.wrong_time, "reception")),
             "Give it time by GPS, by the app, or by NTP on its network.",
         ),
         point(

@@ -12,6 +12,8 @@ pub enum Section {
     Status,
     /// Log and what it leads to.
     Log,
+    /// Who hears whom, and where.
+    Map,
     /// The rules.
     Policy,
     /// What wants the operator's eye.
@@ -69,7 +71,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 main.page #content { (body) }
                 footer.foot { div.page {
                     p { "Times are UTC. " (statement(frame.who)) }
-                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/api" { "API" } }
+                    p { "Backhaul " (env!("CARGO_PKG_VERSION")) " · " a href="/join" { "Connect a gateway" } " · " a href="/retention" { "What is kept" } " · " a href="/api" { "API" } }
                 } }
             }
         }
@@ -111,6 +113,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
             (link(Section::Status, "/", "Status"))
             (link(Section::Log, "/log", "Log"))
             (link(Section::Airtime, "/airtime", "Airtime"))
+            (link(Section::Map, "/map", "Map"))
             (link(Section::Policy, "/policy", "Policy"))
             (link(Section::Check, "/check", "Check"))
             @if *frame.who == Who::Anyone {

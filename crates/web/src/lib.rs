@@ -30,10 +30,12 @@ mod routes;
 mod search;
 mod security;
 mod site;
+mod surveys;
 mod throttle;
 mod timeline;
 mod visibility;
 mod who;
+mod window;
 mod words;
 
 use std::net::TcpListener;
@@ -47,6 +49,7 @@ use crate::site::Site;
 
 pub use challenge::{ChallengeAnswers, serve_challenges};
 pub use mqtt_upgrade::MqttConnection;
+pub use pages::map::MapTiles;
 
 /// Asks the broker what is going on; `None` when it does not answer in time.
 pub type SnapshotFn = Arc<dyn Fn() -> Option<broker::Snapshot> + Send + Sync>;
@@ -166,6 +169,12 @@ pub struct Info {
     pub metrics_from: Vec<ipnet::IpNet>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
     pub way_in: (String, bool),
+    /// How long what is recorded is kept.
+    pub keep: history::retention::Keep,
+    /// The data folder, which says what the last purge did.
+    pub data: std::path::PathBuf,
+    /// Where background pictures of the map come from; outlines are always there.
+    pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
 }

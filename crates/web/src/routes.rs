@@ -9,8 +9,9 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, check, consent, downlink, gateway_own, health, join, log, login,
-    metrics, node, packet, people, policy, policy_change, requests, setup, status, trouble, watch,
+    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, health,
+    join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests, retention,
+    setup, status, topology, traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -28,6 +29,12 @@ pub fn site_map() -> Vec<Route> {
         get("/packet/{from}/{id}", Nothing, packet::page),
         get("/node/{id}", Nothing, node::page),
         post("/node/{id}/{action}", Operator, watch::decided),
+        get("/map", Nothing, map::page),
+        get("/coverage", Nothing, coverage::page),
+        get("/links", Nothing, links::page),
+        get("/compare", Nothing, compare::page),
+        get("/traceroutes", Nothing, traceroutes::page),
+        get("/topology", Nothing, topology::page),
         get("/watch", Observer, watch::page),
         get("/policy", Nothing, policy::page),
         get("/policy/change", Observer, policy_change::page),
@@ -40,6 +47,8 @@ pub fn site_map() -> Vec<Route> {
         post("/alerts", Operator, alerts::try_target),
         get("/airtime", Nothing, airtime::page),
         post("/airtime", Operator, airtime::command),
+        get("/retention", Nothing, retention::page),
+        get("/.well-known/backhaul-retention.json", Nothing, retention::json),
         get("/bridges", Observer, bridges::page),
         get("/consent", Observer, consent::page),
         get("/consent.json", Observer, consent::json),

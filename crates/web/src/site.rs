@@ -23,6 +23,7 @@ use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
+use crate::surveys::Surveys;
 use crate::visibility::{Sight, Visitor};
 use crate::who::Who;
 use crate::words::Nodes;
@@ -51,6 +52,8 @@ pub struct Site {
     pub keyring: Arc<Keyring>,
     /// The past.
     pub archive: Archive,
+    /// Surveys of coverage and links.
+    pub surveys: Surveys,
     /// Who signs in.
     pub account: Account,
     /// The last hour, folded.
@@ -94,6 +97,7 @@ impl Site {
             backtests: Backtests::default(),
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
+            surveys: Surveys::default(),
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),

@@ -82,6 +82,11 @@ impl Sight {
         }
     }
 
+    /// The finest hexagons of coverage that the visitor may see, a resolution of H3.
+    pub fn hexagons_max(&self) -> u8 {
+        if self.is_operator() { insight::coverage::FINEST } else { PUBLIC_HEXAGONS_MAX }
+    }
+
     /// The position as the visitor may see it.
     pub fn position(&self, position: PositionFacts) -> PositionFacts {
         match self.visitor {
@@ -90,6 +95,9 @@ impl Sight {
         }
     }
 }
+
+/// The finest hexagons of coverage that the public sees, about as large as a place of `PUBLIC_POSITION_BITS`.
+pub const PUBLIC_HEXAGONS_MAX: u8 = 7;
 
 /// What surveys of coverage and links take in.
 impl Eyes for Sight {

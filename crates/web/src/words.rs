@@ -69,6 +69,12 @@ impl Nodes<'_> {
         html! { a href=(node_address(node)) { (self.plain(node)) } }
     }
 
+    /// A node's short name as plain text, else the end of its number, where room is short.
+    pub fn short(&self, node: u32) -> String {
+        let name = self.names.of(node, self.visitor).map(|name| name.short.to_string());
+        name.filter(|short| !short.is_empty()).unwrap_or_else(|| format!("{:04x}", node & 0xffff))
+    }
+
     /// A node by name, else by number.
     pub fn plain(&self, node: u32) -> Markup {
         match (node, self.names.of(node, self.visitor)) {

@@ -6,6 +6,8 @@ mod town;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use directory::{PersonCommand, PersonRole};
+use directory_store::SignedIn;
 use town::browser::{Answer, ask, cookie_of, get, get_as, post, sign_in};
 use town::{Copy, Town};
 use web::Pages;
@@ -31,6 +33,14 @@ async fn somebody_asks_is_approved_and_fetches_credentials_that_work() {
     for address in ["/", "/log", "/requests", "/node/!b7000099", "/api/v1/nodes"] {
         assert!(!get(&pages, address).await.body.contains("example.org"), "{address}");
     }
+
+    let (ada, now_ms) = ("ada".parse().unwrap(), u64::try_from(town.now_ms()).unwrap());
+    let observer = PersonRole::Observer;
+    town.store.apply_person(&PersonCommand::Add(ada, observer), "test", now_ms).unwrap();
+    let ada = SignedIn::Person("ada".parse().unwrap(), observer);
+    let token = town.store.create_session(&ada, now_ms, 60_000).unwrap();
+    let queue = get_as(&pages, &format!("backhaul_session={}", token.reveal()), "/requests").await.body;
+    assert!(queue.contains("Suggested") && !queue.contains("jo@example.org"), "contact is for operators");
 
     let asked_back = post_as(&pages, &operator, "/requests", "number=1&do=ask-back&answer=How+high%3F").await;
     assert_eq!(asked_back.status, StatusCode::SEE_OTHER);
@@ -89,7 +99,7 @@ async fn the_checklist_ticks_by_what_was_heard() {
     let pages = town.pages().await;
     let operator = sign_in(&pages, &mut town).await;
     let checklist = get_as(&pages, &operator, "/gateway/!7c5a0a01/checklist").await.body;
-    assert!(checklist.contains("1 receptions within a day") && !checklist.contains("hello"), "{checklist}");
+    assert!(checklist.contains("1 reception within a day") && !checklist.contains("hello"), "{checklist}");
 }
 
 #[tokio::test]

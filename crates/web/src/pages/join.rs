@@ -130,7 +130,7 @@ fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str)
         }
     };
     let tick = |name: &str, label: &str| {
-        html! { div.field { label { input type="checkbox" name=(name) checked[!kept(name).is_empty()]; " " (label) } } }
+        html! { div.field { label.check { input type="checkbox" name=(name) checked[!kept(name).is_empty()]; " " (label) } } }
     };
     let more = kept("kind") == RequestKind::Contribution.word();
     let body = html! {

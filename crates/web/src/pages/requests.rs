@@ -105,15 +105,15 @@ fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Ma
             p.soft { (moment::age(request.asked_ms, visit.now_ms)) " · " (request.state.word()) }
             dl.facts {
                 dt { "Owner" } dd { (form.owner) }
-                dt { "Contact" } dd { (form.contact) }
+                @if visit.who.may_change() { dt { "Contact" } dd { (form.contact) } }
                 dt { "Place" } dd { (form.place) @if form.is_fixed { ", stays there" } @else { ", does not say that it stays" } }
                 dt { "Power" } dd { (said(&form.power)) }
                 dt { "Height" } dd { (said(&form.height)) }
                 dt { "Internet" } dd { (said(&form.internet)) }
                 dt { "Channels" } dd { (said(&form.channels.join(", "))) }
-                dt { "Beyond the ordinary" } dd {
+                dt { "Wants" } dd {
                     @match (form.wants_downlink, form.wants_telemetry) {
-                        (false, false) => "nothing", (true, false) => "downlink",
+                        (false, false) => "nothing more", (true, false) => "downlink",
                         (false, true) => "more telemetry", (true, true) => "downlink, more telemetry",
                     }
                 }

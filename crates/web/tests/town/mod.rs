@@ -380,6 +380,9 @@ impl Town {
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
                 way_in: ("mesh.example".to_owned(), false),
+                keep: history::retention::Keep { days: Some(90), connection_days: Some(30) },
+                data: self.folder.path().to_owned(),
+                map_tiles: None,
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),

@@ -1,0 +1,104 @@
+//! `/map`: the frame of the map. What it draws comes from the API, by `map.js`; the other tabs have it as tables.
+
+use axum::extract::RawQuery;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use maud::html;
+
+use crate::assets::{MAP, MAPLIBRE, MAPLIBRE_WORKER, OUTLINES};
+use crate::layout::Section;
+use crate::pages::survey_frame::Asked;
+use crate::security;
+use crate::site::Visit;
+
+/// Where background pictures come from, when the operator wants some.
+#[derive(Debug, Clone)]
+pub struct MapTiles {
+    /// Address with `{z}`, `{x}` and `{y}`.
+    pub url: String,
+    /// Whom to thank, as plain text.
+    pub attribution: String,
+}
+
+impl MapTiles {
+    /// Scheme and host, for what the browser may load; `None` when the address has none.
+    fn origin(&self) -> Option<&str> {
+        let start = self.url.find("://")? + 3;
+        let end = self.url[start..].find('/').map_or(self.url.len(), |at| start + at);
+        let origin = &self.url[..end];
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '.' | '-' | '[' | ']');
+        (end > start && origin.chars().all(is_plain)).then_some(origin)
+    }
+}
+
+/// The hours that the time brush goes back.
+const HOURS_BACK: i32 = 168;
+
+/// `GET /map`
+pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let asked = Asked::parse(&visit, query.as_deref());
+    let tiles = visit.site.info.map_tiles.as_ref().filter(|tiles| tiles.origin().is_some());
+    let layers = [("hexagons", "Coverage"), ("links", "Links"), ("nodes", "Nodes"), ("circles", "Precision")];
+    let body = html! {
+        (asked.head(&visit, "/map", "Map", None))
+        p.soft #map-status role="status" { "Loading the map…" }
+        div.map #map role="application" aria-label="Map of nodes, links and coverage"
+            data-library=(MAPLIBRE.address()) data-worker=(MAPLIBRE_WORKER.address()) data-outlines=(OUTLINES.address())
+            data-tiles=[tiles.map(|tiles| &tiles.url)] {
+            div.zoom #map-zoom hidden {
+                button.button.plain type="button" data-zoom="1" aria-label="Closer" { "+" }
+                button.button.plain type="button" data-zoom="-1" aria-label="Further away" { "−" }
+            }
+        }
+        @if let Some(tiles) = tiles { p.soft { "Background: " (tiles.attribution) } }
+        p.card #map-details role="status" hidden {}
+        form.card #map-choices hidden {
+            div.row {
+                @for (layer, text) in layers {
+                    label.inline { input type="checkbox" name="show" value=(layer) checked; " " (text) }
+                }
+                label.inline { "Coverage by " select name="by" {
+                    option value="" { "best signal" }
+                    option value="gateways" { "number of gateways" }
+                } }
+            }
+            div.fields.wide {
+                label { "From" input type="range" name="from" min=(-HOURS_BACK) max="-1" step="1" value="-24"; }
+                label { "To" input type="range" name="to" min=(1 - HOURS_BACK) max="0" step="1" value="0"; }
+            }
+            p.soft { "Shown: " span #map-span { "the last 24 h" } ". " a href="/log" data-follows="/log" { "The same time in the log" } }
+        }
+        noscript { p { "The map needs JavaScript. " a href=(asked.at("/coverage")) { "Coverage" } ", " a href=(asked.at("/links")) { "links" }
+            " and " a href=(asked.at("/topology")) { "topology" } " show the same without." } }
+    };
+    let mut response = visit.page(Section::Map, "Map", &[&MAP], &body).into_response();
+    // Only this page may load pictures from elsewhere, and only from there.
+    if let Some(origin) = tiles.and_then(MapTiles::origin) {
+        let policy = format!(
+            "{}; img-src 'self' data: {origin}; connect-src 'self' {origin}",
+            security::CONTENT_SECURITY_POLICY
+        );
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_tiles_cannot_widen_the_policy() {
+        let check = |url: &str, expected: Option<&str>| {
+            let tiles = MapTiles { url: url.to_owned(), attribution: String::new() };
+            assert_eq!(tiles.origin(), expected, "{url}");
+        };
+        check("https://tiles.example.org/{z}/{x}/{y}.png", Some("https://tiles.example.org"));
+        check("http://localhost:8081/{z}/{x}/{y}.png", Some("http://localhost:8081"));
+        check("https://a.example.org; script-src */x", None);
+        check("https:///x", None);
+        check("tiles/{z}", None);
+    }
+}
