@@ -6,6 +6,8 @@ use crate::Failure;
 
 /// CPU time of this thread.
 pub fn thread_cpu() -> Result<Duration, Failure> {
+    // The kernel brings this counter up to date when it schedules, else only every few milliseconds.
+    std::thread::yield_now();
     schedstat("/proc/thread-self/schedstat")
 }
 

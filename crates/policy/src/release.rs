@@ -10,7 +10,7 @@ use mesh::portnum::PortNum;
 use mesh::wire::{Content, Fields};
 
 use crate::decision::Outcome;
-use crate::downlink::numbers::numbers;
+use crate::downlink::numbers::{budget_for, reach_and_charge};
 use crate::downlink::target::{Way, way};
 use crate::memory::Memory;
 use crate::memory::seen::PacketKey;
@@ -126,62 +126,64 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         // Its own packet back, unaltered: the firmware takes it as an implicit acknowledgement and never transmits it.
         return (Outcome::Delivered, observed);
     }
-    let mut withhold = |rule: RuleId, applies: bool| match settings.state(rule) {
-        RuleState::Enforce => applies,
+    let (memory, now) = (release.memory, release.now);
+    let (hop_limit, charge) = reach_and_charge(settings, memory, passing, receiver);
+    let (island, hop_limit_max) = (charge.island, hop_limit.unwrap_or(0));
+    let is_stopped = || release.directory.downlink().is_stopped_for(Some(IslandNumber(island)));
+    let own_node = memory.proofs.own_node();
+    let is_for_us = || own_node != 0 && passing.to == own_node;
+    let has_no_grant = || !release.directory.grant(receiver, now.unix_ms).is_some_and(|grant| grant.downlink);
+    let is_unproved = || !memory.proofs.is_valid(receiver, now, &settings.proof);
+    let is_echo = || passing.uplinked_by == Some(receiver) || passing.from == receiver;
+    let was_heard = || passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
+    let is_here = |gateway: u32| memory.islands.island_of(gateway) == Some(island);
+    // A gateway that is asked for by number gets its packet, whatever its neighbours heard.
+    let island_heard =
+        || passing.to != receiver && passing.key.is_some_and(|key| memory.seen.was_heard_where(key, is_here));
+    let island_has_enough = || {
+        let copies = passing.key.map_or(0, |key| memory.seen.copies_on(key, island));
+        let is_for_all = passing.to == NodeNum::BROADCAST.0;
+        is_for_all && hop_limit_max > 0 && copies >= settings.downlink.copies_per_island
+    };
+    let way = || way(&settings.target, memory, now, passing, receiver);
+    let is_too_far = passing.hop_limit > hop_limit_max;
+    let has_moved = || memory.movement.may_have_downlink(release.directory, receiver).is_err();
+    let mut withhold = |rule: RuleId, applies: &dyn Fn() -> bool| match settings.state(rule) {
+        RuleState::Enforce => applies(),
         RuleState::Observe => {
-            if applies {
+            if applies() {
                 observed.insert(rule);
             }
             false
         }
         RuleState::Off => false,
     };
-    let (memory, now) = (release.memory, release.now);
-    let numbers = numbers(settings, memory, now, passing, receiver);
-    let hop_limit_max = numbers.hop_limit.unwrap_or(0);
-    let is_stopped = release.directory.downlink().is_stopped_for(Some(IslandNumber(numbers.island)));
-    let own_node = memory.proofs.own_node();
-    let is_for_us = own_node != 0 && passing.to == own_node;
-    let has_grant = release.directory.grant(receiver, now.unix_ms).is_some_and(|grant| grant.downlink);
-    let is_unproved = !memory.proofs.is_valid(receiver, now, &settings.proof);
-    let is_echo = passing.uplinked_by == Some(receiver) || passing.from == receiver;
-    let was_heard = passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
-    let is_here = |gateway: u32| memory.islands.island_of(gateway) == Some(numbers.island);
-    let island_heard = passing.key.is_some_and(|key| memory.seen.was_heard_where(key, is_here));
-    let copies = passing.key.map_or(0, |key| memory.seen.copies_on(key, numbers.island));
-    let is_for_all = passing.to == NodeNum::BROADCAST.0;
-    let way = way(&settings.target, memory, now, passing, receiver);
-    let is_too_large = passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
-    let is_too_far = passing.hop_limit > hop_limit_max;
-    let has_moved = memory.movement.may_have_downlink(release.directory, receiver).is_err();
-    for (rule, applies) in [
-        (RuleId::DownlinkStopped, is_stopped),
-        (RuleId::OwnNode, is_for_us),
-        (RuleId::Echo, is_echo),
-        (RuleId::Moved, has_moved),
-        (RuleId::AlreadyHeard, was_heard),
-        (RuleId::Duplicate, !passing.permit.allows_radio()),
-        // A gateway that is asked for by number gets its packet, whatever its neighbours heard.
-        (RuleId::IslandHeard, island_heard && passing.to != receiver),
-        (
-            RuleId::IslandOnce,
-            is_for_all && hop_limit_max > 0 && copies >= settings.downlink.copies_per_island,
-        ),
-        (RuleId::DirectTarget, matches!(way, Way::Better | Way::Elsewhere)),
-        (RuleId::UnknownDestination, way == Way::Unknown),
-        (RuleId::DownlinkModel, numbers.hop_limit.is_err()),
-        (RuleId::DownlinkGrant, !has_grant),
-        (RuleId::DownlinkVerified, is_unproved),
-        (RuleId::DownlinkSize, is_too_large),
+    // Most copies are withheld by one of the first rules, so each is looked into only when its turn comes.
+    let rules: [(RuleId, &dyn Fn() -> bool); 16] = [
+        (RuleId::DownlinkStopped, &is_stopped),
+        (RuleId::OwnNode, &is_for_us),
+        (RuleId::Echo, &is_echo),
+        (RuleId::Moved, &has_moved),
+        (RuleId::AlreadyHeard, &was_heard),
+        (RuleId::Duplicate, &|| !passing.permit.allows_radio()),
+        (RuleId::IslandHeard, &island_heard),
+        (RuleId::IslandOnce, &island_has_enough),
+        (RuleId::DirectTarget, &|| matches!(way(), Way::Better | Way::Elsewhere)),
+        (RuleId::UnknownDestination, &|| way() == Way::Unknown),
+        (RuleId::DownlinkModel, &|| hop_limit.is_err()),
+        (RuleId::DownlinkGrant, &has_no_grant),
+        (RuleId::DownlinkVerified, &is_unproved),
+        (RuleId::DownlinkSize, &|| passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
-        (RuleId::HopLimit, is_too_far && !passing.can_lower),
-        (RuleId::AirtimeBudget, !numbers.fits),
-    ] {
+        (RuleId::HopLimit, &|| is_too_far && !passing.can_lower),
+        (RuleId::AirtimeBudget, &|| !budget_for(settings, memory, now, &charge).1),
+    ];
+    for (rule, applies) in rules {
         if withhold(rule, applies) {
             return (Outcome::Withheld(rule), observed);
         }
     }
-    if withhold(RuleId::HopLimit, is_too_far) {
+    if withhold(RuleId::HopLimit, &|| is_too_far) {
         return (Outcome::DeliveredWithHopLimit(hop_limit_max), observed);
     }
     (Outcome::Delivered, observed)

@@ -47,14 +47,13 @@ pub fn charge_of(
     }
 }
 
-/// The numbers of a copy toward a gateway.
-pub fn numbers(
+/// How far a copy toward a gateway may go, and what it would be charged with.
+pub fn reach_and_charge(
     settings: &Settings,
     memory: &Memory,
-    now: Now,
     passing: &Passing<'_>,
     gateway: u32,
-) -> Numbers {
+) -> (Result<u8, Model>, Charge) {
     let island = memory.islands.island_of(gateway);
     let class = Class::of(passing.port, passing.to);
     let most = settings.downlink.hop_limit_max;
@@ -64,8 +63,24 @@ pub fn numbers(
         .map(|hops| hops.min(passing.hop_limit));
     // What is for the gateway itself ends there.
     let on_air = hop_limit.ok().filter(|_| passing.to != gateway).unwrap_or(0);
-    let charge = charge_of(settings, memory, passing, gateway, on_air);
-    let utilisation = memory.reports.utilisation(now.mono_ms, gateway);
-    let (budget, fits) = tightest(&settings.budget, &memory.airtime, now.mono_ms, &charge, utilisation);
+    (hop_limit, charge_of(settings, memory, passing, gateway, on_air))
+}
+
+/// The tightest budget of a copy, and whether it fits into all of them.
+pub fn budget_for(settings: &Settings, memory: &Memory, now: Now, charge: &Charge) -> (Budget, bool) {
+    let utilisation = memory.reports.utilisation(now.mono_ms, charge.gateway);
+    tightest(&settings.budget, &memory.airtime, now.mono_ms, charge, utilisation)
+}
+
+/// The numbers of a copy toward a gateway.
+pub fn numbers(
+    settings: &Settings,
+    memory: &Memory,
+    now: Now,
+    passing: &Passing<'_>,
+    gateway: u32,
+) -> Numbers {
+    let (hop_limit, charge) = reach_and_charge(settings, memory, passing, gateway);
+    let (budget, fits) = budget_for(settings, memory, now, &charge);
     Numbers { island: charge.island, hop_limit, airtime_us: charge.airtime_us, budget, fits }
 }
