@@ -109,8 +109,12 @@ pub fn db(value: f32) -> String {
 
 /// A count with its noun: `1 packet`, `2 packets`.
 pub fn count(n: u64, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", number(n))
+    let many = match noun.strip_suffix("py") {
+        _ if n == 1 => noun.to_owned(),
+        Some(stem) => format!("{stem}pies"),
+        None => format!("{noun}s"),
+    };
+    format!("{} {many}", number(n))
 }
 
 /// A number with its thousands apart.
