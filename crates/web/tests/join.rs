@@ -4,13 +4,11 @@
 
 mod town;
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{StatusCode, header};
 use directory::{PersonCommand, PersonRole};
 use directory_store::SignedIn;
-use town::browser::{Answer, ask, cookie_of, get, get_as, post, sign_in};
+use town::browser::{Answer, cookie_of, get, get_as, post, post_as, sign_in};
 use town::{Copy, Town};
-use web::Pages;
 
 const FORM: &str = "kind=access&node=%21b7000099&owner=Jo+Doe&contact=jo%40example.org&place=Liberty&fixed=on\
                     &power=mains&internet=fibre&downlink=on&reason=a+valley";
@@ -128,10 +126,4 @@ async fn forms_that_are_wrong_automatic_or_too_many_are_not_taken() {
 fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body.split("/request#").nth(1).unwrap().split(['<', '"']).next().unwrap().to_owned()
-}
-
-async fn post_as(pages: &Pages, cookie: &str, address: &str, body: &'static str) -> Answer {
-    let request =
-        Request::post(address).header(header::COOKIE, cookie).header("sec-fetch-site", "same-origin");
-    ask(&pages.router, request.body(Body::from(body)).unwrap()).await
 }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use policy::rule::{RULES, RuleState};
 use tower::ServiceExt;
-use town::browser::{Stream, get, get_as, sign_in, tell};
+use town::browser::{Stream, get, get_as, post_as, sign_in, tell};
 use town::secrets::town_with_secrets;
 use town::{ANA, Copy, ROUTER_1, ROUTER_2, Town};
 
@@ -249,6 +249,31 @@ async fn one_address_cannot_take_every_place_and_gives_its_places_back() {
     open.pop();
     open.push(Stream::open(&pages, "/live", None).await);
     assert_eq!(get(&pages, "/live/status").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_airtime_board_shows_islands_to_all_and_its_switches_to_the_operator() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    assert!(get(&pages, "/airtime").await.body.contains("no island is known"));
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    tell(&pages, &mut town, one, &Copy::text(ANA, 1, "hello"));
+    let public = get(&pages, "/airtime").await.body;
+    assert!(
+        public.contains("Island") && public.contains("connected") && public.contains("540 s"),
+        "{public}"
+    );
+    assert!(
+        !public.contains("Stop downlink on this island") && !public.contains("Held for sending"),
+        "{public}"
+    );
+    let cookie = sign_in(&pages, &mut town).await;
+    let operator = get_as(&pages, &cookie, "/airtime").await.body;
+    assert!(operator.contains("Stop downlink on this island") && operator.contains("Held for sending"));
+    let released = post_as(&pages, &cookie, "/airtime", "release=!7c5a0a01").await;
+    assert_eq!(released.status, StatusCode::SEE_OTHER);
+    let nobody = post_as(&pages, &cookie, "/airtime", "release=everybody").await;
+    assert_eq!(nobody.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]

@@ -6,12 +6,10 @@ mod town;
 
 use std::net::IpAddr;
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{StatusCode, header};
 use mesh::node::NodeNum;
-use town::browser::{Answer, ask, get, get_as, sign_in};
+use town::browser::{get, get_as, post_as, sign_in};
 use town::{ANA, Client, Copy, ROUTER_1, Town, position};
-use web::Pages;
 
 fn with_key(id: u32, key: u8) -> Copy {
     let (port, payload) = mesh::compose::nodeinfo_with_key(NodeNum(ANA), "Ana", "ANA", 43, 0, &[key; 32]);
@@ -34,15 +32,6 @@ fn doubtful_town() -> Town {
     tells(&mut town, router, 4, 393_468_123);
     tells(&mut town, router, 5, 393_468_123);
     town
-}
-
-async fn post_as(pages: &Pages, cookie: &str, address: &str, body: &str) -> Answer {
-    let request = Request::post(address)
-        .header(header::COOKIE, cookie)
-        .header(header::HOST, "mesh.local")
-        .header(header::ORIGIN, "http://mesh.local")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    ask(&pages.router, request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
 #[tokio::test]

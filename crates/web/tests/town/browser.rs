@@ -52,6 +52,16 @@ pub async fn post(pages: &Pages, address: &str, body: &str) -> Answer {
     ask(&pages.router, request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
+/// The same with a cookie.
+pub async fn post_as(pages: &Pages, cookie: &str, address: &str, body: &str) -> Answer {
+    let request = Request::post(address)
+        .header(header::COOKIE, cookie)
+        .header(header::HOST, "mesh.local")
+        .header(header::ORIGIN, "http://mesh.local")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    ask(&pages.router, request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
 /// The cookie that an answer sets.
 pub fn cookie_of(answer: &Answer) -> String {
     let set = answer.headers[header::SET_COOKIE].to_str().unwrap();
