@@ -7,8 +7,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use directory::GatewayId;
+use policy::now::Now;
 use policy::downlink::class::Class;
+use policy::memory::Memory;
 use policy::memory::airtime::Account;
+use query::Island;
 use serde_json::json;
 
 use crate::Outcome;
@@ -28,16 +31,12 @@ pub struct Arguments {
 
 /// Runs `backhaul islands`.
 pub fn islands(arguments: &Arguments) -> Outcome {
-    let config = arguments.installation.config()?;
-    let (mut memory, now) = remembered_at(arguments.installation.folder(&config))?;
-    memory.islands.set_settings(in_force(&arguments.installation)?.islands);
-    let mut islands: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    memory.islands.members().for_each(|(gateway, island)| islands.entry(island).or_default().push(gateway));
+    let (memory, now) = with_islands(&arguments.installation)?;
+    let islands = drawn(&memory);
     let mut out = std::io::stdout().lock();
-    for (island, gateways) in &islands {
-        let (island, mut names) =
-            (GatewayId(*island), gateways.iter().map(|g| GatewayId(*g)).collect::<Vec<_>>());
-        names.sort_unstable();
+    for Island { number, gateways } in &islands {
+        let island = GatewayId(*number);
+        let names: Vec<GatewayId> = gateways.iter().map(|gateway| GatewayId(*gateway)).collect();
         if arguments.json {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             writeln!(out, "{}", json!({ "island": island.to_string(), "gateways": names }))?;
@@ -57,6 +56,29 @@ pub fn islands(arguments: &Arguments) -> Outcome {
         writeln!(out, "no gateway has heard anything yet")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The islands of the present, for a filter.
+pub fn present_islands(installation: &Installation) -> Result<Vec<Island>, Box<dyn std::error::Error>> {
+    with_islands(installation).map(|(memory, _)| drawn(&memory))
+}
+
+/// What policy remembers, with islands as the policy in force pins them.
+fn with_islands(installation: &Installation) -> Result<(Memory, Now), Box<dyn std::error::Error>> {
+    let config = installation.config()?;
+    let (mut memory, now) = remembered_at(installation.folder(&config))?;
+    memory.islands.set_settings(in_force(installation)?.islands);
+    Ok((memory, now))
+}
+
+fn drawn(memory: &Memory) -> Vec<Island> {
+    let mut islands: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    memory.islands.members().for_each(|(gateway, island)| islands.entry(island).or_default().push(gateway));
+    let island = |(number, mut gateways): (u32, Vec<u32>)| {
+        gateways.sort_unstable();
+        Island { number, gateways }
+    };
+    islands.into_iter().map(island).collect()
 }
 
 /// Runs `backhaul airtime`.

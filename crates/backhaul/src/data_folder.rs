@@ -20,6 +20,11 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// The installation of a folder that was named, with its configuration file if there is one.
+    pub fn at(data: &Path, config: Option<&Path>) -> Self {
+        Self { data: Some(data.to_owned()), config: config.map(Path::to_owned) }
+    }
+
     /// The configuration, which is all defaults without a file.
     pub fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
         match &self.config {

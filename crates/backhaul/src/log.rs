@@ -12,10 +12,11 @@ use mesh::keyring::Keyring;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::rule::RuleId;
-use query::{Condition, FIELDS, Problem, Query, Surroundings, Test};
+use query::{Condition, FIELDS, Island, Problem, Query, Surroundings, Test};
 use record::Reception;
 
-use crate::data_folder::read_config;
+use crate::airtime::present_islands;
+use crate::data_folder::{Installation, read_config};
 use crate::{Outcome, clock, settings};
 
 /// Options of `log`.
@@ -101,7 +102,11 @@ pub fn find(
         None => Keyring::default(),
     };
     let reader = open_history(data)?.with_keyring(Arc::new(keyring));
-    let condition = bind(&reader, &query).map_err(|error| match error {
+    let islands = present_islands(&Installation::at(data, config)).unwrap_or_else(|error| {
+        eprintln!("no islands are known, since {error}");
+        Vec::new()
+    });
+    let condition = bind(&reader, &query, &islands).map_err(|error| match error {
         Unbound::Unclear(problem) => told(&text, &[problem]),
         Unbound::Unreadable(error) => error.to_string(),
     })?;
@@ -152,10 +157,10 @@ enum Unbound {
     Unreadable(history::Error),
 }
 
-fn bind(reader: &Reader, query: &Query) -> Result<Condition, Unbound> {
+fn bind(reader: &Reader, query: &Query, islands: &[Island]) -> Result<Condition, Unbound> {
     let now_ms = clock::unix_ms();
     let names = reader.names(now_ms - NAMES_SINCE_MS).map_err(Unbound::Unreadable)?;
-    let surroundings = Surroundings { now_ms, names: &names, islands: &[] };
+    let surroundings = Surroundings { now_ms, names: &names, islands };
     query.bind(&surroundings).map_err(Unbound::Unclear)
 }
 

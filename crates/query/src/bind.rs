@@ -1,5 +1,6 @@
 //! From what was written to a condition: names become nodes, ages become moments.
 
+use mesh::node::NodeNum;
 use policy::rule::{RuleId, Stage};
 
 use crate::condition::{Condition, Test};
@@ -21,6 +22,15 @@ pub struct NodeName {
     pub short: String,
 }
 
+/// A radio island with its gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Island {
+    /// Its number: the node number of the gateway that it began with.
+    pub number: u32,
+    /// The node numbers of its gateways.
+    pub gateways: Vec<u32>,
+}
+
 /// What a query's words are understood by: only what whoever asks may know.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Surroundings<'a> {
@@ -28,8 +38,8 @@ pub struct Surroundings<'a> {
     pub now_ms: i64,
     /// Nodes with names.
     pub names: &'a [NodeName],
-    /// Islands with their gateways.
-    pub islands: &'a [(String, Vec<u32>)],
+    /// The islands of the present.
+    pub islands: &'a [Island],
 }
 
 /// Nodes that one name may stand for at most.
@@ -83,7 +93,6 @@ impl Binder<'_> {
     fn term(&self, term: &Term) -> Result<Condition, Problem> {
         Ok(Condition::Is(match term {
             Term::Node(role, node) => return self.node(*role, node),
-            Term::Island(name) => Test::Gateway(self.island(name)?),
             Term::Channel(name) => Test::Channel(name.clone()),
             Term::Packet(id) => Test::Packet(*id),
             Term::Port(port) => Test::Port(*port),
@@ -113,6 +122,7 @@ impl Binder<'_> {
             Role::From => Condition::Is(Test::From(nodes)),
             Role::To => Condition::Is(Test::To(nodes)),
             Role::Gateway => Condition::Is(Test::Gateway(nodes)),
+            Role::Island => Condition::Is(Test::Gateway(self.islands_of(node, &nodes)?)),
             Role::Node => {
                 Condition::Any(vec![Condition::Is(Test::From(nodes.clone())), Condition::Is(Test::To(nodes))])
             }
@@ -142,19 +152,26 @@ impl Binder<'_> {
         }
     }
 
-    fn island(&self, name: &str) -> Result<Vec<u32>, Problem> {
-        let islands = self.surroundings.islands;
-        let found = islands.iter().find(|(known, _)| fold(known) == fold(name));
-        found.map(|(_, gateways)| gateways.clone()).ok_or_else(|| {
-            let known: Vec<&str> = islands.iter().map(|(name, _)| name.as_str()).collect();
-            let message = if known.is_empty() {
-                "no islands are known here".to_owned()
-            } else {
-                format!("no island is called `{}`; there are {}", shown(name), known.join(", "))
+    /// The gateways of the islands that these nodes are on.
+    fn islands_of(&self, written: &NodeRef, nodes: &[u32]) -> Result<Vec<u32>, Problem> {
+        let is_on = |island: &&Island| {
+            nodes.iter().any(|node| island.number == *node || island.gateways.contains(node))
+        };
+        let found: Vec<&Island> = self.surroundings.islands.iter().filter(is_on).collect();
+        if found.is_empty() {
+            let place = match written {
+                NodeRef::Name(name) => self.query.place_of(name),
+                NodeRef::Id(number) => self.query.place_of(&NodeNum(*number).to_string()),
             };
-            let place = self.query.place_of(name).unwrap_or_default();
-            Problem::new(place, message).or(near(name, known.iter().copied()))
-        })
+            let message = match self.surroundings.islands {
+                [] => "no islands are known: no gateway has heard anything yet".to_owned(),
+                _ => format!("{written} is on no island; write a gateway that has heard something"),
+            };
+            return Err(Problem::new(place.unwrap_or_default(), message));
+        }
+        let mut gateways: Vec<u32> = found.iter().flat_map(|island| &island.gateways).copied().collect();
+        gateways.sort_unstable();
+        Ok(gateways)
     }
 
     fn when(&self, when: When) -> Condition {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use mesh::node::NodeNum;
 use policy::rule::{RULES, Stage};
 
-use crate::bind::NodeName;
+use crate::bind::{Island, NodeName};
 use crate::condition::CopyFate;
 use crate::expr::NodeRef;
 use crate::field::{self, FIELDS, Field, JOINERS, Kind};
@@ -26,7 +26,7 @@ pub struct Vocabulary<'a> {
     /// Channels.
     pub channels: &'a [String],
     /// Islands.
-    pub islands: &'a [String],
+    pub islands: &'a [Island],
     /// Whether fields of the operator's are offered.
     pub is_operator: bool,
 }
@@ -157,7 +157,7 @@ fn of_values(field: &'static Field, begun: &Begun, vocabulary: &Vocabulary<'_>) 
     };
     match field.kind {
         Kind::Node => nodes(field, begun, vocabulary),
-        Kind::Island => words(vocabulary.islands.iter().map(|name| quoted_if_need_be(name)).collect()),
+        Kind::Island => islands(begun, vocabulary),
         Kind::Channel => words(vocabulary.channels.iter().map(|name| quoted_if_need_be(name)).collect()),
         Kind::Port => words(values::port_words()),
         Kind::Verdict => words(verdict_words()),
@@ -201,6 +201,29 @@ fn nodes(field: &Field, begun: &Begun, vocabulary: &Vocabulary<'_>) -> Vec<Compl
         found.extend(fitting.take(COMPLETIONS_MAX).map(|id| begun.with(format!("{id} "), "")));
     }
     found
+}
+
+/// Each island by the gateway that it began with, or by the one of its gateways that is being written.
+fn islands(begun: &Begun, vocabulary: &Vocabulary<'_>) -> Vec<Completion> {
+    let help = |island: &Island| {
+        let named = vocabulary.names.iter().find(|name| name.node == island.number);
+        let name = named.map_or_else(|| NodeNum(island.number).to_string(), shown_name);
+        let gateways = match island.gateways.len() {
+            1 => "1 gateway".to_owned(),
+            count => format!("{count} gateways"),
+        };
+        format!("The island of {name}: {gateways}.")
+    };
+    let fits = |node: u32| {
+        let name = vocabulary.names.iter().find(|name| name.node == node);
+        let id = NodeNum(node).to_string();
+        begun.begins(&id) || begun.begins(&id[1..]) || name.is_some_and(|name| begun.is_of(name))
+    };
+    let fitting = vocabulary.islands.iter().filter_map(|island| {
+        let gateways = std::iter::once(island.number).chain(island.gateways.iter().copied());
+        gateways.into_iter().find(|node| fits(*node)).map(|node| (node, island))
+    });
+    fitting.map(|(node, island)| begun.with(format!("{} ", NodeNum(node)), help(island))).collect()
 }
 
 impl Begun {

@@ -37,10 +37,8 @@ pub enum Expr {
 /// One condition as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Term {
-    /// `from:`, `to:`, `node:`, `gw:`
+    /// `from:`, `to:`, `node:`, `gw:`, `island:`
     Node(Role, NodeRef),
-    /// `island:`
-    Island(String),
     /// `channel:`
     Channel(String),
     /// `id:`
@@ -88,6 +86,8 @@ pub enum Role {
     Node,
     /// The gateway that heard it.
     Gateway,
+    /// Any gateway on the island of this one.
+    Island,
 }
 
 /// A node as it was written.
@@ -107,6 +107,7 @@ impl Role {
             Self::To => "to",
             Self::Node => "node",
             Self::Gateway => "gw",
+            Self::Island => "island",
         }
     }
 }
@@ -270,7 +271,6 @@ impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(role, node) => write!(f, "{}:{node}", role.word()),
-            Self::Island(name) => worded(f, "island", name),
             Self::Channel(name) => worded(f, "channel", name),
             Self::Packet(id) => write!(f, "id:{id}"),
             Self::Port(port) => write!(f, "port:{}", values::port_word(*port)),

@@ -5,7 +5,7 @@
 pub enum Kind {
     /// A node by id or name, or `all`.
     Node,
-    /// An island's name.
+    /// An island, by any of its gateways.
     Island,
     /// A channel's name.
     Channel,
@@ -78,7 +78,13 @@ pub const FIELDS: &[Field] = &[
     field("to", &["dst", "dest"], Kind::Node, "to:all", "The node it is meant for, or `all`."),
     field("node", &[], Kind::Node, "node:!a5000001", "Sender or destination."),
     field("gw", &["gateway", "by"], Kind::Node, "gw:Liberty", "The gateway that heard it."),
-    field("island", &[], Kind::Island, "island:north", "Any gateway of that radio island."),
+    field(
+        "island",
+        &[],
+        Kind::Island,
+        "island:Liberty",
+        "Any gateway that is on the same radio island as this one now.",
+    ),
     field("channel", &["ch", "chan"], Kind::Channel, "channel:LongFast", "The channel's name."),
     field(
         "port",

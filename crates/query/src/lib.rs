@@ -17,7 +17,7 @@ mod pieces;
 mod problem;
 mod values;
 
-pub use bind::{NodeName, Surroundings, nodes_called};
+pub use bind::{Island, NodeName, Surroundings, nodes_called};
 pub use complete::{Completion, Vocabulary, complete};
 pub use condition::{Compare, Condition, CopyFate, Evidence, Measure, Needs, Test};
 pub use expr::{Expr, NodeRef, Query, Role, Term};

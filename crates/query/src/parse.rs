@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use mesh::node::NodeNum;
 use policy::decision::Verdict;
 use policy::rule::{RULES, RuleId};
 use record::{Consent, KeyClass};
@@ -295,11 +296,7 @@ impl<'a> Parser<'a> {
         let text = value.text.as_str();
         let word = text.to_ascii_lowercase();
         let term = match field.kind {
-            Kind::Node => return self.node(field, value),
-            Kind::Island => {
-                self.places.push((text.to_owned(), value.span.clone()));
-                Term::Island(text.to_owned())
-            }
+            Kind::Node | Kind::Island => return self.node(field, value),
             Kind::Channel => Term::Channel(text.to_owned()),
             Kind::Text => Term::Text(text.to_owned()),
             Kind::Name => {
@@ -373,10 +370,16 @@ impl<'a> Parser<'a> {
             "from" => Role::From,
             "to" => Role::To,
             "node" => Role::Node,
+            "island" => Role::Island,
             _ => Role::Gateway,
         };
         let node = match values::node(&value.text).filter(|_| !value.is_quoted) {
-            Some(number) => NodeRef::Id(number),
+            Some(number) => {
+                if role == Role::Island {
+                    self.places.push((NodeNum(number).to_string(), value.span.clone()));
+                }
+                NodeRef::Id(number)
+            }
             None if value.text.starts_with('!') && !value.is_quoted => {
                 let message = format!(
                     "`{}` is not a node id; write ! and eight hexadecimal digits, such as !7c5a0a01, or a name",

@@ -4,7 +4,7 @@
 use policy::decision::Verdict;
 use policy::rule::RULES;
 use proptest::prelude::*;
-use query::{
+use query::{Island,
     Compare, CopyFate, Expr, Measure, Moment, NodeName, NodeRef, Query, Role, Surroundings, Term, Vocabulary,
     When, complete,
 };
@@ -147,7 +147,43 @@ fn names_are_looked_up_and_near_ones_offered() {
     let text = "port:text from:OPWG";
     let problem = Query::parse(text).unwrap().bind(&surroundings).unwrap_err();
     assert_eq!((&text[problem.span.clone()], &problem.instead[..]), ("OPWG", &["OPGW".to_owned()][..]));
-    assert!(bound("island:north").unwrap_err().message.contains("no islands"));
+    assert!(bound("island:lib1").unwrap_err().message.contains("no islands"));
+}
+
+#[test]
+fn an_island_is_named_by_any_of_its_gateways() {
+    let names = names();
+    let islands = [
+        Island { number: 0x7c5a_0a01, gateways: vec![0x7c5a_0a03, 0x7c5a_0a01] },
+        Island { number: 0x7c5a_0a02, gateways: vec![0x7c5a_0a02] },
+    ];
+    let surroundings = Surroundings { names: &names, now_ms: 1_000_000_000, islands: &islands };
+    let bound = |text: &str| Query::parse(text).unwrap().bind(&surroundings);
+    let of_gateways = |gateways: &[u32]| Condition::Is(Test::Gateway(gateways.to_vec()));
+    for text in ["island:lib1", "island:!7c5a0a01", "island:!7c5a0a03"] {
+        assert_eq!(bound(text).unwrap(), of_gateways(&[0x7c5a_0a01, 0x7c5a_0a03]), "{text}");
+    }
+    assert_eq!(bound("island:\"overland park\"").unwrap(), of_gateways(&[0x7c5a_0a02]));
+    for (text, word) in [("port:text island:!7c5a0a09", "!7c5a0a09"), ("island:!0x", "")] {
+        match Query::parse(text) {
+            Ok(query) => {
+                let problem = query.bind(&surroundings).unwrap_err();
+                assert_eq!(&text[problem.span.clone()], word);
+                assert!(problem.message.contains("is on no island"), "{}", problem.message);
+            }
+            Err(problems) => assert!(problems[0].message.contains("not a node id")),
+        }
+    }
+    let vocabulary = Vocabulary { names: &names, islands: &islands, ..Vocabulary::default() };
+    let offered = |text: &str| -> Vec<(String, String)> {
+        complete(text, text.len(), &vocabulary).into_iter().map(|c| (c.text, c.help)).collect()
+    };
+    assert_eq!(offered("isl").len(), 1);
+    assert_eq!(offered("island:").len(), 2);
+    let over = offered("island:over");
+    assert_eq!(over.len(), 1);
+    assert_eq!(over[0].0, "!7c5a0a02 ");
+    assert!(over[0].1.ends_with(": 1 gateway."), "{}", over[0].1);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod words;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use record::Record;
 use tokio::sync::{broadcast, watch};
@@ -238,8 +239,10 @@ pub fn serve(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let site = Arc::new(Site::new(state, shutdown.clone()));
         let learning = tokio::spawn(learn(site.clone(), site.live.subscribe()));
+        let islands = tokio::spawn(keep_learning_islands(site.clone()));
         listen::serve(listener, tls, routes::router(site), shutdown).await;
         learning.abort();
+        islands.abort();
         Ok(())
     })
 }
@@ -277,12 +280,23 @@ impl Pages {
     }
 }
 
+/// How often the broker is asked which islands there are.
+const ISLANDS_EVERY: Duration = Duration::from_secs(15);
+
+async fn keep_learning_islands(site: Arc<Site>) {
+    loop {
+        tokio::time::sleep(ISLANDS_EVERY).await;
+        site.learn_islands().await;
+    }
+}
+
 /// Names come from node information, which nodes send every few hours to few days.
 const NAMES_SINCE_MS: i64 = 14 * 24 * 3_600_000;
 /// Rates are shown for the last hour.
 const RATES_SINCE_MS: i64 = 3_600_000;
 
 async fn learn_the_past(site: &Site) {
+    site.learn_islands().await;
     let now_ms = site.now_ms();
     // A history that cannot be read shows on every page that asks for it; the folds begin empty then.
     let infos = site.archive.node_infos(now_ms - NAMES_SINCE_MS).await.unwrap_or_default();

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use broker::Snapshot;
 use maud::Markup;
 use mesh::keyring::Keyring;
-use query::{Condition, NodeName, Problem, Query, Surroundings};
+use query::{Condition, Island, NodeName, Problem, Query, Surroundings};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
@@ -66,6 +66,8 @@ pub struct Site {
     pub seats: Seats,
     /// Becomes `true` when the server stops: live streams end then.
     pub is_ending: watch::Receiver<bool>,
+    /// Islands as they were a few seconds ago.
+    pub islands: RwLock<Vec<Island>>,
     ask_snapshot: crate::SnapshotFn,
     ask_about_node: crate::AboutNodeFn,
     ask_board: crate::BoardFn,
@@ -101,6 +103,7 @@ impl Site {
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),
+            islands: RwLock::default(),
             live: state.live,
             seats: Seats::default(),
             is_ending,
@@ -142,6 +145,16 @@ impl Site {
     pub async fn board(&self) -> Option<broker::Board> {
         let ask = self.ask_board.clone();
         tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
+    }
+
+    /// Learns which islands there are. What it knew stays when the broker does not answer.
+    pub async fn learn_islands(&self) {
+        let Some(board) = self.board().await else { return };
+        let island = |board: broker::IslandBoard| Island {
+            number: board.island,
+            gateways: board.gateways.iter().map(|gateway| gateway.gateway).collect(),
+        };
+        *write(&self.islands) = board.islands.into_iter().map(island).collect();
     }
 
     /// What wants the operator's eye; `None` when the broker does not answer.
@@ -263,7 +276,8 @@ impl Visit {
             return Ok(Condition::ALWAYS);
         }
         let names = self.node_names();
-        query.bind(&Surroundings { now_ms: self.now_ms, names: &names, islands: &[] })
+        let islands = read(&self.site.islands);
+        query.bind(&Surroundings { now_ms: self.now_ms, names: &names, islands: &islands })
     }
 
     /// Gateways and channels of the last hours that this visitor may know.

@@ -7,7 +7,7 @@ use query::{Vocabulary, complete};
 use serde_json::{Value as Json, json};
 
 use super::{answer, parameter};
-use crate::site::Visit;
+use crate::site::{Visit, read};
 
 /// `GET /api/v1/complete?q=FILTER&at=N`: what may stand at the cursor. Places count UTF-16 units, as browsers do.
 pub async fn completions(visit: Visit, asked: HeaderMap, RawQuery(query): RawQuery) -> Response {
@@ -18,11 +18,12 @@ pub async fn completions(visit: Visit, asked: HeaderMap, RawQuery(query): RawQue
     }
     let names = visit.node_names();
     let (gateways, channels) = visit.heard();
+    let islands = read(&visit.site.islands).clone();
     let vocabulary = Vocabulary {
         names: &names,
         gateways: &gateways,
         channels: &channels,
-        islands: &[],
+        islands: &islands,
         is_operator: visit.sight.is_operator(),
     };
     let found = complete(&text, bytes_of_units(&text, at), &vocabulary);
