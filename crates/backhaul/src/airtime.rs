@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use directory::GatewayId;
-use policy::now::Now;
 use policy::downlink::class::Class;
 use policy::memory::Memory;
 use policy::memory::airtime::Account;
+use policy::now::Now;
 use query::Island;
 use serde_json::json;
 

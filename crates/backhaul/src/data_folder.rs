@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use config::{Config, Diagnostics, POLICY_BYTES_MAX, PolicyFile, RuleDoc, RuleState};
+use config::{Config, Diagnostics, POLICY_BYTES_MAX, PairsKey, PolicyFile, RuleDoc, RuleState};
 use directory_store::Store;
+use mesh::node::NodeNum;
+use policy::edit::Edit;
 
 /// Options that say which installation is meant.
 #[derive(Args, Clone)]
@@ -77,10 +79,27 @@ pub fn policy_source(config: &Config, data: &Path) -> server::PolicySource {
         data: data.to_owned(),
         bytes_max: POLICY_BYTES_MAX as u64,
         read: Arc::new(move |text| parse_policy(&shown, text)),
-        switch: Arc::new(|text, rule, state| {
-            let state = RuleState::from_word(state.word())?;
-            config::with_rule_state(text, rule.name(), state, &rule_docs())
-        }),
+        edit: Arc::new(edited),
+    }
+}
+
+/// A policy file's text with one change; `None` when a person must write that.
+fn edited(text: &str, edit: Edit) -> Option<String> {
+    let rules = rule_docs();
+    let island_id = |number: u32| NodeNum(number).to_string();
+    match edit {
+        Edit::Rule(rule, state) => {
+            config::with_rule_state(text, rule.name(), RuleState::from_word(state.word())?, &rules)
+        }
+        Edit::Pin { gateway, island } => {
+            let island = island.map(island_id);
+            let gateway = NodeNum(gateway).to_string();
+            config::with_pair(text, PairsKey::Pinned, &gateway, island.as_deref(), &rules)
+        }
+        Edit::ModelOfIsland { island, model } => {
+            let model = model.map(|model| model.name);
+            config::with_pair(text, PairsKey::ModelOfIsland, &island_id(island), model, &rules)
+        }
     }
 }
 

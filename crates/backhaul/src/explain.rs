@@ -74,8 +74,12 @@ fn details_in_words(details: &CopyDetails) -> String {
     if details.airtime_us > 0 {
         text += &format!("; {:.0} ms on the air", f64::from(details.airtime_us) / 1e3);
     }
+    if details.wanted_us > 0 {
+        text += &format!("; it would have been {:.0} ms on the air", f64::from(details.wanted_us) / 1e3);
+    }
     if let Some(left) = details.budget_left_us {
-        text += &format!(", {:.1} s of the budget left", left as f64 / 1e6);
+        let whose = details.budget_of.map_or(String::new(), |of| format!("{}'s ", of.word()));
+        text += &format!(", {:.1} s of the {whose}budget left", left as f64 / 1e6);
     }
     if let Some(island) = details.island {
         text += &format!(", island {}", NodeNum(island));

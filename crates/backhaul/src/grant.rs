@@ -49,6 +49,12 @@ pub struct Set {
     /// Packets may go down to it
     #[arg(long)]
     downlink: bool,
+    /// A channel of which packets may go down to it; may be repeated. Without any, all are
+    #[arg(long = "downlink-channel", value_name = "NAME", requires = "downlink")]
+    downlink_channels: Vec<String>,
+    /// Airtime that what goes down may take up, in seconds an hour; without it, as much as for every gateway
+    #[arg(long, value_name = "SECONDS", requires = "downlink", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    downlink_airtime: Option<u32>,
     /// Measurements and positions may come more often than is ordinary
     #[arg(long)]
     telemetry: bool,
@@ -103,6 +109,8 @@ pub fn run(command: Command) -> Outcome {
             let grant = Grant {
                 channels: set.channels.into_iter().collect(),
                 downlink: set.downlink,
+                downlink_channels: set.downlink_channels.into_iter().collect(),
+                downlink_ms: set.downlink_airtime.map(|seconds| seconds * 1_000),
                 telemetry: set.telemetry,
                 telemetry_ms: set.telemetry_airtime.map(|seconds| seconds * 1_000),
                 ports: set.ports.into_iter().map(|port| port.0).collect(),
@@ -146,8 +154,9 @@ fn grants(list: &List) -> Outcome {
         if list.json {
             let line = json!({
                 "gateway": gateway.to_string(), "holds": holds, "until": until, "channels": grant.channels,
-                "downlink": grant.downlink, "telemetry": grant.telemetry, "telemetry_airtime_ms": grant.telemetry_ms, "ports": grant.ports, "by": grant.by,
-                "note": grant.note,
+                "downlink": grant.downlink, "downlink_channels": grant.downlink_channels,
+                "downlink_airtime_ms": grant.downlink_ms, "telemetry": grant.telemetry,
+                "telemetry_airtime_ms": grant.telemetry_ms, "ports": grant.ports, "by": grant.by, "note": grant.note,
             });
             writeln!(out, "{line}")?;
             continue;

@@ -184,7 +184,7 @@ fn source(data: &Path) -> PolicySource {
         data: data.to_owned(),
         bytes_max: config::POLICY_BYTES_MAX as u64,
         read: Arc::new(read),
-        switch: Arc::new(|_, _, _| None),
+        edit: Arc::new(|_, _| None),
     }
 }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use directory::Directory;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use policy::decision::Outcome;
@@ -145,7 +146,7 @@ impl Side {
             let has_room = self.queues.len() < QUEUES_MAX || self.queues.contains_key(&to);
             let queue = self.queues.entry(to).or_default();
             if !has_room || queue.may_leave_at_once(&settings.queue, now.mono_ms, &waits) {
-                told(self.send(now, seq, passing, to, outcome, observed));
+                told(self.send(now, seq, passing, to, (outcome, observed), people.directory()));
                 continue;
             }
             let bound = bound.get_or_insert_with(|| Arc::new(Bound::of(passing))).clone();
@@ -193,7 +194,8 @@ impl Side {
             if matches!(outcome, Outcome::Withheld(_) | Outcome::Dropped) {
                 told(Settled { observed, ..waiting.settled(outcome) });
             } else {
-                told(self.send(now, waiting.seq, &passing, gateway, outcome, observed));
+                let decided = (outcome, observed);
+                told(self.send(now, waiting.seq, &passing, gateway, decided, people.directory()));
             }
         }
         self.watch(now, gateway);
@@ -205,8 +207,8 @@ impl Side {
         seq: u64,
         passing: &Passing<'_>,
         gateway: u32,
-        outcome: Outcome,
-        observed: RuleSet,
+        (outcome, observed): (Outcome, RuleSet),
+        directory: &Directory,
     ) -> Settled {
         let hop_limit = match outcome {
             Outcome::DeliveredWithHopLimit(hops) => hops,
@@ -216,7 +218,7 @@ impl Side {
         if let Some(queue) = self.queues.get_mut(&gateway) {
             queue.note_sent(&settings.queue, now.mono_ms, passing.mqtt_packet_bytes, None);
         }
-        let details = self.policy.charge(now, passing, gateway, hop_limit);
+        let details = self.policy.charge(now, passing, gateway, hop_limit, directory);
         Settled { seq, gateway: Some(gateway), outcome, observed, airtime_us: u64::from(details.airtime_us) }
     }
 

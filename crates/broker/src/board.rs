@@ -47,10 +47,21 @@ pub struct GatewayBoard {
     pub is_connected: bool,
     /// What it transmits of others.
     pub share: Share,
-    /// Copies that wait for its turn, and their bytes.
-    pub waiting: (usize, usize),
+    /// What its measurements and positions took up of the airtime that was agreed on for them.
+    pub telemetry: Option<Share>,
+    /// Copies that wait for its turn, by class.
+    pub waiting: [Option<WaitingClass>; Class::ALL.len()],
     /// The gateway that it has most in common with; `None` when it is alone on its island.
     pub in_common: Option<InCommon>,
+}
+
+/// Copies of one class that wait for a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingClass {
+    /// How many.
+    pub copies: usize,
+    /// How long the oldest has waited, ms.
+    pub oldest_ms: u64,
 }
 
 /// Everything.
@@ -144,22 +155,52 @@ impl Broker {
             gateways: gateways
                 .into_iter()
                 .map(|gateway| {
-                    let of_gateway =
-                        || self.sessions.iter().filter(|(_, s)| s.principal.gateway() == Some(gateway));
-                    let waiting = of_gateway().map(|(_, session)| session.downlink_waiting());
-                    GatewayBoard {
-                        gateway,
-                        is_connected: of_gateway().any(|(_, session)| session.connection.is_some()),
-                        share: share(Account::Gateway(gateway)),
-                        waiting: waiting.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
-                        in_common: memory
-                            .islands
-                            .in_common(now.mono_ms, gateway)
-                            .into_iter()
-                            .find(|c| c.is_joined),
-                    }
+                    let all = share(Account::Gateway(gateway));
+                    self.gateway_board(now, gateway, all)
                 })
                 .collect(),
         }
+    }
+
+    fn gateway_board(&self, now: Now, gateway: u32, all: Share) -> GatewayBoard {
+        let memory = &self.policy.memory;
+        let grant = self.options.directory.grant(gateway, now.unix_ms);
+        let agreed_us = |ms: u32| u64::from(ms) * 1_000;
+        let agreed_down = grant.and_then(|grant| grant.downlink_ms).map_or(u64::MAX, agreed_us);
+        let agreed_telemetry =
+            grant.filter(|grant| grant.telemetry).and_then(|grant| grant.telemetry_ms).map(agreed_us);
+        let used_us = memory.uplink.used_us(now.mono_ms, Account::Granted(gateway));
+        let (mut is_connected, mut waiting) = (false, [None; Class::ALL.len()]);
+        for (_, session) in self.sessions.iter().filter(|(_, s)| s.principal.gateway() == Some(gateway)) {
+            is_connected |= session.connection.is_some();
+            for (sum, one) in waiting.iter_mut().zip(session.downlink_by_class()) {
+                *sum = Waiting::both(*sum, one.map(|(copies, since_ms)| Waiting { copies, since_ms }));
+            }
+        }
+        // The page counts from now, and does not know the broker's clock.
+        let aged =
+            |w: Waiting| WaitingClass { copies: w.copies, oldest_ms: now.mono_ms.saturating_sub(w.since_ms) };
+        GatewayBoard {
+            gateway,
+            is_connected,
+            share: Share { limit_us: all.limit_us.min(agreed_down), ..all },
+            telemetry: agreed_telemetry.map(|limit_us| Share { used_us, limit_us }),
+            waiting: waiting.map(|w| w.map(aged)),
+            in_common: memory.islands.in_common(now.mono_ms, gateway).into_iter().find(|c| c.is_joined),
+        }
+    }
+}
+
+/// Copies of one class of one or several queues.
+#[derive(Clone, Copy)]
+struct Waiting {
+    copies: usize,
+    since_ms: u64,
+}
+
+impl Waiting {
+    fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+        Some(Self { copies: one.copies + other.copies, since_ms: one.since_ms.min(other.since_ms) })
     }
 }

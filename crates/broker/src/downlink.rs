@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use policy::decision::Outcome;
+use policy::downlink::class::Class;
 use policy::downlink::details::{CopyDetails, Why};
 use policy::downlink::queue::{Offered, Queue, Waited, Waits};
 use policy::release::Passing;
@@ -135,6 +136,11 @@ impl Session {
     pub(crate) fn downlink_waiting(&self) -> (usize, usize) {
         self.downlink.as_ref().map_or((0, 0), |downlink| (downlink.queue.len(), downlink.queue.bytes()))
     }
+
+    /// Of each class, how many copies wait and since when, on the broker's clock in ms.
+    pub(crate) fn downlink_by_class(&self) -> [Option<(usize, u64)>; Class::ALL.len()] {
+        self.downlink.as_ref().map_or([None; Class::ALL.len()], |downlink| downlink.queue.by_class())
+    }
 }
 
 impl Broker {
@@ -146,10 +152,34 @@ impl Broker {
         let gateway = self.gateway_of(route.session).filter(|_| copies.passing.is_some());
         let settled = match gateway {
             Some(gateway) if !is_withheld => self.down(now, route, gateway, copies, outcome, observed),
-            _ => Some(Settled::free(self.deliver_by(now, route, copies.message, outcome), observed)),
+            Some(gateway) => {
+                let outcome = self.deliver_by(now, route, copies.message, outcome);
+                let passing = copies.passing.as_ref().filter(|_| copies.is_recorded());
+                Some(Settled {
+                    outcome,
+                    observed,
+                    details: self.why_withheld(now, passing, gateway, outcome),
+                })
+            }
+            None => Some(Settled::free(self.deliver_by(now, route, copies.message, outcome), observed)),
         };
         if let Some(settled) = settled.filter(|_| copies.is_recorded()) {
             self.note_copy(&mut copies.settled, route.session, settled);
+        }
+    }
+
+    fn why_withheld(
+        &self,
+        now: Now,
+        passing: Option<&Passing<'_>>,
+        gateway: u32,
+        outcome: Outcome,
+    ) -> CopyDetails {
+        match (passing, outcome) {
+            (Some(passing), Outcome::Withheld(rule)) => {
+                self.policy.why_withheld(now, passing, gateway, rule, &self.options.directory)
+            }
+            _ => CopyDetails::default(),
         }
     }
 
@@ -257,7 +287,10 @@ impl Broker {
             observed.insert(RuleId::DownlinkAge);
         }
         let settled = if matches!(outcome, Outcome::Withheld(_) | Outcome::Dropped) {
-            Settled::never_sent(outcome, observed, waited_ms, waiting.why)
+            let gateway = self.gateway_of(to).unwrap_or(0);
+            let why = self.why_withheld(now, Some(&passing), gateway, outcome);
+            let details = CopyDetails { waited_ms: short(waited_ms), why: waiting.why, ..why };
+            Settled { outcome, observed, details }
         } else {
             let copy = Leaving {
                 message: waiting.message.clone(),
@@ -303,7 +336,8 @@ impl Broker {
         if awaits.is_some() {
             self.watch_downlink(now, to);
         }
-        let details = self.policy.charge(now, passing, gateway, hop_limit.unwrap_or(passing.hop_limit));
+        let hop_limit = hop_limit.unwrap_or(passing.hop_limit);
+        let details = self.policy.charge(now, passing, gateway, hop_limit, &self.options.directory);
         Settled { outcome, observed, details }
     }
 

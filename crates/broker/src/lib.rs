@@ -57,7 +57,7 @@ use policy::settings::Settings;
 use record::{ConnectionEvent, ConnectionWhat, PolicyChange, Record};
 use slab::Slab;
 
-pub use board::{Board, GatewayBoard, IslandBoard, Share};
+pub use board::{Board, GatewayBoard, IslandBoard, Share, WaitingClass};
 pub use connection::ConnectionId;
 pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS, RuleCounts};
 pub use holdings::Holdings;

@@ -17,6 +17,7 @@ mod channel;
 mod document;
 mod json_schema;
 mod listener;
+mod policy_edit;
 mod policy_file;
 mod rule_state;
 
@@ -35,5 +36,6 @@ pub use json_schema::json_schema;
 pub use kind::node as node_number;
 pub use kind::pair;
 pub use load::Config;
-pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema, with_rule_state};
+pub use policy_edit::{PairsKey, with_pair, with_rule_state};
+pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema};
 pub use rule_state::{RuleDoc, RuleState};

@@ -16,7 +16,7 @@ use crate::near_miss::near_miss;
 use crate::rule_state::{RuleDoc, RuleState};
 
 /// The table of rule states.
-const RULES_TABLE: &str = "rules";
+pub(crate) const RULES_TABLE: &str = "rules";
 
 /// Longest file taken, in bytes. The commented file with every key is a tenth of it.
 pub const POLICY_BYTES_MAX: usize = 1 << 20;
@@ -135,37 +135,6 @@ fn read_rules(
     states
 }
 
-/// A policy file's text with one rule in another state, everything else as it was, comments included. `None` when the
-/// text is wrong, or written in a way in which this cannot be done; then a person must.
-pub fn with_rule_state(text: &str, rule: &str, state: RuleState, rules: &[RuleDoc]) -> Option<String> {
-    let before = PolicyFile::load(Path::new(""), text, rules).ok()?;
-    if before.rule(rule)? == state {
-        return Some(text.to_owned());
-    }
-    let document = DeTable::parse(text).ok()?;
-    let line = format!("{rule} = \"{}\"", state.word());
-    let mut changed = text.to_owned();
-    match document.get_ref().get_key_value(RULES_TABLE) {
-        Some((header, table)) => match table.get_ref().as_table()?.get(rule) {
-            Some(seen) => changed.replace_range(seen.span(), &format!("\"{}\"", state.word())),
-            None => {
-                let after_header = header.span().end;
-                let end_of_line = text[after_header..].find('\n').map_or(text.len(), |at| after_header + at);
-                changed.insert_str(end_of_line, &format!("\n{line}"));
-            }
-        },
-        None => {
-            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            changed.push_str(&format!("{gap}[{RULES_TABLE}]\n{line}\n"));
-        }
-    }
-    // Dotted keys and inline tables are right TOML too, and what was written into them may not be.
-    let mut wanted = before;
-    *wanted.rules.get_mut(rule)? = state;
-    let is_right = PolicyFile::load(Path::new(""), &changed, rules).is_ok_and(|after| after == wanted);
-    is_right.then_some(changed)
-}
-
 /// Writes the commented policy file. Reading it gives the defaults, because it says nothing else.
 pub fn policy_document(rules: &[RuleDoc]) -> String {
     let mut out = String::new();
@@ -209,35 +178,6 @@ pub fn policy_schema(rules: &[RuleDoc]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const RULES: &[RuleDoc] = &[
-        RuleDoc { id: "identity", default: RuleState::Enforce, doc: "The gateway must be itself." },
-        RuleDoc { id: "public-key", default: RuleState::Observe, doc: "Anyone can read it." },
-    ];
-
-    #[test]
-    fn one_rule_is_switched_and_the_rest_of_the_text_stays() {
-        let check = |text: &str, expected: Option<&str>| {
-            let switched = with_rule_state(text, "identity", RuleState::Off, RULES);
-            assert_eq!(switched.as_deref(), expected, "{text}");
-        };
-        check("", Some("[rules]\nidentity = \"off\"\n"));
-        check("hop_limit_max = 2", Some("hop_limit_max = 2\n[rules]\nidentity = \"off\"\n"));
-        check(
-            "# why\n[rules] # states\n\"identity\" = 'observe' # for now\npublic-key = 'off'\n",
-            Some("# why\n[rules] # states\n\"identity\" = \"off\" # for now\npublic-key = 'off'\n"),
-        );
-        check("[rules]\npublic-key = 'off'", Some("[rules]\nidentity = \"off\"\npublic-key = 'off'"));
-        check("[rules]", Some("[rules]\nidentity = \"off\""));
-        check("rules.identity = 'enforce'", Some("rules.identity = \"off\""));
-        check("rules = { identity = 'enforce' }", Some("rules = { identity = \"off\" }"));
-        check("[rules]\nidentity = 'off'\n", Some("[rules]\nidentity = 'off'\n"));
-        // What cannot be done safely is left to a person.
-        check("rules = { public-key = 'off' }", None);
-        check("rules.public-key = 'off'", None);
-        check("[rules]\nidentity = 'no'", None);
-        assert_eq!(with_rule_state("", "nonsense", RuleState::Off, RULES), None);
-    }
 
     #[test]
     fn no_parameter_has_the_name_of_the_table_of_rules() {

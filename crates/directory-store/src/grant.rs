@@ -38,14 +38,16 @@ impl Store {
 
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Grants> {
     let mut grants = Grants::default();
-    let query = "SELECT gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms FROM grants";
+    let query = "SELECT gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms, downlink_channels, downlink_ms FROM grants";
     let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (channels, ports): (String, String) = (row.get(1)?, row.get(4)?);
+        let (channels, ports, down): (String, String, String) = (row.get(1)?, row.get(4)?, row.get(10)?);
         let grant = Grant {
             channels: lines(&channels).map(str::to_owned).collect(),
             downlink: row.get(2)?,
+            downlink_channels: lines(&down).map(str::to_owned).collect(),
+            downlink_ms: row.get(11)?,
             telemetry: row.get(3)?,
             telemetry_ms: row.get(9)?,
             ports: lines(&ports).filter_map(|port| port.parse().ok()).collect::<BTreeSet<u32>>(),
@@ -73,14 +75,16 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn write(connection: &Connection, grants: &Grants) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM grants; DELETE FROM hold_released;")?;
     for (gateway, grant) in &grants.gateways {
-        let channels = grant.channels.iter().cloned().collect::<Vec<_>>().join("\n");
+        let as_lines =
+            |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
         let ports = grant.ports.iter().map(u32::to_string).collect::<Vec<_>>().join("\n");
         connection.execute(
-            "INSERT INTO grants (gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO grants (gateway, channels, downlink, telemetry, ports, until_ms, since_ms, by, note, telemetry_ms,
+               downlink_channels, downlink_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 gateway.0,
-                channels,
+                as_lines(&grant.channels),
                 grant.downlink,
                 grant.telemetry,
                 ports,
@@ -88,7 +92,9 @@ pub(crate) fn write(connection: &Connection, grants: &Grants) -> rusqlite::Resul
                 stored(grant.since_ms),
                 grant.by,
                 grant.note,
-                grant.telemetry_ms
+                grant.telemetry_ms,
+                as_lines(&grant.downlink_channels),
+                grant.downlink_ms
             ],
         )?;
     }

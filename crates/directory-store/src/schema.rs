@@ -92,6 +92,9 @@ const STEPS: &[&str] = &[
        power TEXT NOT NULL, height TEXT NOT NULL, internet TEXT NOT NULL, channels TEXT NOT NULL, wants_downlink INTEGER NOT NULL,
        wants_telemetry INTEGER NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, asked_ms INTEGER NOT NULL, decided_ms INTEGER,
        decided_by TEXT NOT NULL, answer TEXT NOT NULL) STRICT;",
+    // Of which channels packets go down to a gateway, and how much airtime an agreement about downlink is worth.
+    "ALTER TABLE grants ADD COLUMN downlink_channels TEXT NOT NULL DEFAULT '';
+     ALTER TABLE grants ADD COLUMN downlink_ms INTEGER;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

@@ -49,7 +49,8 @@ fn a_database_of_version_1_is_brought_up_to_date() {
     drop(store);
     let raw = rusqlite::Connection::open(dir.path().join("directory.db")).unwrap();
     raw.execute_batch(
-        "ALTER TABLE credential DROP COLUMN scram; ALTER TABLE grants DROP COLUMN telemetry_ms; PRAGMA user_version = 1;",
+        "ALTER TABLE credential DROP COLUMN scram; ALTER TABLE grants DROP COLUMN telemetry_ms;
+         ALTER TABLE grants DROP COLUMN downlink_channels; ALTER TABLE grants DROP COLUMN downlink_ms; PRAGMA user_version = 1;",
     )
     .unwrap();
     drop(raw);
@@ -327,6 +328,7 @@ fn the_operator_of_an_older_database_is_its_first_admin_and_stays_signed_in() {
         "INSERT INTO operator (id, password_phc, changed_ms) SELECT 1, password_phc, since_ms FROM person;
          INSERT INTO session (hash, created_ms, expires_ms) SELECT hash, created_ms, expires_ms FROM sign_in;
          DROP TABLE person; DROP TABLE sign_in; ALTER TABLE grants DROP COLUMN telemetry_ms;
+         ALTER TABLE grants DROP COLUMN downlink_channels; ALTER TABLE grants DROP COLUMN downlink_ms;
          PRAGMA user_version = 5;",
     )
     .unwrap();

@@ -19,6 +19,10 @@ pub struct Grant {
     pub channels: BTreeSet<String>,
     /// Whether packets go down to it.
     pub downlink: bool,
+    /// Names of the channels of which packets go down to it; empty for all.
+    pub downlink_channels: BTreeSet<String>,
+    /// Airtime within an hour, in ms, that what goes down to it may take up. `None` for what every gateway may.
+    pub downlink_ms: Option<u32>,
     /// Whether measurements and positions may come more often than is ordinary.
     pub telemetry: bool,
     /// Airtime within an hour, in ms, that measurements and positions of a gateway with such an agreement may take up; what is
@@ -45,6 +49,12 @@ impl Grant {
     /// Whether it allows uplink on a channel.
     pub fn allows_channel(&self, channel: &str) -> bool {
         self.channels.is_empty() || self.channels.contains(channel)
+    }
+
+    /// Whether packets of a channel may go down to it, if downlink is agreed on at all. What is on no known channel goes only
+    /// where all channels were agreed on.
+    pub fn allows_down(&self, channel: Option<&str>) -> bool {
+        self.downlink_channels.is_empty() || channel.is_some_and(|name| self.downlink_channels.contains(name))
     }
 }
 
@@ -166,10 +176,10 @@ impl Directory {
 }
 
 fn check(grant: &Grant, now_ms: u64) -> Result<(), GrantRefused> {
-    if grant.channels.len() > GRANT_CHANNELS_MAX {
+    if grant.channels.len().max(grant.downlink_channels.len()) > GRANT_CHANNELS_MAX {
         return Err(GrantRefused::TooManyChannels);
     }
-    let texts = grant.channels.iter().chain([&grant.by, &grant.note]);
+    let texts = grant.channels.iter().chain(&grant.downlink_channels).chain([&grant.by, &grant.note]);
     if texts.into_iter().any(|text| text.len() > GRANT_TEXT_BYTES_MAX) {
         return Err(GrantRefused::TooLong);
     }
@@ -181,12 +191,20 @@ fn check(grant: &Grant, now_ms: u64) -> Result<(), GrantRefused> {
 
 /// What a grant allows, in words.
 pub fn in_words(grant: &Grant) -> String {
+    let names = |channels: &BTreeSet<String>| channels.iter().cloned().collect::<Vec<_>>().join(", ");
     let mut parts = vec![match grant.channels.is_empty() {
         true => "uplink on all channels".to_owned(),
-        false => format!("uplink on {}", grant.channels.iter().cloned().collect::<Vec<_>>().join(", ")),
+        false => format!("uplink on {}", names(&grant.channels)),
     }];
     if grant.downlink {
-        parts.push("downlink".to_owned());
+        let mut downlink = "downlink".to_owned();
+        if !grant.downlink_channels.is_empty() {
+            downlink += &format!(" of {}", names(&grant.downlink_channels));
+        }
+        if let Some(ms) = grant.downlink_ms {
+            downlink += &format!(", {} s of airtime an hour", ms / 1000);
+        }
+        parts.push(downlink);
     }
     if grant.telemetry {
         parts.push(match grant.telemetry_ms {

@@ -2,12 +2,12 @@
 //!
 //! Per copy: varint word of the receiver, one byte (kind in the upper three bits, then whether there are observed rules and
 //! details, outcome in the lower three), one byte more where the outcome has a number, a varint of observed rules, and the
-//! details: their length in bytes, the number of the reason, then varints of island + 1, airtime, budget left + 1 and time
-//! waited, of which zeros at the end are left out. Readers stop at outcomes that they do not know and skip details beyond
+//! details: their length in bytes, the number of the reason, then varints of island + 1, airtime, budget left + 1, time
+//! waited, whose budget it is and airtime wanted, of which zeros at the end are left out. Readers stop at outcomes that they do not know and skip details beyond
 //! those they know. Before there were details, their bit was 0.
 
 use policy::decision::Outcome;
-use policy::downlink::details::{CopyDetails, Why};
+use policy::downlink::details::{BudgetOf, CopyDetails, Why};
 use policy::rule::{RuleId, RuleSet};
 use record::ReceiverKind;
 
@@ -53,12 +53,14 @@ fn put_details(out: &mut Vec<u8>, details: &CopyDetails) {
         u64::from(details.airtime_us),
         details.budget_left_us.map_or(0, |left| left.saturating_add(1)),
         u64::from(details.waited_ms),
+        details.budget_of.map_or(0, |of| u64::from(of.code())),
+        u64::from(details.wanted_us),
     ];
     let start = out.len();
     out.extend([0, details.why.code()]);
     let told = numbers.iter().rposition(|number| *number != 0).map_or(0, |last| last + 1);
     numbers[..told].iter().for_each(|number| mesh::wire::put_varint(out, *number));
-    // Four varints of at most ten bytes and a number: the length is one byte.
+    // Six varints of at most ten bytes and a number: the length is one byte.
     out[start] = (out.len() - start - 1) as u8;
 }
 
@@ -100,6 +102,8 @@ fn read_details(bytes: &mut &[u8]) -> Option<CopyDetails> {
         airtime_us: u32::try_from(number()?).unwrap_or(u32::MAX),
         budget_left_us: number()?.checked_sub(1),
         waited_ms: u32::try_from(number()?).unwrap_or(u32::MAX),
+        budget_of: BudgetOf::from_code(number()?),
+        wanted_us: u32::try_from(number()?).unwrap_or(u32::MAX),
     })
 }
 
@@ -128,13 +132,16 @@ mod tests {
     use super::*;
 
     fn details() -> impl Strategy<Value = CopyDetails> {
-        let numbers = (any::<Option<u32>>(), any::<u32>(), any::<Option<u32>>(), any::<u32>(), 0..9_u8);
-        let told = numbers.prop_map(|(island, airtime_us, left, waited_ms, why)| CopyDetails {
+        let numbers =
+            (any::<Option<u32>>(), any::<u32>(), any::<Option<u32>>(), any::<u32>(), 0..9_u8, 0..6_u64);
+        let told = numbers.prop_map(|(island, airtime_us, left, waited_ms, why, of)| CopyDetails {
             island,
             airtime_us,
             budget_left_us: left.map(|left| u64::from(left) << 20),
             waited_ms,
             why: Why::from_code(why).unwrap(),
+            budget_of: BudgetOf::from_code(of),
+            wanted_us: airtime_us / 2,
         });
         prop_oneof![Just(CopyDetails::default()), told]
     }

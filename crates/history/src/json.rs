@@ -3,7 +3,7 @@
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::decision::Outcome;
-use policy::downlink::details::CopyDetails;
+use policy::downlink::details::{BudgetOf, CopyDetails};
 use policy::rule::RuleId;
 use record::{Reception, Release};
 use serde_json::{Value as Json, json};
@@ -84,6 +84,6 @@ pub fn copies(release: &Release) -> Json {
 fn details(details: &CopyDetails) -> Json {
     json!({
         "island": details.island.map(|island| NodeNum(island).to_string()), "airtime_us": details.airtime_us,
-        "budget_left_us": details.budget_left_us, "waited_ms": details.waited_ms, "why": details.why.words(),
+        "wanted_us": details.wanted_us, "budget_left_us": details.budget_left_us, "budget_of": details.budget_of.map(BudgetOf::word), "waited_ms": details.waited_ms, "why": details.why.words(),
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use directory::Directory;
 
 use crate::decision::{Decision, Outcome};
-use crate::downlink::details::CopyDetails;
+use crate::downlink::details::{BudgetOf, CopyDetails};
 use crate::downlink::hold::hold;
 use crate::downlink::numbers::{charge_of, numbers};
 use crate::memory::seen::PacketKey;
@@ -14,7 +14,7 @@ use crate::memory::{Memory, MemoryLimits};
 use crate::now::Now;
 use crate::principal::Principal;
 use crate::release::{Passing, Release, decide_release};
-use crate::rule::RuleSet;
+use crate::rule::{RuleId, RuleSet};
 use crate::settings::Settings;
 use crate::uplink::{Permit, Publish, Uplink, decide_uplink};
 
@@ -72,19 +72,55 @@ impl Policy {
         hold(&self.settings, &self.memory, now, passing, receiver)
     }
 
-    /// The numbers of a copy toward a gateway, whether it is sent or not.
-    pub fn details(&self, now: Now, passing: &Passing<'_>, receiver: u32) -> CopyDetails {
-        let numbers = numbers(&self.settings, &self.memory, now, passing, receiver);
-        CopyDetails {
-            island: Some(numbers.island),
-            airtime_us: 0,
-            budget_left_us: Some(numbers.budget.left_us),
-            ..CopyDetails::default()
+    /// The numbers by which a rule withheld a copy from a gateway, where it went by any.
+    pub fn why_withheld(
+        &self,
+        now: Now,
+        passing: &Passing<'_>,
+        receiver: u32,
+        rule: RuleId,
+        directory: &Directory,
+    ) -> CopyDetails {
+        match rule {
+            RuleId::AirtimeBudget => {
+                let (details, wanted_us) = self.details(now, passing, receiver, directory);
+                CopyDetails { wanted_us, ..details }
+            }
+            RuleId::IslandHeard | RuleId::IslandOnce | RuleId::DownlinkModel => {
+                let island = self.memory.islands.island_of(receiver).unwrap_or(receiver);
+                CopyDetails { island: Some(island), ..CopyDetails::default() }
+            }
+            _ => CopyDetails::default(),
         }
     }
 
+    /// Where a copy goes and what is left there, and what it costs when it leaves now.
+    fn details(
+        &self,
+        now: Now,
+        passing: &Passing<'_>,
+        receiver: u32,
+        directory: &Directory,
+    ) -> (CopyDetails, u32) {
+        let numbers = numbers(&self.settings, &self.memory, directory, now, passing, receiver);
+        let details = CopyDetails {
+            island: Some(numbers.island),
+            budget_left_us: Some(numbers.budget.left_us),
+            budget_of: BudgetOf::of(numbers.budget.account),
+            ..CopyDetails::default()
+        };
+        (details, numbers.airtime_us)
+    }
+
     /// Journey step 8, deliver: a copy has left toward a gateway with this hop limit. Says what it cost and what is left.
-    pub fn charge(&mut self, now: Now, passing: &Passing<'_>, receiver: u32, hop_limit: u8) -> CopyDetails {
+    pub fn charge(
+        &mut self,
+        now: Now,
+        passing: &Passing<'_>,
+        receiver: u32,
+        hop_limit: u8,
+        directory: &Directory,
+    ) -> CopyDetails {
         // Its own packet comes back to a gateway as an acknowledgement, and what is for the gateway itself ends there. A
         // request of the broker's own node stays off the air too, but its answer is about as long.
         let is_answered = passing.from == self.memory.proofs.own_node() && passing.to == receiver;
@@ -103,7 +139,8 @@ impl Policy {
         if let Some(key) = passing.key.filter(|_| passing.from != receiver) {
             self.memory.seen.note_given(now.mono_ms, key, receiver);
         }
-        CopyDetails { airtime_us: charge.airtime_us, ..self.details(now, passing, receiver) }
+        let (details, _) = self.details(now, passing, receiver, directory);
+        CopyDetails { airtime_us: charge.airtime_us, ..details }
     }
 
     /// Journey step 9, account: the packet was passed on, as far as its permit allows.

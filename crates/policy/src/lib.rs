@@ -6,6 +6,7 @@ pub mod admission;
 pub mod decision;
 pub mod difference;
 pub mod downlink;
+pub mod edit;
 pub mod engine;
 pub mod ladder;
 pub mod memory;

@@ -132,7 +132,9 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let is_stopped = || release.directory.downlink().is_stopped_for(Some(IslandNumber(island)));
     let own_node = memory.proofs.own_node();
     let is_for_us = || own_node != 0 && passing.to == own_node;
-    let has_no_grant = || !release.directory.grant(receiver, now.unix_ms).is_some_and(|grant| grant.downlink);
+    let grant = || release.directory.grant(receiver, now.unix_ms);
+    let has_no_grant = || !grant().is_some_and(|grant| grant.downlink);
+    let is_other_channel = || grant().is_some_and(|grant| !grant.allows_down(passing.channel));
     let is_unproved = || !memory.proofs.is_valid(receiver, now, &settings.proof);
     let is_echo = || passing.uplinked_by == Some(receiver) || passing.from == receiver;
     let was_heard = || passing.key.is_some_and(|key| memory.seen.was_heard_by(key, receiver));
@@ -159,7 +161,7 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         RuleState::Off => false,
     };
     // Most copies are withheld by one of the first rules, so each is looked into only when its turn comes.
-    let rules: [(RuleId, &dyn Fn() -> bool); 16] = [
+    let rules: [(RuleId, &dyn Fn() -> bool); 17] = [
         (RuleId::DownlinkStopped, &is_stopped),
         (RuleId::OwnNode, &is_for_us),
         (RuleId::Echo, &is_echo),
@@ -172,11 +174,12 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         (RuleId::UnknownDestination, &|| way() == Way::Unknown),
         (RuleId::DownlinkModel, &|| hop_limit.is_err()),
         (RuleId::DownlinkGrant, &has_no_grant),
+        (RuleId::DownlinkChannel, &is_other_channel),
         (RuleId::DownlinkVerified, &is_unproved),
         (RuleId::DownlinkSize, &|| passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max),
         // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
         (RuleId::HopLimit, &|| is_too_far && !passing.can_lower),
-        (RuleId::AirtimeBudget, &|| !budget_for(settings, memory, now, &charge).1),
+        (RuleId::AirtimeBudget, &|| !budget_for(settings, memory, release.directory, now, &charge).1),
     ];
     for (rule, applies) in rules {
         if withhold(rule, applies) {

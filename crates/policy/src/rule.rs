@@ -155,6 +155,8 @@ rules! {
         "A gateway that heard a packet over the radio does not get it again over MQTT.";
     DownlinkGrant = 38, "downlink-grant", Release, Observe,
         "Only a gateway with a grant for downlink gets packets.";
+    DownlinkChannel = 62, "downlink-channel", Release, Enforce,
+        "A gateway with a grant for downlink of some channels gets packets of those and no others.";
     IslandHeard = 48, "island-heard", Release, Enforce,
         "A gateway does not get a packet that its island has already heard over the radio.";
     IslandOnce = 53, "island-once", Release, Enforce,

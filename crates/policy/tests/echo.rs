@@ -51,7 +51,7 @@ fn send_down(town: &mut Town, id: u32, receiver: u32) {
         mqtt_packet_bytes: 200,
     };
     let now = town.now();
-    town.policy.charge(now, &passing, receiver, 1);
+    town.policy.charge(now, &passing, receiver, 1, &town.directory);
 }
 
 /// Twenty packets that one gateway hears and another uplinks a second later: whether they are on one island then, and

@@ -661,6 +661,43 @@ fn a_model_says_what_goes_down_and_how_far() {
 }
 
 #[test]
+fn downlink_of_some_channels_is_of_those_and_worth_what_was_agreed() {
+    let (permit, mut memory, settings) = (permit(), memory(), Settings::default());
+    let grant = Grant {
+        downlink: true,
+        downlink_channels: ["Ops".to_owned()].into(),
+        downlink_ms: Some(2_000),
+        ..Grant::default()
+    };
+    let grants = Grants { gateways: [(GatewayId(OTHER), grant)].into(), ..Grants::default() };
+    let directory = Directory::default().with_grants(grants);
+    let outcome = |memory: &Memory, passing: &Passing<'_>| {
+        let (receiver, directory) = (&gateway(OTHER), &directory);
+        decide_release(&settings, &Release { now: NOW, passing, receiver, directory, memory }).0
+    };
+    let ops = Passing { channel: Some("Ops"), airtime_us: Some(500_000), ..passing(&permit) };
+    let withheld = Outcome::Withheld(RuleId::DownlinkChannel);
+    assert_eq!(outcome(&memory, &Passing { channel: Some("LongFast"), ..ops }), withheld);
+    assert_eq!(outcome(&memory, &Passing { channel: None, ..ops }), withheld, "what is on no known channel");
+    let mut sent = 0;
+    while outcome(&memory, &ops) == Outcome::Delivered {
+        memory.airtime.charge(NOW.mono_ms, &charge_of(&settings, &memory, &ops, OTHER, 1));
+        sent += 1;
+        assert!(sent < 10, "the agreement is never used up");
+    }
+    assert_eq!((sent, outcome(&memory, &ops)), (4, Outcome::Withheld(RuleId::AirtimeBudget)));
+    let later = Now { mono_ms: NOW.mono_ms + 3_700_000, ..NOW };
+    let release = Release {
+        now: later,
+        passing: &ops,
+        receiver: &gateway(OTHER),
+        directory: &directory,
+        memory: &memory,
+    };
+    assert_eq!(decide_release(&settings, &release).0, Outcome::Delivered, "an hour later it is there again");
+}
+
+#[test]
 fn what_goes_down_stays_within_its_budget_and_texts_have_more_of_it() {
     let (permit, mut memory, settings) = (permit(), memory(), Settings::default());
     let text = Passing { airtime_us: Some(500_000), ..passing(&permit) };

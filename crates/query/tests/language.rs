@@ -4,9 +4,9 @@
 use policy::decision::Verdict;
 use policy::rule::RULES;
 use proptest::prelude::*;
-use query::{Island,
-    Compare, CopyFate, Expr, Measure, Moment, NodeName, NodeRef, Query, Role, Surroundings, Term, Vocabulary,
-    When, complete,
+use query::{
+    Compare, Condition, CopyFate, Expr, Island, Measure, Moment, NodeName, NodeRef, Query, Role,
+    Surroundings, Term, Test, Vocabulary, When, complete,
 };
 use record::{Consent, KeyClass};
 
@@ -270,7 +270,6 @@ fn term() -> impl Strategy<Value = Term> {
     ];
     prop_oneof![
         (role, node).prop_map(|(role, node)| Term::Node(role, node)),
-        name_text().prop_map(Term::Island),
         name_text().prop_map(Term::Channel),
         any::<u32>().prop_map(Term::Packet),
         prop_oneof![Just(None), (0u32..600).prop_map(Some)].prop_map(Term::Port),

@@ -11,8 +11,8 @@ use directory_store::Store;
 use history::Health;
 use mesh::airtime::ModemPreset;
 use mesh::keyring::Keyring;
+use policy::edit::Edit;
 use policy::memory::MemoryLimits;
-use policy::rule::{RuleId, RuleState};
 use record::Record;
 use tokio::sync::{broadcast, watch};
 
@@ -204,8 +204,8 @@ impl web::PolicyDesk for PagesDesk {
         self.desk.read(text)
     }
 
-    fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
-        self.desk.switched(text, rule, state)
+    fn edited(&self, text: &str, edit: Edit) -> Option<String> {
+        self.desk.edited(text, edit)
     }
 
     fn backtest(

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use policy::difference::{Difference, differences};
-use policy::rule::{RuleId, RuleState};
+use policy::edit::Edit;
 use policy::settings::Settings;
 use record::PolicyChange;
 
@@ -22,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Turns a policy file's text into settings, or says everything that is wrong with it.
 pub type ReadPolicy = Arc<dyn Fn(&str) -> Result<Settings, String> + Send + Sync>;
 
-/// A policy file's text with one rule in another state; `None` when a person must write that.
-pub type SwitchRule = Arc<dyn Fn(&str, RuleId, RuleState) -> Option<String> + Send + Sync>;
+/// A policy file's text with one change; `None` when a person must write that.
+pub type EditPolicy = Arc<dyn Fn(&str, Edit) -> Option<String> + Send + Sync>;
 
 /// Where the policy comes from.
 #[derive(Clone)]
@@ -36,8 +36,8 @@ pub struct PolicySource {
     pub bytes_max: u64,
     /// Understands it.
     pub read: ReadPolicy,
-    /// Puts one rule of it into another state.
-    pub switch: SwitchRule,
+    /// Makes one change in its text.
+    pub edit: EditPolicy,
 }
 
 impl PolicySource {
@@ -178,9 +178,9 @@ impl PolicyDesk {
         (self.source.read)(text)
     }
 
-    /// A text with one rule in another state; `None` when a person must write that.
-    pub fn switched(&self, text: &str, rule: RuleId, state: RuleState) -> Option<String> {
-        (self.source.switch)(text, rule, state)
+    /// A text with one change; `None` when a person must write that.
+    pub fn edited(&self, text: &str, edit: Edit) -> Option<String> {
+        (self.source.edit)(text, edit)
     }
 
     /// Writes a text to the file and puts it in force, if it is right and `number` is still that of the one in force.

@@ -126,6 +126,7 @@ fn navigation(frame: &Frame<'_>) -> Markup {
                         (link(Section::Requests, "/requests", "Requests"))
                         (link(Section::Watch, "/watch", "Watch"))
                         a href="/downlink" { "Downlink" }
+                        a href="/grants" { "Grants" }
                         (link(Section::Consent, "/consent", "Consent"))
                         (link(Section::Alerts, "/alerts", "Alerts"))
                         (link(Section::Bridges, "/bridges", "Bridges"))

@@ -85,13 +85,8 @@ pub trait PolicyDesk: Send + Sync {
     /// # Errors
     /// What is wrong, for people.
     fn read(&self, text: &str) -> Result<policy::settings::Settings, String>;
-    /// A text with one rule in another state; `None` when a person must write that.
-    fn switched(
-        &self,
-        text: &str,
-        rule: policy::rule::RuleId,
-        state: policy::rule::RuleState,
-    ) -> Option<String>;
+    /// A text with one change; `None` when a person must write that.
+    fn edited(&self, text: &str, edit: policy::edit::Edit) -> Option<String>;
     /// What a backtest of a proposed policy against the one in force is made of. May wait for the disk.
     ///
     /// # Errors

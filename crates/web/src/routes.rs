@@ -9,9 +9,9 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, health,
-    join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests, retention,
-    setup, status, topology, traceroutes, trouble, watch,
+    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, grants,
+    health, join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests,
+    retention, setup, status, topology, traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -47,6 +47,9 @@ pub fn site_map() -> Vec<Route> {
         post("/alerts", Operator, alerts::try_target),
         get("/airtime", Nothing, airtime::page),
         post("/airtime", Operator, airtime::command),
+        get("/airtime/live", Nothing, airtime::stream),
+        get("/grants", Observer, grants::page),
+        post("/grants", Operator, grants::command),
         get("/retention", Nothing, retention::page),
         get("/.well-known/backhaul-retention.json", Nothing, retention::json),
         get("/bridges", Observer, bridges::page),

@@ -97,17 +97,22 @@ pub struct Budget {
     pub left_us: u64,
 }
 
-/// The tightest budget of a copy, and whether the copy fits into all of them.
+/// The tightest budget of a copy, and whether the copy fits into all of them. `agreed_us` is what its gateway may be
+/// sent within an hour by agreement, where that is less than what every gateway may.
 pub fn tightest(
     settings: &BudgetSettings,
     airtime: &Airtime,
     now_ms: u64,
     charge: &Charge,
     utilisation_percent: Option<f32>,
+    agreed_us: u64,
 ) -> (Budget, bool) {
     let mut tightest = Budget { account: Account::Class(charge.island, 0), left_us: u64::MAX };
     for account in charge.accounts() {
-        let limit = settings.limit_us(account, utilisation_percent);
+        let mut limit = settings.limit_us(account, utilisation_percent);
+        if matches!(account, Account::Gateway(_)) {
+            limit = limit.min(agreed_us);
+        }
         let left_us = limit.saturating_sub(airtime.used_us(now_ms, account));
         if left_us < tightest.left_us {
             tightest = Budget { account, left_us };
@@ -149,12 +154,13 @@ mod tests {
             BudgetSettings { node: 1000, gateway: 1000, channel: 1000, ..BudgetSettings::default() };
         let mut airtime = Airtime::new(0);
         let mut sent = 0;
-        while tightest(&settings, &airtime, 0, &charge(Class::Telemetry, 500_000), None).1 {
+        while tightest(&settings, &airtime, 0, &charge(Class::Telemetry, 500_000), None, u64::MAX).1 {
             airtime.charge(0, &charge(Class::Telemetry, 500_000));
             sent += 1;
         }
         assert_eq!(sent, 324, "30 % of 540 s");
-        let (budget, fits) = tightest(&settings, &airtime, 0, &charge(Class::Message, 500_000), None);
+        let (budget, fits) =
+            tightest(&settings, &airtime, 0, &charge(Class::Message, 500_000), None, u64::MAX);
         assert!(fits && budget.left_us > 100_000_000, "{budget:?}");
     }
 
@@ -170,7 +176,7 @@ mod tests {
                 now_ms += pause_ms;
                 let class = Class::from_code(class).unwrap_or(Class::Other);
                 let charge = Charge { gateway, island: 1, channel: 7, node, class, airtime_us };
-                if tightest(&settings, &airtime, now_ms, &charge, None).1 {
+                if tightest(&settings, &airtime, now_ms, &charge, None, u64::MAX).1 {
                     airtime.charge(now_ms, &charge);
                     sent.push((now_ms, charge));
                 }

@@ -1,5 +1,7 @@
 //! The numbers of one copy toward a gateway: its island, how far it may go, what it costs there and what is left.
 
+use directory::Directory;
+
 use crate::downlink::budget::{Budget, tightest};
 use crate::downlink::class::Class;
 use crate::downlink::model::Model;
@@ -67,20 +69,29 @@ pub fn reach_and_charge(
 }
 
 /// The tightest budget of a copy, and whether it fits into all of them.
-pub fn budget_for(settings: &Settings, memory: &Memory, now: Now, charge: &Charge) -> (Budget, bool) {
+pub fn budget_for(
+    settings: &Settings,
+    memory: &Memory,
+    directory: &Directory,
+    now: Now,
+    charge: &Charge,
+) -> (Budget, bool) {
     let utilisation = memory.reports.utilisation(now.mono_ms, charge.gateway);
-    tightest(&settings.budget, &memory.airtime, now.mono_ms, charge, utilisation)
+    let agreed = directory.grant(charge.gateway, now.unix_ms).and_then(|grant| grant.downlink_ms);
+    let agreed_us = agreed.map_or(u64::MAX, |ms| u64::from(ms) * 1_000);
+    tightest(&settings.budget, &memory.airtime, now.mono_ms, charge, utilisation, agreed_us)
 }
 
 /// The numbers of a copy toward a gateway.
 pub fn numbers(
     settings: &Settings,
     memory: &Memory,
+    directory: &Directory,
     now: Now,
     passing: &Passing<'_>,
     gateway: u32,
 ) -> Numbers {
     let (hop_limit, charge) = reach_and_charge(settings, memory, passing, gateway);
-    let (budget, fits) = budget_for(settings, memory, now, &charge);
+    let (budget, fits) = budget_for(settings, memory, directory, now, &charge);
     Numbers { island: charge.island, hop_limit, airtime_us: charge.airtime_us, budget, fits }
 }

@@ -174,6 +174,17 @@ impl<H> Queue<H> {
         self.waiting.iter().map(|e| e.waits.bytes).sum()
     }
 
+    /// Of each class, how many copies wait and since when the oldest of them does, on the broker's clock in ms.
+    pub fn by_class(&self) -> [Option<(usize, u64)>; Class::ALL.len()] {
+        let mut classes = [None; Class::ALL.len()];
+        for entry in &self.waiting {
+            let class = &mut classes[usize::from(entry.waits.class.code())];
+            let (copies, since_ms) = class.unwrap_or((0, u64::MAX));
+            *class = Some((copies + 1, entry.since_ms.min(since_ms)));
+        }
+        classes
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -275,7 +275,7 @@ impl Street {
         self.check_unheard(passing, number)?;
         self.spend(passing, number, hop_limit)?;
         if self.fault != Some(Fault::IgnoreBudgets) {
-            self.policy.charge(self.now(), passing, number, hop_limit);
+            self.policy.charge(self.now(), passing, number, hop_limit, &self.directory);
         }
         if let Some(key) = passing.key {
             self.given.push((key, number));

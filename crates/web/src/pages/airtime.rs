@@ -1,21 +1,31 @@
 //! `/airtime`: the board. How much of each island's hour downlink has used up, by class; what waits for gateways; what was
 //! withheld and why; for those who may see everything also who is held, and the switch of each island.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
-use broker::{Board, GatewayBoard, IslandBoard, Share};
+use broker::{Board, GatewayBoard, IslandBoard, Share, WaitingClass};
 use directory::GrantCommand;
+use futures_util::stream;
 use maud::{Markup, html};
 use mesh::node::NodeNum;
 use policy::downlink::class::Class;
+use policy::downlink::model::Model;
 use policy::memory::holds::{Held, Hold};
 
+use crate::assets::LIVE;
 use crate::layout::Section;
+use crate::live::{Seat, respond, too_many};
 use crate::moment;
 use crate::pages::login::form_field;
 use crate::site::Visit;
-use crate::words::{Nodes, count, number};
+use crate::words::{Nodes, number};
+
+/// How often an open board is told.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// `GET /airtime`
 pub async fn page(visit: Visit) -> Response {
@@ -48,12 +58,82 @@ async fn show(visit: &Visit, status: StatusCode, wrong: Option<&str>) -> Respons
         h1 { "Airtime" }
         p.lead { "The channel is shared by everybody. Of each hour, only so much may be used by what comes down from the internet." }
         @if let Some(why) = wrong { p.wrong role="alert" { "Not done: " (why) "." } }
+        div data-live-status="/airtime/live" { (all(visit, nodes, &board)) }
+        @if visit.who.may_change() && !board.islands.is_empty() { (choices(visit, nodes, &board)) }
+    });
+    (status, visit.page(Section::Airtime, "Airtime", &[&LIVE], &body)).into_response()
+}
+
+/// `GET /airtime/live`: the board as it changes.
+pub async fn stream(visit: Visit) -> Response {
+    let Some(seat) = Seat::take(&visit) else { return too_many(&visit) };
+    respond(stream::unfold((visit, seat), |(visit, mut seat)| async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TELL_EVERY) => {}
+                () = seat.ended() => return None,
+            }
+            let visit = Visit { now_ms: visit.site.now_ms(), ..visit.clone() };
+            // A broker that is busy is asked again.
+            if let Some(board) = visit.site.board().await {
+                let told = visit.with_nodes(|nodes| all(&visit, nodes, &board)).into_string();
+                return Some((Ok(Event::default().event("status").data(told)), (visit, seat)));
+            }
+        }
+    }))
+}
+
+/// Everything that changes by itself.
+fn all(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
+    html! {
         @if board.islands.is_empty() { p.soft { "No gateway has heard anything yet, so no island is known." } }
         @for island in &board.islands { (one_island(visit, nodes, island)) }
-        (withheld(&board))
-        @if visit.sight.is_operator() { (senders(nodes, &board)) (holds(visit, nodes, &board)) }
-    });
-    (status, visit.page(Section::Airtime, "Airtime", &[], &body)).into_response()
+        (withheld(board))
+        @if visit.sight.is_operator() { (senders(nodes, board)) (holds(visit, nodes, board)) }
+    }
+}
+
+/// What the operator decides about islands. Each leads to what it would have done, before anything changes.
+fn choices(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
+    let policy = (visit.site.policy)();
+    let island_name = |island: u32| html! { "Island " (nodes.plain(island)) };
+    html! {
+        h2 #choices { "What goes where" }
+        p { "Choose, and read what it would have done with the traffic of the last day. Nothing changes before you say so." }
+        @for island in &board.islands {
+            @let chosen = policy.model.islands.get(&island.island);
+            form.card method="post" action="/policy/backtest" {
+                input type="hidden" name="since" value="24h";
+                input type="hidden" name="island" value=(NodeNum(island.island));
+                label { "What goes down on " (island_name(island.island))
+                    select name="model" {
+                        option value="" selected[chosen.is_none()] { "as everywhere (" (policy.model.default.name) ")" }
+                        @for model in Model::ALL {
+                            option value=(model.name) selected[chosen == Some(&model)] { (model.name) ": " (model.doc) }
+                        }
+                    }
+                }
+                div.row { button.button.plain { "What would it have done?" } }
+            }
+        }
+        form.card method="post" action="/policy/backtest" {
+            input type="hidden" name="since" value="24h";
+            p { "Which gateways are on one island is read from what they hear. Where you know better, say so." }
+            div.fields {
+                label { "Gateway" select name="gateway" {
+                    @for gateway in board.islands.iter().flat_map(|island| &island.gateways) {
+                        @let is_pinned = policy.islands.pinned.contains_key(&gateway.gateway);
+                        option value=(NodeNum(gateway.gateway)) { (nodes.plain(gateway.gateway)) @if is_pinned { " (said by the operator)" } }
+                    }
+                } }
+                label { "Is on" select name="island" {
+                    option value="" { "what it hears decides" }
+                    @for island in &board.islands { option value=(NodeNum(island.island)) { (island_name(island.island)) } }
+                } }
+            }
+            div.row { button.button.plain { "What would it have done?" } }
+        }
+    }
 }
 
 fn one_island(visit: &Visit, nodes: Nodes<'_>, island: &IslandBoard) -> Markup {
@@ -78,7 +158,7 @@ fn one_island(visit: &Visit, nodes: Nodes<'_>, island: &IslandBoard) -> Markup {
             div.scroll.stack { table {
                 thead { tr {
                     th scope="col" { "Gateway" } th scope="col" { "State" } th.n scope="col" { "Transmits of others" }
-                    th.n scope="col" { "Waiting" } th scope="col" { "Hears the same as" }
+                    th scope="col" { "Waiting" } th scope="col" { "Hears the same as" }
                 } }
                 tbody { @for gateway in &island.gateways { (one_gateway(nodes, gateway)) } }
             } }
@@ -115,17 +195,28 @@ fn bar(island: &IslandBoard) -> Markup {
 }
 
 fn one_gateway(nodes: Nodes<'_>, gateway: &GatewayBoard) -> Markup {
-    let (copies, bytes) = gateway.waiting;
     html! { tr {
         th scope="row" { (nodes.link(gateway.gateway)) }
         td data-label="State" { @if gateway.is_connected { span.chip.good { "connected" } } @else { span.chip.off { "away" } } }
         td.n data-label="Transmits of others" { (of(gateway.share)) }
-        td.n data-label="Waiting" { @if copies == 0 { "–" } @else { (count(copies as u64, "copy")) ", " (number(bytes as u64)) " B" } }
+        td data-label="Waiting" { span.cell { (waiting(gateway)) } }
         td data-label="Hears the same as" { @match gateway.in_common {
             Some(common) => { (nodes.plain(common.with)) " " span.soft { (format!("{:.0} packets", common.packets)) } }
             None => span.soft { "nobody" },
         } }
     } }
+}
+
+/// How many copies of which class wait, and how long the oldest of each has.
+fn waiting(gateway: &GatewayBoard) -> Markup {
+    let mut classes =
+        Class::ALL.into_iter().zip(gateway.waiting).filter_map(|(class, w)| Some((class, w?))).peekable();
+    html! {
+        @if classes.peek().is_none() { "–" }
+        @for (class, WaitingClass { copies, oldest_ms }) in classes {
+            span.nowrap { (number(copies as u64)) " " (class.word()) " " span.soft { (moment::duration(i64::try_from(oldest_ms).unwrap_or(i64::MAX))) } } " "
+        }
+    }
 }
 
 fn withheld(board: &Board) -> Markup {
@@ -185,7 +276,8 @@ fn one_hold(visit: &Visit, nodes: Nodes<'_>, held: Held, hold: &Hold) -> Markup 
     } }
 }
 
-fn of(share: Share) -> String {
+/// An amount of airtime and its limit, in words.
+pub fn of(share: Share) -> String {
     format!("{} of {}", seconds(share.used_us), seconds(share.limit_us))
 }
 

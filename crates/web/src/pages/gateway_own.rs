@@ -9,13 +9,14 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
-use directory::{Command, GatewayId, NodeSetup, Username};
+use directory::{Command, GatewayId, NodeSetup, Username, in_words};
 use futures_util::stream;
 use history::Thing;
 use maud::{Markup, html};
 use mesh::portnum::PortNum;
 use mesh::wire::{Content, Field, Fields};
 use policy::decision::Verdict;
+use policy::memory::holds::Held;
 use policy::memory::movement::Standing;
 use policy::now::Now;
 use policy::rule::RuleId;
@@ -26,6 +27,8 @@ use crate::assets::{COPY, LIVE};
 use crate::checklist::{Point, Seen, Tick, points};
 use crate::layout::Section;
 use crate::live::{Seat, respond, too_many};
+use crate::moment;
+use crate::pages::airtime::of;
 use crate::pages::login::form_field;
 use crate::reading::look;
 use crate::site::Visit;
@@ -86,6 +89,7 @@ pub async fn mine(visit: Visit) -> Response {
             dt { "Consent" } dd { (agreed) " of " (agreed + not_agreed) " own packets agree to MQTT" }
             dt { "Clock" } dd { (seen.wrong_time) " of " (seen.receptions) " receptions had a wrong time" }
         }
+        (agreed_and_held(&visit, gateway).await)
         h2 { "Not passed on within a day" }
         @if refused.is_empty() { p { "Everything was passed on." } } @else {
             div.scroll.stack { table {
@@ -104,6 +108,39 @@ pub async fn mine(visit: Visit) -> Response {
         }
     };
     visit.page(Section::None, "Your gateway", &[], &body).into_response()
+}
+
+/// What the owner has agreed with the operator on, what of it is used up, and whether the gateway is held.
+async fn agreed_and_held(visit: &Visit, gateway: GatewayId) -> Markup {
+    let board = visit.site.board().await.unwrap_or_default();
+    let directory = visit.site.account.directory().await.unwrap_or_default();
+    let used = board.islands.iter().flat_map(|island| &island.gateways).find(|one| one.gateway == gateway.0);
+    let grant = directory.grant(gateway.0, visit.now_ms);
+    let hold = board.held.iter().find(|(held, _)| *held == Held::Gateway(gateway.0)).map(|(_, hold)| hold);
+    html! {
+        @if let Some(hold) = hold {
+            div.banner.bad role="alert" {
+                p { "This gateway is held for another " (moment::duration(hold.until_ms - visit.now_ms)) ": nothing that it uplinks is passed on." }
+                p {
+                    (hold.evidence.objections) " objections of the rule "
+                    a href={ "/policy#" (hold.evidence.rule.name()) } { (hold.evidence.rule.name()) }
+                    " since " (moment::clock(hold.evidence.since_ms, visit.now_ms))
+                    ". It is hold number " (hold.level) " in a row. Ask the operator to end it early."
+                }
+            }
+        }
+        h2 { "Agreed with the operator" }
+        dl.facts {
+            dt { "Grant" } dd { @match grant {
+                Some(grant) => { (in_words(grant)) @if let Some(at) = grant.until_ms { ", until " (moment::clock(i64::try_from(at).unwrap_or(i64::MAX), visit.now_ms)) } }
+                None => "what is ordinary",
+            } }
+            @if let Some(used) = used {
+                dt { "Transmitted of others" } dd { (of(used.share)) " of this hour" }
+                @if let Some(share) = used.telemetry { dt { "Measurements" } dd { (of(share)) " of this hour" } }
+            }
+        }
+    }
 }
 
 /// `POST /mine`: `do` is `rotate`.

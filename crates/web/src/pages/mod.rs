@@ -10,6 +10,7 @@ pub mod consent;
 pub mod coverage;
 pub mod downlink;
 pub mod gateway_own;
+pub mod grants;
 pub mod health;
 pub mod join;
 pub mod links;

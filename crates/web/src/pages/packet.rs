@@ -279,7 +279,10 @@ fn behind(nodes: Nodes<'_>, details: &CopyDetails) -> Option<Markup> {
     }
     Some(html! {
         @if details.airtime_us > 0 { (format!("{:.0} ms on the air. ", f64::from(details.airtime_us) / 1e3)) }
-        @if let Some(left) = details.budget_left_us { (format!("{:.1} s of the budget left. ", left as f64 / 1e6)) }
+        @if details.wanted_us > 0 { (format!("It would have been {:.0} ms on the air. ", f64::from(details.wanted_us) / 1e3)) }
+        @if let Some(left) = details.budget_left_us {
+            (format!("{:.1} s of the {}budget left. ", left as f64 / 1e6, details.budget_of.map_or(String::new(), |of| format!("{}’s ", of.word()))))
+        }
         @if let Some(island) = details.island { "Island " (nodes.plain(island)) ". " }
         @match (details.waited_ms, details.why) {
             (0, Why::None) => {}

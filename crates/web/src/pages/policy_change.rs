@@ -9,8 +9,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use backtest::{Hit, Report, Sample, SideReport, duration, sentences, thousands};
 use maud::{Markup, html};
+use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::difference::{Difference, differences};
+use policy::downlink::model::Model;
+use policy::edit::Edit;
 use policy::rule::{RULES, RuleId, RuleState};
 use record::PolicyChange;
 
@@ -67,19 +70,20 @@ pub async fn begin(visit: Visit, body: Bytes) -> Response {
     // Browsers end the lines of a form with CR LF.
     let text = field("text").map(|text| text.replace("\r\n", "\n"));
     let mut proposal = Proposal { rule, state, text: text.clone().unwrap_or_else(|| in_force.clone()), span };
-    let text = match (text, rule, state) {
-        (Some(text), ..) => text,
-        (None, Some(rule), Some(state)) => match desk.switched(&in_force, rule, state) {
-            Some(text) => text,
+    let text = match text {
+        Some(text) => text,
+        None => match edit_of(&body).map(|edit| desk.edited(&in_force, edit)) {
+            Some(Some(text)) => text,
+            Some(None) => {
+                let why =
+                    "This is written in a way that only a person can change. Change it in the text below.";
+                return form(&visit, &*desk, StatusCode::UNPROCESSABLE_ENTITY, &proposal, Some(why)).await;
+            }
             None => {
-                let why = "This rule's state is written in a way that only a person can change. Change it in the text below.";
+                let why = "Choose a rule and a state.";
                 return form(&visit, &*desk, StatusCode::UNPROCESSABLE_ENTITY, &proposal, Some(why)).await;
             }
         },
-        _ => {
-            let why = "Choose a rule and a state.";
-            return form(&visit, &*desk, StatusCode::UNPROCESSABLE_ENTITY, &proposal, Some(why)).await;
-        }
     };
     let proposed = match desk.read(&text) {
         Ok(settings) => Arc::new(settings),
@@ -99,6 +103,27 @@ pub async fn begin(visit: Visit, body: Bytes) -> Response {
         Ok(id) => Redirect::to(&format!("/policy/backtest/{id}")).into_response(),
         Err(why) => form(&visit, &*desk, StatusCode::INTERNAL_SERVER_ERROR, &proposal, Some(&why)).await,
     }
+}
+
+/// The single change that a form asks for: `rule` and `state`, or `island` with `model`, or `gateway` with `island`, where
+/// empty stands for what is ordinary.
+fn edit_of(body: &[u8]) -> Option<Edit> {
+    let field = |name| form_field(body, name);
+    let number = |text: String| NodeNum::parse(&text).map(|node| node.0);
+    if let Some(gateway) = field("gateway") {
+        let island = field("island").filter(|island| !island.is_empty());
+        let island = match island {
+            Some(island) => Some(number(island)?),
+            None => None,
+        };
+        return Some(Edit::Pin { gateway: number(gateway)?, island });
+    }
+    if let Some(name) = field("model") {
+        let model = if name.is_empty() { None } else { Some(Model::from_name(&name)?) };
+        return Some(Edit::ModelOfIsland { island: number(field("island")?)?, model });
+    }
+    let rule = RuleId::from_name(&field("rule")?)?;
+    Some(Edit::Rule(rule, RuleState::from_word(&field("state")?)?))
 }
 
 async fn start(
