@@ -75,6 +75,14 @@ impl Nodes<'_> {
         name.filter(|short| !short.is_empty()).unwrap_or_else(|| format!("{:04x}", node & 0xffff))
     }
 
+    /// A node by name and number, where nothing but text may stand.
+    pub fn text(&self, node: u32) -> String {
+        match self.names.of(node, self.visitor) {
+            Some(name) => format!("{} {}", name.shown(), NodeNum(node)),
+            None => NodeNum(node).to_string(),
+        }
+    }
+
     /// A node by name, else by number.
     pub fn plain(&self, node: u32) -> Markup {
         match (node, self.names.of(node, self.visitor)) {

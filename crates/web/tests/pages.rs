@@ -277,6 +277,39 @@ async fn the_airtime_board_shows_islands_to_all_and_its_switches_to_the_operator
 }
 
 #[tokio::test]
+async fn grants_are_given_changed_and_ended_and_their_quota_is_shown() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    tell(&pages, &mut town, one, &Copy::text(ANA, 1, "hello"));
+    assert_eq!(get(&pages, "/grants").await.status, StatusCode::NOT_FOUND, "not for the public");
+    let cookie = sign_in(&pages, &mut town).await;
+    assert!(get_as(&pages, &cookie, "/grants").await.body.contains("No gateway has a grant"));
+    let form = format!(
+        "do=set&gateway=%21{ROUTER_1:08x}&channels=LongFast&downlink=on&downlink_channels=LongFast&downlink_s=30&days=7&note=parade"
+    );
+    assert_eq!(post_as(&pages, &cookie, "/grants", &form).await.status, StatusCode::SEE_OTHER);
+    let given = get_as(&pages, &cookie, "/grants").await.body;
+    for word in [
+        "uplink on LongFast; downlink of LongFast, 30 s of airtime an hour",
+        "in 7 d",
+        "parade",
+        "0.0 s of 30 s",
+    ] {
+        assert!(given.contains(word), "{word}: {given}");
+    }
+    let change = get_as(&pages, &cookie, &format!("/grants?gateway=!{ROUTER_1:08x}")).await.body;
+    assert!(change.contains("value=\"30\"") && change.contains("Change a grant"), "{change}");
+    let wrong = post_as(&pages, &cookie, "/grants", &form.replace("=30", "=4000")).await;
+    assert!(
+        wrong.status == StatusCode::UNPROCESSABLE_ENTITY && wrong.body.contains("1 to 3600 whole seconds")
+    );
+    let end = format!("do=end&gateway=%21{ROUTER_1:08x}");
+    assert_eq!(post_as(&pages, &cookie, "/grants", &end).await.status, StatusCode::SEE_OTHER);
+    assert!(get_as(&pages, &cookie, "/grants").await.body.contains("No gateway has a grant"));
+}
+
+#[tokio::test]
 async fn the_status_says_how_it_stands_in_one_sentence() {
     let mut town = Town::new();
     let pages = town.pages().await;

@@ -123,23 +123,32 @@ pub(super) fn message_rate(settings: &VolumeSettings, up: &Uplink<'_>) -> Option
 
 pub(super) fn uplink_airtime(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objection> {
     let (packet, now_ms) = (up.facts.packet.as_ref()?, up.now.mono_ms);
+    // Used and limit in whole seconds, when it is used up.
     let used_up = |account, thousandths: u32| {
-        up.memory.uplink.used_us(now_ms, account) >= u64::from(thousandths) * THOUSANDTH_US
+        let (used_us, limit_us) =
+            (up.memory.uplink.used_us(now_ms, account), u64::from(thousandths) * THOUSANDTH_US);
+        (used_us >= limit_us).then_some((used_us / 1_000_000, limit_us / 1_000_000))
     };
-    if counted_for(up).is_some_and(|gateway| used_up(Account::Gateway(gateway), settings.gateway_airtime)) {
+    let of_gateway =
+        counted_for(up).and_then(|gateway| used_up(Account::Gateway(gateway), settings.gateway_airtime));
+    if let Some((used_s, limit_s)) = of_gateway {
         return object(
             Verdict::RecordOnly,
-            "This gateway uplinked more airtime within the hour than there is on one channel.",
+            format!(
+                "This gateway uplinked {used_s} s of airtime within the hour, more than the {limit_s} s that there are on one channel."
+            ),
         );
     }
-    let is_much = is_first(up) && used_up(Account::Node(packet.from.0), settings.node_airtime);
-    if !is_much {
+    if !is_first(up) {
         return None;
     }
+    let (used_s, limit_s) = used_up(Account::Node(packet.from.0), settings.node_airtime)?;
     let from = packet.from;
     object(
         Verdict::RecordOnly,
-        format!("The node {from} used up the airtime that one node may take within an hour."),
+        format!(
+            "The node {from} took {used_s} s of airtime within the hour, and one node may take {limit_s} s."
+        ),
     )
 }
 
@@ -163,16 +172,16 @@ pub(super) fn interval(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Obj
     if since_ms >= least_ms - least_ms / 10 {
         return None;
     }
-    let least_s = least_ms / 1000;
+    let (since_s, least_s) = (since_ms / 1000, least_ms / 1000);
     object(
         Verdict::RecordOnly,
         match granted {
             Granted::UsedUp { s } => format!(
-                "The {s} s of airtime an hour that were agreed for this gateway's measurements are used up, and this node sends \
-                 {what} more often than every {least_s} s."
+                "The {s} s of airtime an hour that were agreed for this gateway's measurements are used up, and this node sent \
+                 {what} {since_s} s ago; every {least_s} s is ordinary."
             ),
             Granted::Yes | Granted::No => format!(
-                "This node sends {what} more often than every {least_s} s, which needs an agreement with the operator."
+                "This node sent {what} {since_s} s ago; more often than every {least_s} s needs an agreement with the operator."
             ),
         },
     )
@@ -220,7 +229,10 @@ pub(super) fn stream(settings: &VolumeSettings, up: &Uplink<'_>) -> Option<Objec
     let what = up.facts.port.map_or("unreadable packets".into(), PortNum::word);
     object(
         Verdict::RecordOnly,
-        format!("{} packets of the kind `{what}` from one node in ten minutes are a stream.", flow.packets),
+        format!(
+            "{} packets of the kind `{what}` from one node in ten minutes, {} of them large, are a stream: {} or {} large ones are.",
+            flow.packets, flow.large, settings.stream_packets, settings.stream_large
+        ),
     )
 }
 

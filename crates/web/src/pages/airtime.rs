@@ -96,7 +96,6 @@ fn all(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
 /// What the operator decides about islands. Each leads to what it would have done, before anything changes.
 fn choices(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
     let policy = (visit.site.policy)();
-    let island_name = |island: u32| html! { "Island " (nodes.plain(island)) };
     html! {
         h2 #choices { "What goes where" }
         p { "Choose, and read what it would have done with the traffic of the last day. Nothing changes before you say so." }
@@ -105,7 +104,7 @@ fn choices(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
             form.card method="post" action="/policy/backtest" {
                 input type="hidden" name="since" value="24h";
                 input type="hidden" name="island" value=(NodeNum(island.island));
-                label { "What goes down on " (island_name(island.island))
+                label { "What goes down on island " (nodes.plain(island.island))
                     select name="model" {
                         option value="" selected[chosen.is_none()] { "as everywhere (" (policy.model.default.name) ")" }
                         @for model in Model::ALL {
@@ -119,16 +118,16 @@ fn choices(visit: &Visit, nodes: Nodes<'_>, board: &Board) -> Markup {
         form.card method="post" action="/policy/backtest" {
             input type="hidden" name="since" value="24h";
             p { "Which gateways are on one island is read from what they hear. Where you know better, say so." }
-            div.fields {
+            div.fields.wide {
                 label { "Gateway" select name="gateway" {
                     @for gateway in board.islands.iter().flat_map(|island| &island.gateways) {
                         @let is_pinned = policy.islands.pinned.contains_key(&gateway.gateway);
-                        option value=(NodeNum(gateway.gateway)) { (nodes.plain(gateway.gateway)) @if is_pinned { " (said by the operator)" } }
+                        option value=(NodeNum(gateway.gateway)) { (nodes.text(gateway.gateway)) @if is_pinned { " (said by the operator)" } }
                     }
                 } }
                 label { "Is on" select name="island" {
                     option value="" { "what it hears decides" }
-                    @for island in &board.islands { option value=(NodeNum(island.island)) { (island_name(island.island)) } }
+                    @for island in &board.islands { option value=(NodeNum(island.island)) { "island " (nodes.text(island.island)) } }
                 } }
             }
             div.row { button.button.plain { "What would it have done?" } }

@@ -170,27 +170,27 @@ fn form(visit: &Visit, nodes: Nodes<'_>, directory: &Directory, chosen: Option<G
         h2 #grant { @if chosen.is_some() { "Change a grant" } @else { "Give a grant" } }
         form.card method="post" action="/grants" {
             datalist #channels { @for channel in &channels { option value=(channel); } }
-            div.fields {
+            div.fields.wide {
                 label { "Gateway" select name="gateway" required {
                     @if chosen.is_none() { option value="" { "choose" } }
                     @for id in directory.credentials().filter_map(|credential| credential.role.gateway_id()) {
-                        option value=(id) selected[chosen == Some(id)] { (nodes.plain(id.0)) " " (id) }
+                        option value=(id) selected[chosen == Some(id)] { (nodes.text(id.0)) }
                     }
                 } }
                 label { "Uplink on channels" input name="channels" list="channels" value=(listed(&grant.channels)) placeholder="all" autocomplete="off" maxlength="400"; }
                 label { "Days" input name="days" value=[days] inputmode="numeric" pattern="[0-9]{1,5}" placeholder="until it is ended" autocomplete="off"; }
             }
             label.inline { input type="checkbox" name="downlink" checked[grant.downlink]; " Packets may go down to it" }
-            div.fields {
+            div.fields.wide {
                 label { "Downlink of channels" input name="downlink_channels" list="channels" value=(listed(&grant.downlink_channels)) placeholder="all" autocomplete="off" maxlength="400"; }
                 label { "Downlink, seconds an hour" input name="downlink_s" value=[seconds(grant.downlink_ms)] inputmode="numeric" pattern="[0-9]{1,4}" placeholder="as for every gateway" autocomplete="off"; }
             }
             label.inline { input type="checkbox" name="telemetry" checked[grant.telemetry]; " Measurements and positions may come more often than is ordinary" }
-            div.fields {
+            div.fields.wide {
                 label { "Measurements, seconds an hour" input name="telemetry_s" value=[seconds(grant.telemetry_ms)] inputmode="numeric" pattern="[0-9]{1,4}" placeholder="no limit" autocomplete="off"; }
                 label { "Kinds of bulk" input name="ports" value=(ports.join(", ")) placeholder="none, or such as range test" autocomplete="off" maxlength="200"; }
             }
-            label { "What for" input name="note" value=(grant.note) maxlength="200" autocomplete="off"; }
+            div.fields.wide { label { "What for" input name="note" value=(grant.note) maxlength="200" autocomplete="off"; } }
             div.row { button.button name="do" value="set" { "Grant this" } }
         }
     }
