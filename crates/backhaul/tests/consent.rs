@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up should stop")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use history::Writer;
 use policy::decision::{Decision, Outcome, Verdict};
@@ -18,10 +19,14 @@ const POLICY: &str = "outside = [\"bridge\"]\n";
 
 /// One packet whose copy toward the bridge had this outcome.
 fn folder(consent: Consent, outcome: Outcome) -> TempDir {
+    folder_at(NOON_MS, consent, outcome)
+}
+
+fn folder_at(at_ms: i64, consent: Consent, outcome: Outcome) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let reception = Reception {
         seq: 1,
-        at_ms: NOON_MS,
+        at_ms,
         client_id: "!7c5a0a01".into(),
         username: Some("gw-7c5a0a01".into()),
         gateway: Some(0x7c5a_0a01),
@@ -52,7 +57,7 @@ fn folder(consent: Consent, outcome: Outcome) -> TempDir {
         observed: RuleSet::default(),
         details: CopyDetails::default(),
     };
-    let release = Release { reception_seq: 1, at_ms: NOON_MS, copies: vec![copy] };
+    let release = Release { reception_seq: 1, at_ms, copies: vec![copy] };
     let batch = [Record::Reception(Arc::new(reception)), Record::Release(Arc::new(release))];
     Writer::open(&folder.path().join("history")).unwrap().append(&batch).unwrap();
     std::fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
@@ -116,4 +121,64 @@ fn what_cannot_be_checked_is_said_so() {
     assert_eq!(check.status.code(), Some(2), "{}", said(&check));
     let day = run(folder.path(), &["statement", "--day", "2001-01-01"]);
     assert!(!day.status.success() && said(&day).contains("is not kept"), "{}", said(&day));
+}
+
+#[test]
+fn the_server_writes_the_statement_of_a_day_that_is_over_and_a_backup_has_it() {
+    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let folder = folder_at(now_ms - 2 * 86_400_000, Consent::No, Outcome::Withheld(RuleId::OutsideConsent));
+    let mut server = Server::start(folder.path());
+    let statements = folder.path().join("statements");
+    let statement = server.wait_for(|| {
+        let entry = std::fs::read_dir(&statements).ok()?.next()?.ok()?;
+        let is_whole = entry.file_name().to_str()?.ends_with(".json");
+        is_whole.then(|| entry.path())
+    });
+    let backup = folder.path().join("backup");
+    let program = |arguments: &[&Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backhaul"));
+        let done = command.args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+    };
+    program(&["backup".as_ref(), &backup, "--data".as_ref(), folder.path()]);
+    drop(server);
+    let restored = folder.path().join("restored");
+    program(&["restore".as_ref(), &backup, "--data".as_ref(), &restored]);
+    let kept = restored.join("statements").join(statement.file_name().unwrap());
+    assert_eq!(std::fs::read(&kept).unwrap(), std::fs::read(&statement).unwrap());
+    let check = run(&restored, &["check", kept.to_str().unwrap()]);
+    assert_eq!(check.status.code(), Some(0), "{}", said(&check));
+    assert!(said(&check).contains("agrees with the history"), "{}", said(&check));
+}
+
+/// A running server; killed when dropped.
+struct Server(Child);
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backhaul"));
+        command.args(["serve", "--mqtt-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0", "--data"]);
+        Self(command.arg(data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// What comes to be while the server runs.
+    fn wait_for<T>(&mut self, mut found: impl FnMut() -> Option<T>) -> T {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            assert!(self.0.try_wait().unwrap().is_none(), "the server has ended");
+            assert!(Instant::now() < until, "nothing came to be in a minute");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
