@@ -5,6 +5,7 @@
 
 mod account;
 mod activity;
+mod advice;
 mod api;
 mod archive;
 mod assets;
@@ -12,6 +13,7 @@ mod backtests;
 mod challenge;
 mod checklist;
 mod filter;
+mod habits;
 mod layout;
 mod listen;
 mod live;
@@ -19,12 +21,14 @@ mod log_row;
 mod moment;
 mod mqtt_upgrade;
 mod names;
+mod navigation;
 mod pages;
 mod payload;
 mod picture;
 mod prometheus;
 mod qr;
 mod reading;
+mod roster;
 mod route;
 mod routes;
 mod search;
@@ -282,11 +286,14 @@ async fn keep_learning_islands(site: Arc<Site>) {
     loop {
         tokio::time::sleep(ISLANDS_EVERY).await;
         site.learn_islands().await;
+        site.forget_nodes();
     }
 }
 
 /// Names come from node information, which nodes send every few hours to few days.
 const NAMES_SINCE_MS: i64 = 14 * 24 * 3_600_000;
+/// Places and measurements come several times a day.
+const DESCRIPTIONS_SINCE_MS: i64 = 2 * 24 * 3_600_000;
 /// Rates are shown for the last hour.
 const RATES_SINCE_MS: i64 = 3_600_000;
 
@@ -297,6 +304,11 @@ async fn learn_the_past(site: &Site) {
     let infos = site.archive.node_infos(now_ms - NAMES_SINCE_MS).await.unwrap_or_default();
     for reception in infos {
         site.learn_name(&reception);
+        site.take_into_roster(&reception);
+    }
+    for reception in site.archive.self_descriptions(now_ms - DESCRIPTIONS_SINCE_MS).await.unwrap_or_default()
+    {
+        site.take_into_roster(&reception);
     }
     for reception in site.archive.since(now_ms - RATES_SINCE_MS).await.unwrap_or_default() {
         site.take(&Record::Reception(Arc::new(reception)));

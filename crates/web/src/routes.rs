@@ -10,8 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, grants,
-    health, join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests,
-    retention, setup, status, topology, traceroutes, trouble, watch,
+    health, join, links, log, login, map, metrics, misconfigured, node, nodes, packet, people, policy,
+    policy_change, requests, retention, setup, status, topology, traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -27,6 +27,7 @@ pub fn site_map() -> Vec<Route> {
         get("/", Nothing, status::page),
         get("/log", Nothing, log::page),
         get("/packet/{from}/{id}", Nothing, packet::page),
+        get("/nodes", Nothing, nodes::page),
         get("/node/{id}", Nothing, node::page),
         post("/node/{id}/{action}", Operator, watch::decided),
         get("/map", Nothing, map::page),
@@ -35,6 +36,7 @@ pub fn site_map() -> Vec<Route> {
         get("/compare", Nothing, compare::page),
         get("/traceroutes", Nothing, traceroutes::page),
         get("/topology", Nothing, topology::page),
+        get("/misconfigured", Observer, misconfigured::page),
         get("/watch", Observer, watch::page),
         get("/policy", Nothing, policy::page),
         get("/policy/change", Observer, policy_change::page),

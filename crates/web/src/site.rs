@@ -23,6 +23,7 @@ use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
+use crate::roster::Roster;
 use crate::surveys::Surveys;
 use crate::visibility::{Sight, Visitor};
 use crate::who::Who;
@@ -60,6 +61,8 @@ pub struct Site {
     pub activity: RwLock<Activity>,
     /// Names of nodes.
     pub names: RwLock<Names>,
+    /// Who was heard lately.
+    pub roster: RwLock<Roster>,
     /// The present.
     pub live: broadcast::Sender<Record>,
     /// Places for live streams.
@@ -103,6 +106,7 @@ impl Site {
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),
+            roster: RwLock::default(),
             islands: RwLock::default(),
             live: state.live,
             seats: Seats::default(),
@@ -174,6 +178,17 @@ impl Site {
         write(&self.activity).take(reception);
         write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
+        self.take_into_roster(reception);
+    }
+
+    /// Learns what a reception says of its node and of the gateway that brought it.
+    pub fn take_into_roster(&self, reception: &record::Reception) {
+        write(&self.roster).take(reception, &self.keyring, &self.sight(Visitor::Public));
+    }
+
+    /// Forgets nodes that were not heard for long.
+    pub fn forget_nodes(&self) {
+        write(&self.roster).forget(self.now_ms());
     }
 
     /// Learns a node's name, when the reception is node information.
