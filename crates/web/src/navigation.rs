@@ -73,7 +73,6 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             open(Section::Airtime, "/airtime", "Airtime"),
             open(Section::None, "/retention", "What is kept"),
             open(Section::None, "/api", "API"),
-            open(Section::About, "/about", "About"),
         ],
     ),
     (
@@ -88,7 +87,6 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Alerts, "/alerts", "Alerts"),
             inside(Section::Bridges, "/bridges", "Bridges"),
             Entry { section: Section::People, address: "/people", text: "People", needs: Needs::Admin },
-            inside(Section::Settings, "/settings", "Settings"),
         ],
     ),
 ];

@@ -9,9 +9,10 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, grants,
-    health, join, links, log, login, map, metrics, misconfigured, node, nodes, packet, people, policy,
-    policy_change, requests, retention, setup, status, topology, traceroutes, trouble, watch,
+    airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
+    gateway, gateway_own, gateways, grants, health, join, links, log, login, map, metrics, misconfigured,
+    node, nodes, packet, people, policy, policy_change, requests, retention, setup, status, topology,
+    traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -27,6 +28,11 @@ pub fn site_map() -> Vec<Route> {
         get("/", Nothing, status::page),
         get("/log", Nothing, log::page),
         get("/packet/{from}/{id}", Nothing, packet::page),
+        get("/channels", Nothing, channels::page),
+        get("/chat", Nothing, chat::page),
+        get("/chat/live", Nothing, chat::stream),
+        get("/gateways", Nothing, gateways::page),
+        get("/gateway/{id}", Nothing, gateway::page),
         get("/nodes", Nothing, nodes::page),
         get("/node/{id}", Nothing, node::page),
         post("/node/{id}/{action}", Operator, watch::decided),
