@@ -51,4 +51,4 @@ pub use policy_desk::{EditPolicy, PolicyDesk, PolicySource, ReadPolicy, Started}
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};
-pub use web::MapTiles;
+pub use web::{MapTiles, Setting};

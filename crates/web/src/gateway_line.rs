@@ -84,6 +84,8 @@ pub fn gateway_lines(visit: &Visit, snapshot: &Snapshot, board: &Board) -> Vec<G
         }
     }
     let mut lines: Vec<_> = lines.into_values().collect();
+    // What the broker's own node sends comes from no gateway.
+    lines.retain(|l| l.gateway != snapshot.own_node);
     lines.retain(|l| {
         l.state != GatewayState::Away || l.last_ms.is_some_and(|at| visit.now_ms - at < AWAY_FOR_MS)
     });

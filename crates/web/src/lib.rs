@@ -180,6 +180,23 @@ pub struct Info {
     pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
+    /// What is configured.
+    pub settings: Vec<Setting>,
+}
+
+/// One key of the configuration with its value, for the operator. Never a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Name of its table; empty for the keys before the first one.
+    pub table: &'static str,
+    /// Name of the key.
+    pub key: &'static str,
+    /// Its value as one would write it.
+    pub value: String,
+    /// Whether nobody chose it.
+    pub is_default: bool,
+    /// What the key does.
+    pub doc: &'static str,
 }
 
 /// How the program runs.

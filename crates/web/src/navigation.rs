@@ -63,7 +63,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
         &[
             open(Section::None, "/join", "Connect a gateway"),
             open(Section::Check, "/check", "Check a node’s settings"),
-            open(Section::None, "/request", "Look after a request"),
+            open(Section::None, "/request", "State of a request"),
         ],
     ),
     (
@@ -73,6 +73,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             open(Section::Airtime, "/airtime", "Airtime"),
             open(Section::None, "/retention", "What is kept"),
             open(Section::None, "/api", "API"),
+            open(Section::About, "/about", "About"),
         ],
     ),
     (
@@ -86,6 +87,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Consent, "/consent", "Consent"),
             inside(Section::Alerts, "/alerts", "Alerts"),
             inside(Section::Bridges, "/bridges", "Bridges"),
+            inside(Section::Settings, "/settings", "Settings"),
             Entry { section: Section::People, address: "/people", text: "People", needs: Needs::Admin },
         ],
     ),

@@ -9,10 +9,10 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
+    about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
     gateway, gateway_own, gateways, grants, health, join, links, log, login, map, metrics, misconfigured,
-    node, nodes, packet, people, policy, policy_change, requests, retention, setup, status, topology,
-    traceroutes, trouble, watch,
+    node, nodes, packet, people, policy, policy_change, requests, retention, settings, setup, status,
+    topology, traceroutes, trouble, watch,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -84,6 +84,8 @@ pub fn site_map() -> Vec<Route> {
         post("/setup", Nothing, setup::set_up),
         get("/live", Nothing, live::log_stream),
         get("/live/status", Nothing, live::status_stream),
+        get("/about", Nothing, about::page),
+        get("/settings", Observer, settings::page),
         get("/api", Nothing, api_guide::page),
         get("/mqtt", Nothing, mqtt_upgrade::upgrade),
         get("/healthz", Nothing, health::health),

@@ -79,7 +79,10 @@ impl Surveys {
 
 /// What each gateway alone heard of the last day, made once in a while for each kind of visitor.
 #[derive(Default)]
-pub struct AloneOfDay([tokio::sync::Mutex<Option<(i64, Arc<ByGateway>)>>; 2]);
+pub struct AloneOfDay([tokio::sync::Mutex<Option<MadeAlone>>; 2]);
+
+/// When it was made, Unix ms, and what came of it.
+type MadeAlone = (i64, Arc<ByGateway>);
 
 /// What each gateway brought, by number.
 pub type ByGateway = BTreeMap<u32, Brought>;
@@ -107,8 +110,9 @@ impl AloneOfDay {
             return Ok(made.clone());
         }
         let eyes = sight.clone();
-        let (alone, _) =
-            archive.ask(move |reader| reader.alone(now_ms - ALONE_SINCE_MS, now_ms, EFFORT, &eyes)).await?;
+        let (alone, _) = archive
+            .ask(move |reader| reader.alone(now_ms - ALONE_SINCE_MS, now_ms + 1, EFFORT, &eyes))
+            .await?;
         let made = Arc::new(alone.by_gateway());
         *kept = Some((now_ms, made.clone()));
         Ok(made)

@@ -25,6 +25,17 @@ fn all_addresses() -> Vec<String> {
         "/setup",
         "/healthz",
         "/robots.txt",
+        "/nodes",
+        "/nodes?q=4f21&sort=name",
+        "/gateways",
+        "/gateway/!7c5a0a01",
+        "/gateway/!7c5a0a02",
+        "/channels",
+        "/chat",
+        "/chat?channel=Works",
+        "/misconfigured",
+        "/settings",
+        "/about",
         "/nothing-here",
     ]
     .map(str::to_owned)

@@ -1,5 +1,6 @@
 //! One file for each page: parse, authorise, query, render.
 
+pub mod about;
 pub mod airtime;
 pub mod alerts;
 pub mod api_guide;
@@ -31,6 +32,7 @@ pub mod policy;
 pub mod policy_change;
 pub mod requests;
 pub mod retention;
+pub mod settings;
 pub mod setup;
 pub mod status;
 pub mod survey_frame;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use mesh::enums::{HARDWARE, ROLE, name_of};
 use mesh::node::NodeNum;
-use record::{Consent, KeyClass};
+use record::KeyClass;
 
 use crate::layout::Section;
 use crate::moment;
@@ -128,7 +128,7 @@ fn list(visit: &Visit, nodes: Nodes<'_>, roster: &Roster, asked: &Asked) -> Mark
             div.scroll.stack { table {
                 thead { tr {
                     th scope="col" { "Node" } th scope="col" { "Role" } th scope="col" { "Last heard" } th scope="col" { "By" }
-                    th.n scope="col" { "Hops" } th scope="col" { "Channel" } th scope="col" { "Agrees" } th.n scope="col" { "Battery" }
+                    th.n scope="col" { "Hops" } th scope="col" { "Channel" } @if visit.sight.is_operator() { th scope="col" { "Agrees" } } th.n scope="col" { "Battery" }
                     th.n scope="col" { "Air busy" }
                 } }
                 tbody { @for (node, seen) in shown { (row(visit, nodes, *node, seen)) } }
@@ -186,7 +186,10 @@ fn row(visit: &Visit, nodes: Nodes<'_>, node: u32, seen: &Seen) -> Markup {
                 @if let Some(channel) = &seen.channel { bdi { (crate::reading::printable(channel, 40)) } " " }
                 @if let Some(class) = seen.key_class { span.soft.small { (key(class)) } }
             } }
-            td.inline.blank[seen.consent.is_none()] data-label="Agrees" { span.cell { @if let Some(consent) = seen.consent { (agrees(consent)) } } }
+            // The public is shown nobody who does not agree.
+            @if visit.sight.is_operator() {
+                td.inline.blank[seen.consent.is_none()] data-label="Agrees" { span.cell { @if let Some(consent) = seen.consent { (words::consent(consent)) } } }
+            }
             td.n.blank[seen.battery_percent.is_none()] data-label="Battery" { span.cell { @if let Some(percent) = seen.battery_percent { (battery(percent)) } } }
             td.n.blank[seen.utilisation_percent.is_none()] data-label="Air busy" { span.cell { @if let Some(percent) = seen.utilisation_percent { (format!("{percent:.0} %")) } } }
         }
@@ -204,10 +207,6 @@ pub fn key(class: KeyClass) -> &'static str {
         KeyClass::Private => "private key",
         KeyClass::Pki => "public-key",
     }
-}
-
-fn agrees(consent: Consent) -> Markup {
-    words::consent(consent)
 }
 
 fn battery(percent: u64) -> Markup {

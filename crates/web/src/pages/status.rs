@@ -47,10 +47,10 @@ pub async fn changing_part(visit: &Visit) -> Markup {
             @if visit.sight.is_operator() { a.button.plain href="/downlink" { "Downlink" } }
         }
         (figures(visit, &snapshot, &hour))
-        (rate(&minutes))
         (visit.with_nodes(|nodes| islands(nodes, &board)))
         h2 #gateways { "Gateways" }
         (visit.with_nodes(|nodes| gateway_line::table(visit, nodes, &gateways)))
+        (rate(&minutes))
         @if visit.sight.is_operator() { (clients(visit, &snapshot.clients)) (internals(&snapshot, &health)) }
     }
 }
@@ -68,10 +68,10 @@ fn islands(nodes: Nodes<'_>, board: &Board) -> Markup {
                 } }
                 p.small.soft {
                     (count(island.gateways.len() as u64, "gateway"))
-                    "; downlink used " (format!("{:.1} s of {:.0} s", island.all.used_us as f64 / 1e6, island.all.limit_us as f64 / 1e6)) " this hour"
+                    ". Downlink: " (format!("{:.0} of {:.0} s", island.all.used_us as f64 / 1e6, island.all.limit_us as f64 / 1e6)) " this hour"
                     @match delay_ms(island) {
-                        Some(ms) => { "; waiting for " (format!("{:.0} s", ms as f64 / 1e3)) },
-                        None => "; nothing waits",
+                        Some(ms) => { ", the oldest has waited " (format!("{:.0} s", ms as f64 / 1e3)) },
+                        None => ", nothing waits",
                     }
                     "."
                 }
