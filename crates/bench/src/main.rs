@@ -21,6 +21,20 @@ struct Arguments {
     /// A few seconds: shorter runs, fewer receptions
     #[arg(long)]
     quick: bool,
+    /// Measure only this
+    #[arg(long, value_name = "WHAT")]
+    only: Option<What>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Observing and judging envelopes, deciding on copies.
+    Judge,
+    /// Storing receptions.
+    History,
+    /// Judging the past again.
+    Backtest,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +52,21 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let quick = arguments.quick;
     println!("Machine: {}\n", machine::describe()?);
 
+    let wanted = |what| arguments.only.is_none_or(|only| only == what);
+    if wanted(What::Judge) {
+        print_judge(quick)?;
+    }
+    if wanted(What::History) {
+        print_history(quick)?;
+    }
+    if wanted(What::Backtest) {
+        print_backtest(quick)?;
+    }
+    println!("Took {:.0} s.", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn print_judge(quick: bool) -> Result<(), Failure> {
     let judged = judge::measure(if quick { 1 } else { 4 })?;
     println!(
         "Observe and judge, {} envelopes of a simulated city, {} passed on, every rule on:",
@@ -50,6 +79,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     );
     println!("  {:.1} µs for the copies of a packet to {} gateways\n", judged.release_us, judged.gateways);
 
+    Ok(())
+}
+
+fn print_history(quick: bool) -> Result<(), Failure> {
     let stored = store::measure(if quick { 40_000 } else { 300_000 })?;
     println!(
         "History, {} receptions, {} of each packet, {} in a transaction:",
@@ -66,6 +99,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         stored.payload_bytes_each
     );
 
+    Ok(())
+}
+
+fn print_backtest(quick: bool) -> Result<(), Failure> {
     let replayed = replay::measure(if quick { 40_000 } else { 300_000 })?;
     let (total, reading) = (replayed.cpu.as_secs_f64(), replayed.read_cpu.as_secs_f64());
     println!(
@@ -80,7 +117,5 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         replayed.copies,
         replayed.changed
     );
-
-    println!("Took {:.0} s.", started.elapsed().as_secs_f64());
     Ok(())
 }

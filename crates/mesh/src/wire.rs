@@ -56,7 +56,19 @@ impl<'a> Fields<'a> {
         Self { message, at: 0 }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, WireError> {
+        // Tags, and most numbers, are one byte long.
+        match self.message.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0u64;
         for index in 0..10 {
             let byte = *self.message.get(self.at).ok_or(WireError)?;
@@ -77,10 +89,12 @@ impl<'a> Fields<'a> {
     }
 
     fn fixed32(&mut self) -> Result<u32, WireError> {
-        let b = self.take(4)?;
-        Ok(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        let bytes = self.message.get(self.at..).and_then(<[u8]>::first_chunk::<4>).ok_or(WireError)?;
+        self.at += 4;
+        Ok(u32::from_le_bytes(*bytes))
     }
 
+    #[inline(always)]
     fn field(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.at;
         let tag = self.varint()?;
@@ -108,6 +122,8 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
+    // Into each message's own loop, which looks at few of a field's parts.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.message.len() {
             return None;

@@ -10,7 +10,7 @@ use mesh::portnum::PortNum;
 use mesh::wire::{Content, Fields};
 
 use crate::decision::Outcome;
-use crate::downlink::numbers::{budget_for, reach_and_charge};
+use crate::downlink::numbers::{budget_for, charge_within, hop_limit_on};
 use crate::downlink::target::{Way, way};
 use crate::memory::Memory;
 use crate::memory::seen::PacketKey;
@@ -127,8 +127,10 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
         return (Outcome::Delivered, observed);
     }
     let (memory, now) = (release.memory, release.now);
-    let (hop_limit, charge) = reach_and_charge(settings, memory, passing, receiver);
-    let (island, hop_limit_max) = (charge.island, hop_limit.unwrap_or(0));
+    let known_island = memory.islands.island_of(receiver);
+    let island = known_island.unwrap_or(receiver);
+    let hop_limit = hop_limit_on(settings, passing, known_island);
+    let hop_limit_max = hop_limit.unwrap_or(0);
     let is_stopped = || release.directory.downlink().is_stopped_for(Some(IslandNumber(island)));
     let own_node = memory.proofs.own_node();
     let is_for_us = || own_node != 0 && passing.to == own_node;
@@ -150,44 +152,60 @@ pub fn decide_release(settings: &Settings, release: &Release<'_>) -> (Outcome, R
     let way = || way(&settings.target, memory, now, passing, receiver);
     let is_too_far = passing.hop_limit > hop_limit_max;
     let has_moved = || memory.movement.may_have_downlink(release.directory, receiver).is_err();
-    let mut withhold = |rule: RuleId, applies: &dyn Fn() -> bool| match settings.state(rule) {
-        RuleState::Enforce => applies(),
+    let is_over_budget = || {
+        let charge = charge_within(settings, memory, passing, (receiver, island), hop_limit);
+        !budget_for(settings, memory, release.directory, now, &charge).1
+    };
+    // Most copies are withheld by one of the first rules, so each is looked into only when its turn comes.
+    macro_rules! withhold_by {
+        ($($rule:ident: $applies:expr;)*) => {
+            $(if applies(settings, &mut observed, RuleId::$rule, $applies) {
+                return (Outcome::Withheld(RuleId::$rule), observed);
+            })*
+        };
+    }
+    withhold_by! {
+        DownlinkStopped: is_stopped;
+        OwnNode: is_for_us;
+        Echo: is_echo;
+        Moved: has_moved;
+        AlreadyHeard: was_heard;
+        Duplicate: || !passing.permit.allows_radio();
+        IslandHeard: island_heard;
+        IslandOnce: island_has_enough;
+        DirectTarget: || matches!(way(), Way::Better | Way::Elsewhere);
+        UnknownDestination: || way() == Way::Unknown;
+        DownlinkModel: || hop_limit.is_err();
+        DownlinkGrant: has_no_grant;
+        DownlinkChannel: is_other_channel;
+        DownlinkVerified: is_unproved;
+        DownlinkSize: || passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max;
+        // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
+        HopLimit: || is_too_far && !passing.can_lower;
+        AirtimeBudget: is_over_budget;
+    }
+    if applies(settings, &mut observed, RuleId::HopLimit, || is_too_far) {
+        return (Outcome::DeliveredWithHopLimit(hop_limit_max), observed);
+    }
+    (Outcome::Delivered, observed)
+}
+
+/// Whether a rule says so and its word counts; where it only watches, what it would have said is noted.
+#[inline]
+fn applies(
+    settings: &Settings,
+    observed: &mut RuleSet,
+    rule: RuleId,
+    says_so: impl FnOnce() -> bool,
+) -> bool {
+    match settings.state(rule) {
+        RuleState::Enforce => says_so(),
         RuleState::Observe => {
-            if applies() {
+            if says_so() {
                 observed.insert(rule);
             }
             false
         }
         RuleState::Off => false,
-    };
-    // Most copies are withheld by one of the first rules, so each is looked into only when its turn comes.
-    let rules: [(RuleId, &dyn Fn() -> bool); 17] = [
-        (RuleId::DownlinkStopped, &is_stopped),
-        (RuleId::OwnNode, &is_for_us),
-        (RuleId::Echo, &is_echo),
-        (RuleId::Moved, &has_moved),
-        (RuleId::AlreadyHeard, &was_heard),
-        (RuleId::Duplicate, &|| !passing.permit.allows_radio()),
-        (RuleId::IslandHeard, &island_heard),
-        (RuleId::IslandOnce, &island_has_enough),
-        (RuleId::DirectTarget, &|| matches!(way(), Way::Better | Way::Elsewhere)),
-        (RuleId::UnknownDestination, &|| way() == Way::Unknown),
-        (RuleId::DownlinkModel, &|| hop_limit.is_err()),
-        (RuleId::DownlinkGrant, &has_no_grant),
-        (RuleId::DownlinkChannel, &is_other_channel),
-        (RuleId::DownlinkVerified, &is_unproved),
-        (RuleId::DownlinkSize, &|| passing.mqtt_packet_bytes > settings.downlink.packet_bytes_max),
-        // A hop limit that cannot be lowered in place would flood: fail closed toward the radio.
-        (RuleId::HopLimit, &|| is_too_far && !passing.can_lower),
-        (RuleId::AirtimeBudget, &|| !budget_for(settings, memory, release.directory, now, &charge).1),
-    ];
-    for (rule, applies) in rules {
-        if withhold(rule, applies) {
-            return (Outcome::Withheld(rule), observed);
-        }
     }
-    if withhold(RuleId::HopLimit, &|| is_too_far) {
-        return (Outcome::DeliveredWithHopLimit(hop_limit_max), observed);
-    }
-    (Outcome::Delivered, observed)
 }

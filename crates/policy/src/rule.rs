@@ -183,6 +183,29 @@ rules! {
         "A copy that has waited longer than its kind stays of use is not sent.";
 }
 
+/// The uplink rules, in the order in which they are asked: the table's lines are long, and these are read for every packet.
+pub(crate) const UPLINK_RULES: [RuleId; uplink_rules()] = {
+    let mut rules = [RULES[0].id; uplink_rules()];
+    let (mut line, mut count) = (0, 0);
+    while line < RULES.len() {
+        if matches!(RULES[line].stage, Stage::Uplink) {
+            rules[count] = RULES[line].id;
+            count += 1;
+        }
+        line += 1;
+    }
+    rules
+};
+
+const fn uplink_rules() -> usize {
+    let (mut line, mut count) = (0, 0);
+    while line < RULES.len() {
+        count += matches!(RULES[line].stage, Stage::Uplink) as usize;
+        line += 1;
+    }
+    count
+}
+
 impl RuleId {
     /// Its line in the table.
     pub fn info(self) -> &'static RuleInfo {

@@ -25,7 +25,7 @@ use crate::memory::mark::Mark;
 use crate::memory::seen::PacketKey;
 use crate::now::Now;
 use crate::principal::Principal;
-use crate::rule::{RULES, RuleId, RuleSet, RuleState, Stage};
+use crate::rule::{RuleId, RuleSet, RuleState, UPLINK_RULES};
 use crate::settings::Settings;
 
 /// One publish: what came, and who sent it.
@@ -87,15 +87,15 @@ impl Permit {
 pub fn decide_uplink(settings: &Settings, uplink: &Uplink<'_>) -> (Decision, Option<Permit>) {
     let mut observed = RuleSet::default();
     let mut decided = None;
-    for rule in RULES.iter().filter(|r| r.stage == Stage::Uplink) {
-        let state = settings.state(rule.id);
+    for rule in UPLINK_RULES {
+        let state = settings.state(rule);
         if state == RuleState::Off || (decided.is_some() && state == RuleState::Enforce) {
             continue;
         }
-        let Some(objection) = ask(rule.id, settings, uplink) else { continue };
+        let Some(objection) = ask(rule, settings, uplink) else { continue };
         match state {
-            RuleState::Observe => observed.insert(rule.id),
-            RuleState::Enforce => decided = Some((rule.id, objection)),
+            RuleState::Observe => observed.insert(rule),
+            RuleState::Enforce => decided = Some((rule, objection)),
             RuleState::Off => {}
         }
     }

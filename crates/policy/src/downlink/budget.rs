@@ -74,6 +74,11 @@ impl BudgetSettings {
 
     /// The limit of an account within an hour, in µs, at this utilisation. What was on the air anyway has none.
     pub fn limit_us(&self, account: Account, utilisation_percent: Option<f32>) -> u64 {
+        self.limit_with(account, self.share_at(utilisation_percent))
+    }
+
+    /// The limit of an account within an hour, in µs, with so many thousandths of the budgets there.
+    fn limit_with(&self, account: Account, share: u64) -> u64 {
         let thousandths = match account {
             Account::Class(_, class) => {
                 let share = self.classes.get(usize::from(class)).copied().unwrap_or(0);
@@ -84,7 +89,7 @@ impl BudgetSettings {
             Account::Node(_) => u64::from(self.node) * 100,
             Account::Heard(_) | Account::Granted(_) => return u64::MAX,
         };
-        HOUR_US / 100_000 * thousandths * self.share_at(utilisation_percent) / 1000
+        HOUR_US / 100_000 * thousandths * share / 1000
     }
 }
 
@@ -107,9 +112,10 @@ pub fn tightest(
     utilisation_percent: Option<f32>,
     agreed_us: u64,
 ) -> (Budget, bool) {
+    let share = settings.share_at(utilisation_percent);
     let mut tightest = Budget { account: Account::Class(charge.island, 0), left_us: u64::MAX };
     for account in charge.accounts() {
-        let mut limit = settings.limit_us(account, utilisation_percent);
+        let mut limit = settings.limit_with(account, share);
         if matches!(account, Account::Gateway(_)) {
             limit = limit.min(agreed_us);
         }

@@ -35,13 +35,24 @@ pub fn charge_of(
     gateway: u32,
     hop_limit: u8,
 ) -> Charge {
+    let island = memory.islands.island_of(gateway).unwrap_or(gateway);
+    charge_on(settings, memory, passing, (gateway, island), hop_limit)
+}
+
+fn charge_on(
+    settings: &Settings,
+    memory: &Memory,
+    passing: &Passing<'_>,
+    (gateway, island): (u32, IslandId),
+    hop_limit: u8,
+) -> Charge {
     // What is heard on another preset takes another time on the air.
     let preset = memory.reports.preset(gateway).zip(passing.frame_bytes);
     let of_frame = preset.map(|(preset, bytes)| preset.time_on_air_us(usize::from(bytes)));
     let airtime_us = of_frame.or(passing.airtime_us).unwrap_or(0);
     Charge {
         gateway,
-        island: memory.islands.island_of(gateway).unwrap_or(gateway),
+        island,
         channel: channel_number(passing.channel),
         node: passing.from,
         class: Class::of(passing.port, passing.to),
@@ -49,23 +60,29 @@ pub fn charge_of(
     }
 }
 
-/// How far a copy toward a gateway may go, and what it would be charged with.
-pub fn reach_and_charge(
+/// How far a copy toward a gateway on this island may go, or the model that sends nothing of its class.
+pub fn hop_limit_on(
+    settings: &Settings,
+    passing: &Passing<'_>,
+    island: Option<IslandId>,
+) -> Result<u8, Model> {
+    let class = Class::of(passing.port, passing.to);
+    let most = settings.downlink.hop_limit_max;
+    let hop_limit = settings.model.hop_limit(island, passing.channel, class, most);
+    hop_limit.map(|hops| hops.min(passing.hop_limit))
+}
+
+/// What a copy toward a gateway on this island would be charged with, when it may go this far.
+pub fn charge_within(
     settings: &Settings,
     memory: &Memory,
     passing: &Passing<'_>,
-    gateway: u32,
-) -> (Result<u8, Model>, Charge) {
-    let island = memory.islands.island_of(gateway);
-    let class = Class::of(passing.port, passing.to);
-    let most = settings.downlink.hop_limit_max;
-    let hop_limit = settings
-        .model
-        .hop_limit(island, passing.channel, class, most)
-        .map(|hops| hops.min(passing.hop_limit));
+    (gateway, island): (u32, IslandId),
+    hop_limit: Result<u8, Model>,
+) -> Charge {
     // What is for the gateway itself ends there.
     let on_air = hop_limit.ok().filter(|_| passing.to != gateway).unwrap_or(0);
-    (hop_limit, charge_of(settings, memory, passing, gateway, on_air))
+    charge_on(settings, memory, passing, (gateway, island), on_air)
 }
 
 /// The tightest budget of a copy, and whether it fits into all of them.
@@ -91,7 +108,9 @@ pub fn numbers(
     passing: &Passing<'_>,
     gateway: u32,
 ) -> Numbers {
-    let (hop_limit, charge) = reach_and_charge(settings, memory, passing, gateway);
+    let island = memory.islands.island_of(gateway);
+    let hop_limit = hop_limit_on(settings, passing, island);
+    let charge = charge_within(settings, memory, passing, (gateway, island.unwrap_or(gateway)), hop_limit);
     let (budget, fits) = budget_for(settings, memory, directory, now, &charge);
     Numbers { island: charge.island, hop_limit, airtime_us: charge.airtime_us, budget, fits }
 }
