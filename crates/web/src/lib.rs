@@ -20,6 +20,7 @@ mod layout;
 mod listen;
 mod live;
 mod log_row;
+mod measured;
 mod moment;
 mod mqtt_upgrade;
 mod names;

@@ -12,7 +12,7 @@ use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
     gateway, gateway_own, gateways, grants, health, join, links, log, login, map, metrics, misconfigured,
     node, nodes, packet, people, policy, policy_change, requests, retention, settings, setup, status,
-    topology, traceroutes, trouble, watch,
+    topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -84,6 +84,10 @@ pub fn site_map() -> Vec<Route> {
         post("/setup", Nothing, setup::set_up),
         get("/live", Nothing, live::log_stream),
         get("/live/status", Nothing, live::status_stream),
+        get("/policy.md", Nothing, wiki::policy),
+        get("/retention.md", Nothing, wiki::retention),
+        get("/checklist.md", Nothing, wiki::checklist),
+        get("/join.md", Nothing, wiki::join),
         get("/about", Nothing, about::page),
         get("/settings", Observer, settings::page),
         get("/api", Nothing, api_guide::page),

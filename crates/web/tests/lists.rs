@@ -151,3 +151,47 @@ async fn settings_are_for_those_who_see_everything_and_about_for_everybody() {
     let settings = get_as(&pages, &cookie, "/settings").await.body;
     assert!(settings.contains("mqtt.max_connections") && settings.contains("500"), "{settings}");
 }
+
+#[tokio::test]
+async fn pages_for_a_wiki_come_as_markdown() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    for (address, shown) in [
+        ("/policy.md", "| `consent` | enforce |"),
+        ("/retention.md", "| packets, with what was decided | 90 days |"),
+        ("/checklist.md", "- [ ] Region: `US`."),
+        ("/join.md", "Connect to `mesh.example`."),
+    ] {
+        let answer = get(&pages, address).await;
+        assert_eq!(answer.headers["content-type"], "text/markdown; charset=utf-8");
+        assert!(answer.body.starts_with("# ") && answer.body.contains("Kansas City mesh"), "{address}");
+        assert!(answer.body.contains(shown), "{shown}: {}", answer.body);
+    }
+    // Signing in adds nothing: what is pasted into a wiki is for everybody.
+    let public = get(&pages, "/policy.md").await.body;
+    let cookie = sign_in(&pages, &mut town).await;
+    assert_eq!(get_as(&pages, &cookie, "/policy.md").await.body, public);
+}
+
+#[tokio::test]
+async fn a_node_that_measures_has_charts_that_read_without_scripts() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    for id in 1..=4 {
+        town.hear(one, &telemetry(ANA, id));
+        town.wait_ms(1_800_000);
+    }
+    let pages = town.pages().await;
+    let page = get(&pages, "/node/!4f2100aa").await.body;
+    assert!(page.contains("Voltage: 4 values between 3.92 V and 3.92 V"), "{page}");
+    assert!(page.contains("<polyline") && page.contains("Heard directly by 1 gateway"), "{page}");
+}
+
+#[tokio::test]
+async fn a_decoded_field_says_where_its_bytes_stand() {
+    let town = town_with_secrets();
+    let pages = town.pages().await;
+    let page = get(&pages, "/packet/!4f2100aa/10").await.body;
+    assert!(page.contains("data-from=\"") && page.contains("data-at=\"0\""), "{page}");
+    assert!(page.contains("bytes 0–"), "{page}");
+}

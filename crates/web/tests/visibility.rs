@@ -36,6 +36,10 @@ fn all_addresses() -> Vec<String> {
         "/misconfigured",
         "/settings",
         "/about",
+        "/policy.md",
+        "/retention.md",
+        "/checklist.md",
+        "/join.md",
         "/nothing-here",
     ]
     .map(str::to_owned)

@@ -40,3 +40,4 @@ pub mod topology;
 pub mod traceroutes;
 pub mod trouble;
 pub mod watch;
+pub mod wiki;

@@ -13,6 +13,7 @@ use policy::ladder::{Step, ladder};
 use policy::rule::{RuleId, Stage};
 use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
 
+use crate::assets::BYTES;
 use crate::layout::Section;
 use crate::site::Visit;
 use crate::words::{self, Nodes, count};
@@ -50,7 +51,7 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
             (contents(&visit, nodes, &heard))
         }
     });
-    visit.page(Section::Log, &title, &[], &body).into_response()
+    visit.page(Section::Log, &title, &[&BYTES], &body).into_response()
 }
 
 /// An id as decimal, as in our links, or as hexadecimal with `0x`, as firmware logs it.
