@@ -19,6 +19,9 @@ const QUIET_AFTER_MS: i64 = 15 * 60_000;
 /// Gateways that went are listed for this long.
 const AWAY_FOR_MS: i64 = 86_400_000;
 
+/// The protocol's number of the role for towers and hills.
+const ROUTER: u32 = 2;
+
 /// How a gateway is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GatewayState {
@@ -89,7 +92,12 @@ pub fn gateway_lines(visit: &Visit, snapshot: &Snapshot, board: &Board) -> Vec<G
     lines.retain(|l| {
         l.state != GatewayState::Away || l.last_ms.is_some_and(|at| visit.now_ms - at < AWAY_FOR_MS)
     });
-    lines.sort_by_key(|l| (l.state, std::cmp::Reverse(l.receptions.iter().sum::<u32>()), l.gateway));
+    // Routers first, then by name: an order that stays while the page is open.
+    visit.with_nodes(|nodes| {
+        let roster = read(&visit.site.roster);
+        let role = |gateway| roster.get(gateway, visit.sight.visitor).and_then(|seen| seen.role);
+        lines.sort_by_cached_key(|l| (l.state, role(l.gateway) != Some(ROUTER), nodes.text(l.gateway)));
+    });
     lines
 }
 

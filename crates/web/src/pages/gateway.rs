@@ -26,7 +26,7 @@ use crate::roster::Seen;
 use crate::site::{Visit, read};
 use crate::visibility::Visitor;
 use crate::words::{Nodes, count, node_address, number};
-use crate::{moment, picture};
+use crate::{Mode, moment, picture};
 
 const DAY_MS: i64 = 86_400_000;
 /// How far back connections are told.
@@ -118,7 +118,9 @@ async fn look_inside(visit: &Visit, gateway: u32) -> Result<Inside, Unreadable> 
     }
     let about = visit.site.about_node(gateway).await;
     let firmware = about.and_then(|about| about.profile?.firmware()).map(|firmware| firmware.to_string());
-    Ok(Inside { looked_at: receptions.len(), by_rule, skew_s: skew_s(&receptions), firmware })
+    // A simulated city has a time of its own, which runs ahead.
+    let skew_s = if visit.site.info.mode == Mode::Demo { None } else { skew_s(&receptions) };
+    Ok(Inside { looked_at: receptions.len(), by_rule, skew_s, firmware })
 }
 
 /// How far the gateway's clock is behind ours, s: the middle of what its receptions say, so that a few that came late do

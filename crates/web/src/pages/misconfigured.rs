@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use crate::Mode;
 use crate::advice::{Advice, advice, letter};
 use crate::assets::COPY;
 use crate::layout::Section;
@@ -17,8 +18,14 @@ pub async fn page(visit: Visit) -> Response {
     let body = visit.with_nodes(|nodes| {
         let mut found: Vec<(u32, Vec<Advice>)> = {
             let roster = read(&visit.site.roster);
-            let judged =
-                roster.habits().map(|(node, seen, habits)| (node, advice(seen, habits, visit.now_ms)));
+            let judged = roster.habits().map(|(node, seen, habits)| {
+                let mut habits = habits.clone();
+                if visit.site.info.mode == Mode::Demo {
+                    // A simulated city has a time of its own, which runs ahead.
+                    habits.wrong_time_ms = None;
+                }
+                (node, advice(seen, &habits, visit.now_ms))
+            });
             judged.filter(|(_, advice)| !advice.is_empty()).collect()
         };
         found.sort_by_key(|(node, advice)| (std::cmp::Reverse(advice.len()), *node));
@@ -35,7 +42,7 @@ fn show(visit: &Visit, nodes: Nodes<'_>, found: &[(u32, Vec<Advice>)]) -> Markup
             n => { (count(n as u64, "node")) " would do everybody a favour with another setting. Most owners do not know; a friendly word helps." }
         } }
         @if found.len() > NODES_MAX { p.soft { "The first " (NODES_MAX) "." } }
-        @for (node, advice) in found.iter().take(NODES_MAX) { (one(visit, nodes, *node, advice)) }
+        div.cards { @for (node, advice) in found.iter().take(NODES_MAX) { (one(visit, nodes, *node, advice)) } }
     }
 }
 

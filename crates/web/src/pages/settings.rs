@@ -16,7 +16,7 @@ pub async fn page(visit: Visit) -> Response {
     tables.dedup();
     let body = html! {
         h1 { "Settings" }
-        p.lead { (count(chosen, "key")) " of " (settings.len()) " are not as they come. They are read from the configuration file when the program starts." }
+        p.lead { (chosen) " of " (count(settings.len() as u64, "key")) " chosen, the others as they come. They are read from the configuration file when the program starts." }
         div.row {
             @if visit.site.policy_desk.is_some() { a.button.plain href="/policy/change" { "Change the policy" } }
             a.button.plain href="/people" { "People" }
@@ -27,12 +27,13 @@ pub async fn page(visit: Visit) -> Response {
             h2 { "As you chose" }
             (table(settings.iter().filter(|setting| !setting.is_default), true))
         }
-        @for name in tables {
-            details.fold.wide {
+        h2 { "All of them" }
+        div.card.steps { @for name in tables {
+            details {
                 summary { @if name.is_empty() { "Before the first table" } @else { "[" (name) "]" } }
                 (table(settings.iter().filter(|setting| setting.table == name), false))
             }
-        }
+        } }
         p.soft.small { "Keys of channels, bridges and listeners are in the file only. " code { "backhaul config docs" } " prints every key." }
     };
     visit.page(Section::Settings, "Settings", &[], &body).into_response()
