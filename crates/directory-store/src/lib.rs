@@ -24,6 +24,7 @@ mod secret;
 pub use audit::AuditEntry;
 pub use error::StoreError;
 pub use login::{SETUP_LIFETIME_MS, SignedIn, verify_operator_password};
+pub use replays::{Progresses, REPLAYS_FILE, ReplayProgress, replay_progress};
 pub use requests::Fetched;
 pub use schema::SCHEMA_VERSION;
 pub use secret::random_token;

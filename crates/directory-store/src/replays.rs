@@ -1,11 +1,41 @@
-//! Replays on disk: what was ordered, and what was said to each since. How far each is, its thread knows.
+//! Replays on disk: what was ordered, and what was said to each since; beside it, in a file of its own that is written
+//! often, how far each is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use directory::{REPLAYS_MAX, Replay, ReplayCommand, ReplayOrder, ReplayRefused, ReplayState};
 use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::audit;
 use crate::store::{Store, begin_write, since_1970};
+
+/// Name of the file in the data folder that says how far replays are.
+pub const REPLAYS_FILE: &str = "replays.json";
+
+/// How far a replay is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayProgress {
+    /// Receptions put back.
+    pub receptions: u64,
+    /// Messages published for them.
+    pub messages: u64,
+    /// The moment of the past that it has come to, Unix ms.
+    pub position_ms: i64,
+    /// Why it ended early; `None` when it did not.
+    pub problem: Option<String>,
+}
+
+/// How far each replay is, by number.
+pub type Progresses = BTreeMap<i64, ReplayProgress>;
+
+/// How far the replays of a data folder are, as the server wrote it last; nothing when it has not.
+pub fn replay_progress(data: &Path) -> Progresses {
+    let text = std::fs::read(data.join(REPLAYS_FILE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
 
 const COLUMNS: &str = "number, since_ms, until_ms, filter, archive, speed, with_json, is_paused, state, steps, made_ms, made_by";
 /// Replays that are over and still listed.
