@@ -39,11 +39,17 @@ pub fn run(command: Command) -> Outcome {
     let data = arguments.installation.folder(&config);
     let (keep, now_ms) = (settings::keep(&config), clock::unix_ms());
     let folder = data.join("history");
+    // A folder without a directory has no incidents, and looking makes none.
+    let pinned = match data.join("directory.db").exists() {
+        true => arguments.installation.open_present(&config)?.pinned_spans()?,
+        false => Vec::new(),
+    };
+    let is_pinned = |day| retention::is_in(&pinned, day);
     if is_run {
-        let purged = retention::purge(&folder, keep, now_ms, |_| false, || ())?;
+        let purged = retention::purge(&folder, keep, now_ms, is_pinned, || ())?;
         retention::note_purge(data, now_ms, purged)?;
     }
-    let due = retention::due(&folder, keep, now_ms, |_| false)?;
+    let due = retention::due(&folder, keep, now_ms, is_pinned)?;
     let oldest =
         history::Reader::open(&folder)?.kept_days()?.first().map(|day| history::statement::date(*day));
     let last = retention::last_purge(data);

@@ -67,6 +67,8 @@ pub struct Counters {
     pub downlink_unacknowledged: u64,
     /// Messages that the broker published in its own name, `$SYS` apart.
     pub told: u64,
+    /// Messages of the past that were put back.
+    pub replayed: u64,
     /// Records that home automation was not told of because it could not keep up.
     pub untold: u64,
     /// Subscriptions refused.

@@ -71,7 +71,7 @@ pub use reached::{Reached, ReachedCounts};
 pub use session::{Identifiers, Queued};
 pub use snapshot::{ClientSnapshot, Snapshot};
 pub use subscription_tree::Subscription;
-pub use tell::OwnMessage;
+pub use tell::{OwnMessage, REPLAY_TREE, ReplayedMessage};
 pub use watching::{NodeAbout, Watching};
 pub use will::Will;
 

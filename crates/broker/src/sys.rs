@@ -9,6 +9,7 @@ use policy::decision::Verdict;
 use crate::counters::MALFORMED_REASONS;
 use crate::message::Message;
 use crate::retained::Retained;
+use crate::tell::Of;
 use crate::{Broker, Now};
 
 /// Sessions that are looked at one by one to add up what waits for them. With more of them the sums are not told: the look
@@ -235,7 +236,7 @@ impl Broker {
             hop_limit_at: None,
         });
         self.sys.retained.apply(&message);
-        self.deliver_own(now, &message);
+        self.deliver_own(now, &message, Of::Present);
     }
 }
 

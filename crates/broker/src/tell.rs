@@ -1,8 +1,12 @@
-//! Messages that the broker publishes in its own name: `$SYS`, and what home automation is told.
+//! Messages that the broker publishes in its own name: `$SYS`, what home automation is told, and what is put back of the
+//! past.
 
 use std::sync::Arc;
 
 use policy::decision::Outcome;
+use policy::outside::may_leave_with;
+use policy::principal::Principal;
+use policy::rule::RuleId;
 
 use crate::message::Message;
 use crate::session::{Queued, SessionId};
@@ -24,7 +28,44 @@ pub struct OwnMessage {
     pub retain: bool,
 }
 
+/// What a message of the broker's own is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Of {
+    /// What is known at the moment, chosen by whoever made it.
+    Present,
+    /// Something received once, and whether its sender agreed to MQTT.
+    Past { has_consent: bool },
+}
+
+/// First level of the topics that the past is put back on: `replay/<number>/<topic as it was>`.
+pub const REPLAY_TREE: &str = "replay";
+
+/// What was received once and is published again, below [`REPLAY_TREE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayedMessage {
+    /// Number of the replay.
+    pub replay: i64,
+    /// Topic Name as it was.
+    pub topic: Arc<str>,
+    /// Payload as it was.
+    pub payload: Arc<[u8]>,
+    /// Whether its sender agreed to MQTT: only *yes* counts.
+    pub has_consent: bool,
+}
+
 impl Broker {
+    /// Puts a message of the past back, for observers and services. It reaches no gateway, whatever that subscribed to and
+    /// whatever the policy says, and no bridge; nobody outside without its sender's consent; and it is neither judged, nor
+    /// recorded, nor retained.
+    pub fn publish_replayed(&mut self, now: Now, replayed: ReplayedMessage) {
+        let ReplayedMessage { replay, topic, payload, has_consent } = replayed;
+        let topic = format!("{REPLAY_TREE}/{replay}/{topic}").into();
+        let (properties, expires_at_ms, hop_limit_at, retain) = (None, None, None, false);
+        let message = Message { topic, payload, qos: QOS, retain, properties, expires_at_ms, hop_limit_at };
+        self.counters.replayed += 1;
+        self.deliver_own(now, &Arc::new(message), Of::Past { has_consent });
+    }
+
     /// Publishes a message of the broker's own. Gateways get none: it is made of what they have sent.
     pub fn publish_own(&mut self, now: Now, own: OwnMessage) {
         let OwnMessage { topic, payload, retain } = own;
@@ -35,7 +76,7 @@ impl Broker {
         if retain {
             self.retain(&message);
         }
-        self.deliver_own(now, &message);
+        self.deliver_own(now, &message, Of::Present);
     }
 
     /// Notes how many records home automation has not been told of since the start, because it could not keep up.
@@ -48,11 +89,12 @@ impl Broker {
         filters.iter().flat_map(|filter| self.retained.matching(filter, now.mono_ms)).collect()
     }
 
-    pub(crate) fn deliver_own(&mut self, now: Now, message: &Arc<Message>) {
+    /// Copies for those who wanted it and may have it.
+    pub(crate) fn deliver_own(&mut self, now: Now, message: &Arc<Message>, of: Of) {
         let routes = self.route(&message.topic, NOBODY);
         for route in routes.iter() {
             let receiver = self.sessions.get(route.session.index());
-            if receiver.is_none_or(|session| session.principal.gateway().is_some()) {
+            if receiver.is_none_or(|session| !self.may_have_own(&session.principal, of)) {
                 continue;
             }
             let copy = Queued {
@@ -68,8 +110,27 @@ impl Broker {
             self.deliver(now, route.session, copy);
         }
         for group in self.shared.matching(&message.topic) {
-            // Who may not read it cannot have subscribed, and gateways share nothing: nothing is left to decide.
-            self.offer(now, group, message, |_, _| Outcome::Delivered);
+            // Who may not read it cannot have subscribed, and gateways share nothing.
+            self.offer(now, group, message, |broker, member| {
+                let session = broker.sessions.get(member.index());
+                match session.is_some_and(|session| broker.may_have_own(&session.principal, of)) {
+                    true => Outcome::Delivered,
+                    false => Outcome::Withheld(RuleId::OutsideConsent),
+                }
+            });
         }
+    }
+
+    /// Nothing of the broker's own goes to a radio, and what was received once not to other brokers, which have some too.
+    fn may_have_own(&self, receiver: &Principal, of: Of) -> bool {
+        let is_outside = || self.policy.settings().outside.holds(receiver);
+        receiver.gateway().is_none()
+            && match of {
+                Of::Present => true,
+                Of::Past { has_consent } => {
+                    !matches!(receiver, Principal::Bridge { .. })
+                        && (may_leave_with(has_consent) || !is_outside())
+                }
+            }
     }
 }

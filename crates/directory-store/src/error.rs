@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use directory::{
-    CommandError, DownlinkRefused, GrantRefused, OperatorPasswordError, PersonRefused, RequestRefused,
+    CommandError, DownlinkRefused, GrantRefused, IncidentRefused, OperatorPasswordError, PersonRefused,
+    ReplayRefused, RequestRefused,
     SendingRefused, WatchRefused,
 };
 use rusqlite::ErrorCode;
@@ -81,6 +82,10 @@ pub enum StoreError {
     Sending(SendingRefused),
     /// What was wanted of a request is refused.
     Request(RequestRefused),
+    /// What was said about an incident makes no sense.
+    Incident(IncidentRefused),
+    /// What was said to a replay makes no sense.
+    Replay(ReplayRefused),
     /// The command about people is refused.
     Person(PersonRefused),
     /// The chosen password is not taken.
@@ -152,6 +157,8 @@ impl fmt::Display for StoreError {
             StoreError::Watch(error) => error.fmt(f),
             StoreError::Sending(error) => error.fmt(f),
             StoreError::Request(error) => error.fmt(f),
+            StoreError::Incident(error) => error.fmt(f),
+            StoreError::Replay(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
@@ -176,6 +183,8 @@ impl Error for StoreError {
             | StoreError::Watch(_)
             | StoreError::Sending(_)
             | StoreError::Request(_)
+            | StoreError::Incident(_)
+            | StoreError::Replay(_)
             | StoreError::Person(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,

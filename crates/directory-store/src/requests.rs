@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::StoreError;
 use crate::audit;
 use crate::secret::random_token;
-use crate::store::{Store, begin_write, read_directory, write_change};
+use crate::store::{Store, begin_write, read_directory, since_1970, write_change};
 
 /// After so long a request that nobody decided has expired: 60 days, in milliseconds.
 const EXPIRES_AFTER_MS: i64 = 60 * 24 * 3_600_000;
@@ -147,7 +147,7 @@ impl Store {
                     let note = format!("request {number}");
                     let add = Command::AddGateway { id: form.node, owner, note, token: password };
                     let applied =
-                        directory.apply(add, &key, stored_ms(now_ms)).map_err(StoreError::Command)?;
+                        directory.apply(add, &key, since_1970(now_ms)).map_err(StoreError::Command)?;
                     write_change(&writing, &applied).map_err(failed)?;
                     directory = applied.directory;
                 }
@@ -171,7 +171,7 @@ impl Store {
                     ..before
                 };
                 let set = GrantCommand::Set(form.node, granted);
-                let applied = directory.apply_grant(set, stored_ms(now_ms)).map_err(StoreError::Grant)?;
+                let applied = directory.apply_grant(set, since_1970(now_ms)).map_err(StoreError::Grant)?;
                 crate::grant::write(&writing, applied.directory.grants()).map_err(failed)?;
             }
         }
@@ -238,7 +238,7 @@ impl Store {
         let directory = read_directory(&writing, &path)?;
         let username = directory::Username::of_gateway(request.form.node).as_str().to_owned();
         let rotate = Command::Rotate { username: username.clone(), token: password.clone() };
-        let applied = directory.apply(rotate, &key, stored_ms(now_ms)).map_err(StoreError::Command)?;
+        let applied = directory.apply(rotate, &key, since_1970(now_ms)).map_err(StoreError::Command)?;
         let write = || -> rusqlite::Result<usize> {
             let taken = writing.execute(
                 "UPDATE request SET state = 'fetched' WHERE number = ?1 AND state = 'approved'",
@@ -286,11 +286,7 @@ fn note(
     number: i64,
     words: &str,
 ) -> rusqlite::Result<()> {
-    audit::write(connection, stored_ms(now_ms), actor, action, &format!("request {number}"), words)
-}
-
-fn stored_ms(now_ms: i64) -> u64 {
-    u64::try_from(now_ms).unwrap_or(0)
+    audit::write(connection, since_1970(now_ms), actor, action, &format!("request {number}"), words)
 }
 
 fn read_request(row: &Row<'_>) -> rusqlite::Result<Request> {

@@ -95,6 +95,14 @@ const STEPS: &[&str] = &[
     // Of which channels packets go down to a gateway, and how much airtime an agreement about downlink is worth.
     "ALTER TABLE grants ADD COLUMN downlink_channels TEXT NOT NULL DEFAULT '';
      ALTER TABLE grants ADD COLUMN downlink_ms INTEGER;",
+    // Windows of time that somebody wants to come back to, and stretches of the past that are put back on topics of their own.
+    "CREATE TABLE IF NOT EXISTS incident (number INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, notes TEXT NOT NULL,
+       since_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, is_pinned INTEGER NOT NULL, is_public INTEGER NOT NULL,
+       closed_ms INTEGER, made_ms INTEGER NOT NULL, made_by TEXT NOT NULL, archive TEXT) STRICT;
+     CREATE TABLE IF NOT EXISTS replay (number INTEGER PRIMARY KEY AUTOINCREMENT, since_ms INTEGER NOT NULL,
+       until_ms INTEGER NOT NULL, filter TEXT NOT NULL, archive TEXT, speed INTEGER NOT NULL, with_json INTEGER NOT NULL,
+       is_paused INTEGER NOT NULL, state TEXT NOT NULL, steps INTEGER NOT NULL, made_ms INTEGER NOT NULL,
+       made_by TEXT NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

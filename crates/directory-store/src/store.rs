@@ -236,6 +236,11 @@ fn write_credential(writing: &Transaction<'_>, credential: &Credential) -> rusql
 }
 
 /// SQLite's integers are signed; times and counters stay far below their limit.
+/// A moment for the audit; before 1970 there was none.
+pub(crate) fn since_1970(at_ms: i64) -> u64 {
+    u64::try_from(at_ms).unwrap_or(0)
+}
+
 pub(crate) fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -12,8 +12,10 @@ mod snapshot;
 mod command;
 mod downlink;
 mod grant;
+mod incident;
 mod operator;
 mod person;
+mod replay;
 mod request;
 mod sending;
 mod watch;
@@ -34,10 +36,16 @@ pub use grant::{
     GRANT_CHANNELS_MAX, GRANT_TEXT_BYTES_MAX, Grant, GrantApplied, GrantCommand, GrantRefused, Grants,
     in_words,
 };
+pub use incident::{
+    INCIDENT_NOTES_CHARS_MAX, INCIDENT_TITLE_CHARS_MAX, INCIDENTS_MAX, Incident, IncidentForm, IncidentRefused,
+};
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use node_setup::NodeSetup;
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
+pub use replay::{
+    REPLAYS_MAX, Replay, ReplayCommand, ReplayOrder, ReplayRefused, ReplayState, parse_speed,
+};
 pub use request::{
     REQUESTS_WAITING_MAX, Request, RequestDecision, RequestForm, RequestKind, RequestRefused, RequestState,
     RequestSurroundings, Suggestion, check_decision, suggest,

@@ -70,6 +70,13 @@ pub struct LastPurge {
     pub latest_loss: Option<(i64, Purged)>,
 }
 
+/// Whether anything of a day lies in one of these stretches (Unix ms, the second moment not included).
+pub fn is_in(spans: &[(i64, i64)], day: Day) -> bool {
+    spans.iter().any(|(since_ms, until_ms)| {
+        (files::day_of(*since_ms)..=files::day_of(until_ms.saturating_sub(1))).contains(&day)
+    })
+}
+
 /// What would be taken away at that moment (Unix ms), without touching anything.
 ///
 /// # Errors

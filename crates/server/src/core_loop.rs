@@ -46,6 +46,8 @@ pub enum Command {
     /// Publish these in the broker's own name, and say when it is done; beside them, from who tells home automation, how
     /// many records were lost on their way there.
     Tell(Vec<broker::OwnMessage>, Option<u64>, Sender<()>),
+    /// Put these messages of the past back, and say when it is done.
+    Replay(Vec<broker::ReplayedMessage>, Sender<()>),
     /// Tell subscribers whether a bridge is up.
     Bridge(Arc<str>, bool),
     /// A connection got past everything that comes before MQTT.
@@ -427,6 +429,11 @@ impl CoreLoop {
                     if let Some(lost) = lost {
                         self.broker.note_untold(lost);
                     }
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+                Ok(Command::Replay(messages, done)) => {
+                    messages.into_iter().for_each(|one| self.broker.publish_replayed(now, one));
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use directory_store::Store;
 use history::retention::{self, Keep};
 
 /// How often it is asked what is due.
@@ -39,7 +40,16 @@ impl RetentionKeeper {
 
 fn purge(data: &Path, keep: Keep) {
     let now_ms = unix_ms();
-    let done = retention::purge(&data.join("history"), keep, now_ms, |_| false, || std::thread::sleep(REST));
+    // Without knowing what is pinned, nothing is deleted.
+    let pinned = match Store::open(data).and_then(|store| store.pinned_spans()) {
+        Ok(pinned) => pinned,
+        Err(error) => {
+            tracing::error!(%error, "what incidents pin cannot be read, and so nothing is deleted; it is tried again");
+            return;
+        }
+    };
+    let is_pinned = |day| retention::is_in(&pinned, day);
+    let done = retention::purge(&data.join("history"), keep, now_ms, is_pinned, || std::thread::sleep(REST));
     match done.and_then(|purged| retention::note_purge(data, now_ms, purged)) {
         Ok(last) if last.latest_loss.as_ref().is_some_and(|(at_ms, _)| *at_ms == now_ms) => tracing::info!(
             days = last.purged.days,

@@ -18,6 +18,7 @@ use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::alert_samples::Sampler;
 use crate::alerting_desk::{self, AlertSource, Alerting, Means};
 use crate::bridging::{BridgeBoard, BridgeSettings, Bridging};
+use crate::replaying::{self, Replaying};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::clock::Clock;
 use crate::consent_keeper::ConsentKeeper;
@@ -156,6 +157,7 @@ pub struct Running {
     telling: Option<Telling>,
     alerting: Option<Alerting>,
     bridging: Option<Bridging>,
+    replaying: Option<Replaying>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
 }
@@ -230,6 +232,15 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
         let retention = RetentionKeeper::start(&settings.data, settings.keep);
         running.retention = Some(retention.map_err(StartError::System)?);
     }
+    if running.recorder.is_some() {
+        let replaying = Replaying::start(replaying::Means {
+            data: settings.data.clone(),
+            keyring: settings.keyring.clone(),
+            automation: settings.automation.clone(),
+            core: handle.clone(),
+        });
+        running.replaying = Some(replaying.map_err(StartError::Directory)?);
+    }
     let mut bridges = std::mem::take(&mut settings.bridges);
     bridges.iter_mut().for_each(|bridge| bridge.introduce_as(own_node));
     let bridging = Bridging::start(bridges, &handle, &board).map_err(StartError::System)?;
@@ -289,6 +300,7 @@ fn run(
         telling: None,
         alerting: None,
         bridging: None,
+        replaying: None,
         lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
@@ -446,6 +458,7 @@ impl Drop for Running {
         self.keeper = None;
         self.policy = None;
         self.bridging = None;
+        self.replaying = None;
         self.consent = None;
         self.retention = None;
         self.certificates = None;

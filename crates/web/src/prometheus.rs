@@ -93,6 +93,7 @@ fn messages(out: &mut Exposition, snapshot: &Snapshot) {
     out.counter("messages_unacknowledged_total", "Acknowledgements that the history could not back.")
         .is(counters.unacknowledged);
     out.counter("automation_messages_total", "Messages published for home automation.").is(counters.told);
+    out.counter("replayed_messages_total", "Messages of the past that were put back.").is(counters.replayed);
     out.counter("automation_lost_total", "Records that home automation was not told of.").is(counters.untold);
     out.gauge("subscriptions", "Subscriptions.").is(snapshot.subscriptions);
     out.gauge("retained_messages", "Retained messages.").is(snapshot.retained);
