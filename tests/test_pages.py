@@ -25,7 +25,9 @@ def browser(tmp_path):
     service = webdriver.ChromeService(executable_path="/usr/bin/chromedriver")
     driver = webdriver.Chrome(options, service)
     yield driver
-    complaints = [e["message"] for e in driver.get_log("browser") if "404" not in e["message"]]
+    # A machine without a graphics card draws the map in software, which Chromium remarks on.
+    remarks = ("404", "WebGL", "GPU stall")
+    complaints = [e["message"] for e in driver.get_log("browser") if not any(r in e["message"] for r in remarks)]
     driver.quit()
     assert not complaints, complaints
 

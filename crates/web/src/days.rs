@@ -92,7 +92,7 @@ pub fn chart(days: &[DayOf], whose: &str) -> Markup {
             }
             details.fold {
                 summary { "As numbers" }
-                div.scroll { table {
+                div.scroll tabindex="0" role="group" aria-label="Days" { table {
                     thead { tr { th scope="col" { "Day" } th.n scope="col" { "Receptions" } th.n scope="col" { "Hours with any" } } }
                     tbody { @for day in told.iter().rev() { tr {
                         th scope="row" { (moment::date(day.begins_ms)) }

@@ -155,7 +155,7 @@ fn chart(series: &Series, since_ms: i64, now_ms: i64) -> Markup {
             p.ends { span { (moment::short(since_ms)) } span { (text(lowest)) " – " (text(highest)) } span { "now" } }
             details {
                 summary.small { (count(series.points.len() as u64, "value")) }
-                div.scroll { table { tbody { @for (at_ms, value) in series.points.iter().rev().take(50) { tr {
+                div.scroll tabindex="0" role="group" aria-label="Values" { table { tbody { @for (at_ms, value) in series.points.iter().rev().take(50) { tr {
                     th scope="row" { (moment::clock(*at_ms, now_ms)) } td.n { (text(*value)) }
                 } } } } }
             }

@@ -35,13 +35,13 @@ pub async fn page(visit: Visit) -> Response {
         div.row { a.button.plain href="/policy" { "The rules" } a.button.plain href="/retention" { "What is kept" } a.button.plain href="/api" { "API" } }
         h2 { "What others made" }
         p.soft { "The program contains " (crates().count()) " crates of others, and these files:" }
-        div.scroll { table {
+        div.scroll.stack { table {
             thead { tr { th scope="col" { "What" } th scope="col" { "Licence" } th scope="col" { "For" } } }
-            tbody { @for (name, licence, purpose) in VENDORED { tr { th scope="row" { (name) } td { (licence) } td { (purpose) } } } }
+            tbody { @for (name, licence, purpose) in VENDORED { tr { th scope="row" { (name) } td data-label="Licence" { span.cell { (licence) } } td data-label="For" { span.cell { (purpose) } } } } }
         } }
         details.fold {
             summary { "The crates with their licences" }
-            div.scroll { table {
+            div.scroll tabindex="0" role="group" aria-label="Crates" { table {
                 thead { tr { th scope="col" { "Crate" } th scope="col" { "Version" } th scope="col" { "Licence" } } }
                 tbody { @for (name, version, licence) in crates() { tr { th.mono scope="row" { (name) } td.mono { (version) } td { (licence) } } } }
             } }

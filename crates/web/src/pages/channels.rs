@@ -50,7 +50,7 @@ pub async fn page(visit: Visit) -> Response {
         div.card {
             h2 { "A channel of your own" }
             p { "Keys that everybody has are no keys: “AQ==” and all one-byte keys open to anyone with a radio. A key of 256 bits is made with "
-                code { "backhaul channel NAME" } ", which prints its share address and a QR code. Hand it only to those who should read." }
+                code { "backhaul channel new NAME" } ", which prints its link and its key once. Hand it only to those who should read." }
         }
     };
     visit.page(Section::Channels, "Channels", &[], &body).into_response()
