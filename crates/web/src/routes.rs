@@ -29,6 +29,7 @@ pub fn site_map() -> Vec<Route> {
         get("/log", Nothing, log::page),
         get("/packet/{from}/{id}", Nothing, packet::page),
         get("/channels", Nothing, channels::page),
+        post("/channels", Operator, channels::make),
         get("/chat", Nothing, chat::page),
         get("/chat/live", Nothing, chat::stream),
         get("/gateways", Nothing, gateways::page),

@@ -7,7 +7,7 @@ mod town;
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
-use town::browser::{get, get_as, sign_in, tell};
+use town::browser::{get, get_as, post_as, sign_in, tell};
 use town::secrets::town_with_secrets;
 use town::{ANA, Copy, ROUTER_1, ROUTER_2, Town, WORKS, node_info, position, telemetry};
 
@@ -194,4 +194,29 @@ async fn a_decoded_field_says_where_its_bytes_stand() {
     let page = get(&pages, "/packet/!4f2100aa/10").await.body;
     assert!(page.contains("data-from=\"") && page.contains("data-at=\"0\""), "{page}");
     assert!(page.contains("bytes 0–"), "{page}");
+}
+
+#[tokio::test]
+async fn the_operator_makes_a_channel_whose_key_is_shown_once() {
+    let mut town = Town::new();
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    let one = post_as(&pages, &cookie, "/channels", "name=Hill").await.body;
+    let two = post_as(&pages, &cookie, "/channels", "name=Hill").await.body;
+    let link = |page: &str| {
+        page.split("<pre class=\"command\" id=\"link\">")
+            .nth(1)
+            .unwrap()
+            .split('<')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        link(&one).starts_with("https://meshtastic.org/e/?add=true#") && link(&one) != link(&two),
+        "{one}"
+    );
+    let wrong = post_as(&pages, &cookie, "/channels", "name=much-too-long-a-name").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(post_as(&pages, "", "/channels", "name=Hill").await.status, StatusCode::NOT_FOUND);
 }

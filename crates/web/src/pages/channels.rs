@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use broker::{ClientSnapshot, Snapshot};
 use history::{Dimension, Tally, Thing};
 use maud::{Markup, html};
 use mqtt::topic::{matches, split_shared};
+use preflight::make_link::{ChannelToShare, link_to_add, psk_text};
 use record::{KeyClass, ReceiverKind};
 
+use crate::assets::COPY;
 use crate::layout::Section;
+use crate::pages::login::form_field;
 use crate::pages::nodes::key;
 use crate::reading::printable;
 use crate::site::{Visit, read};
 use crate::spoken::Spoken;
 use crate::words::{count, number};
-use crate::{moment, words};
+use crate::{moment, qr, words};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -47,13 +52,66 @@ pub async fn page(visit: Visit) -> Response {
         div.cards { @for (name, spoken) in &channels {
             (one(&visit, name, spoken, tallies.get(&**name), snapshot.as_deref()))
         } }
-        div.card {
+        div.card #new {
             h2 { "A channel of your own" }
-            p { "Keys that everybody has are no keys: “AQ==” and all one-byte keys open to anyone with a radio. A key of 256 bits is made with "
-                code { "backhaul channel new NAME" } ", which prints its link and its key once. Hand it only to those who should read." }
+            p { "Keys that everybody has are no keys: “AQ==” and all one-byte keys open to anyone with a radio. A key of 256 random bits is made with "
+                code { "backhaul channel new NAME" } @if visit.who.may_change() { ", or here" } ". Hand it only to those who should read." }
+            @if visit.who.may_change() {
+                form method="post" action="/channels" {
+                    div.fields.wide {
+                        label { "Name" input name="name" required maxlength="11" autocomplete="off" placeholder="up to 11 letters"; }
+                        label.check { input type="checkbox" name="uplink" value="yes"; "Gateways pass it to MQTT" }
+                    }
+                    div.row { button.button { "Make a channel" } }
+                }
+            }
         }
     };
     visit.page(Section::Channels, "Channels", &[], &body).into_response()
+}
+
+/// `POST /channels`: `name`, and `uplink` when gateways should pass it on. The key is shown once and kept nowhere.
+pub async fn make(visit: Visit, body: Bytes) -> Response {
+    let name = form_field(&body, "name").unwrap_or_default().trim().to_owned();
+    let uplink = form_field(&body, "uplink").is_some();
+    let title = "No channel was made";
+    let Ok(psk) = directory_store::random_channel_key() else {
+        let why = "The operating system gives no random bytes.";
+        return visit.trouble(StatusCode::SERVICE_UNAVAILABLE, title, why);
+    };
+    let channel = ChannelToShare { name: &name, psk: &psk, uplink, downlink: false, precision_bits: None };
+    let link = match link_to_add(&channel) {
+        Ok(link) => link,
+        Err(why) => return visit.trouble(StatusCode::UNPROCESSABLE_ENTITY, title, &why.to_string()),
+    };
+    let body = html! {
+        h1 { "Channel " bdi { (printable(&name, 40)) } }
+        p.lead { "Its key is shown this once and kept nowhere. Whoever has it can read the channel." }
+        div.two {
+            section {
+                h2 { "For phones" }
+                (qr::picture(&link, "QR code of the channel link"))
+                pre.command #link { (link) }
+                div.row { button.button.plain type="button" data-copy="link" hidden { "Copy the link" } }
+                h2 { "Key" }
+                pre.command #key { (psk_text(&psk)) }
+                div.row { button.button.plain type="button" data-copy="key" hidden { "Copy the key" } }
+            }
+            section {
+                h2 { "To replace another channel’s key" }
+                ol {
+                    li { "Hand the link on by a way that nobody else reads, and say when the old key ends." }
+                    li { "Nodes add it beside the old channel, so that nobody falls silent in between." }
+                    li { "For the broker to open its packets, name it under [[channels]] of the configuration." }
+                    li { "On the day, nodes take the old channel off. The list of channels shows who still speaks on it." }
+                    li { "Take the old key out of the configuration." }
+                }
+                div.row { a.button href="/channels" { "Back to the channels" } }
+            }
+        }
+    };
+    let page = visit.page(Section::Channels, "New channel", &[&COPY], &body);
+    ([(header::CACHE_CONTROL, "no-store")], page).into_response()
 }
 
 fn one(
