@@ -63,6 +63,8 @@ pub struct Frame<'a> {
     pub who: &'a Who,
     /// Where the page belongs.
     pub section: Section,
+    /// When the page was made, Unix ms, so that ages on it can go on; `None` when it has none.
+    pub now_ms: Option<i64>,
     /// Scripts of the page.
     pub scripts: &'a [&'a Asset],
 }
@@ -71,7 +73,7 @@ pub struct Frame<'a> {
 pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-now=[frame.now_ms] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";

@@ -33,6 +33,7 @@ pub fn site_map() -> Vec<Route> {
         get("/chat", Nothing, chat::page),
         get("/chat/live", Nothing, chat::stream),
         get("/gateways", Nothing, gateways::page),
+        get("/gateways/live", Nothing, gateways::stream),
         get("/gateway/{id}", Nothing, gateway::page),
         get("/nodes", Nothing, nodes::page),
         get("/node/{id}", Nothing, node::page),

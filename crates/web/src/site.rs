@@ -301,7 +301,10 @@ impl Visit {
     /// A page of the site.
     pub fn page(&self, section: Section, title: &str, scripts: &[&Asset], body: &Markup) -> Markup {
         let mesh_name = &self.site.info.mesh_name;
-        layout::document(&Frame { title, mesh_name, who: &self.who, section, scripts }, body)
+        layout::document(
+            &Frame { title, mesh_name, who: &self.who, section, scripts, now_ms: Some(self.now_ms) },
+            body,
+        )
     }
 
     /// A page that says what went wrong and what to do.

@@ -12,7 +12,7 @@ use mqtt::topic::{matches, split_shared};
 use preflight::make_link::{ChannelToShare, link_to_add, psk_text};
 use record::{KeyClass, ReceiverKind};
 
-use crate::assets::COPY;
+use crate::assets::{COPY, LIVE};
 use crate::layout::Section;
 use crate::pages::login::form_field;
 use crate::pages::nodes::key;
@@ -67,7 +67,7 @@ pub async fn page(visit: Visit) -> Response {
             }
         }
     };
-    visit.page(Section::Channels, "Channels", &[], &body).into_response()
+    visit.page(Section::Channels, "Channels", &[&LIVE], &body).into_response()
 }
 
 /// `POST /channels`: `name`, and `uplink` when gateways should pass it on. The key is shown once and kept nowhere.

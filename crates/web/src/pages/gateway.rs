@@ -18,6 +18,7 @@ use record::Reception;
 
 use crate::activity;
 use crate::archive::Unreadable;
+use crate::assets::LIVE;
 use crate::days;
 use crate::gateway_line::{self, GatewayLine, gateway_lines};
 use crate::layout::Section;
@@ -73,7 +74,7 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
     }
     let title = visit.with_nodes(|nodes| nodes.text(gateway.0));
     let body = visit.with_nodes(|nodes| show(&visit, nodes, gateway, &about));
-    visit.page(Section::Gateways, &title, &[], &body).into_response()
+    visit.page(Section::Gateways, &title, &[&LIVE], &body).into_response()
 }
 
 async fn ask(visit: &Visit, gateway: GatewayId) -> Result<About, Unreadable> {

@@ -1,13 +1,22 @@
 //! `/gateways`: who uplinks, how it is doing, and what only it hears.
 
+use std::time::Duration;
+
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
+use broker::Snapshot;
+use futures_util::stream;
 use maud::{Markup, html};
 
 use crate::assets::LIVE;
 use crate::gateway_line::{self, GatewayState, gateway_lines};
 use crate::layout::Section;
+use crate::live::{Seat, respond, too_many};
 use crate::site::Visit;
 use crate::words::{count, number};
+
+/// How often an open table is told.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// `GET /gateways`
 pub async fn page(visit: Visit) -> Response {
@@ -18,19 +27,10 @@ pub async fn page(visit: Visit) -> Response {
             "Which gateways are connected is not known at this moment. Try again shortly.",
         );
     };
-    let board = visit.site.board().await.unwrap_or_default();
-    let lines = gateway_lines(&visit, &snapshot, &board);
-    let of = |state| lines.iter().filter(|line| line.state == state).count() as u64;
-    let (connected, quiet, away) =
-        (of(GatewayState::Connected), of(GatewayState::Quiet), of(GatewayState::Away));
     let alone = alone(&visit).await;
     let body = html! {
         h1 { "Gateways" }
-        p.lead {
-            (count(connected + quiet, "gateway")) " connected" @if quiet > 0 { ", " (quiet) " of them quiet" }
-            @if away > 0 { "; " (away) " went within a day" } "."
-        }
-        (visit.with_nodes(|nodes| gateway_line::table(&visit, nodes, &lines)))
+        div data-live-status="/gateways/live" { (changing_part(&visit, &snapshot).await) }
         (alone)
         div.row {
             a.button.plain href="/compare" { "Compare two" }
@@ -39,6 +39,40 @@ pub async fn page(visit: Visit) -> Response {
         }
     };
     visit.page(Section::Gateways, "Gateways", &[&LIVE], &body).into_response()
+}
+
+/// `GET /gateways/live`: the table as it changes.
+pub async fn stream(visit: Visit) -> Response {
+    let Some(seat) = Seat::take(&visit) else { return too_many(&visit) };
+    respond(stream::unfold((visit, seat), |(visit, mut seat)| async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(TELL_EVERY) => {}
+                () = seat.ended() => return None,
+            }
+            let visit = Visit { now_ms: visit.site.now_ms(), ..visit.clone() };
+            // A broker that is busy is asked again.
+            if let Some(snapshot) = visit.site.snapshot().await {
+                let told = changing_part(&visit, &snapshot).await.into_string();
+                return Some((Ok(Event::default().event("status").data(told)), (visit, seat)));
+            }
+        }
+    }))
+}
+
+async fn changing_part(visit: &Visit, snapshot: &Snapshot) -> Markup {
+    let board = visit.site.board_lately().await;
+    let lines = gateway_lines(visit, snapshot, &board);
+    let of = |state| lines.iter().filter(|line| line.state == state).count() as u64;
+    let (connected, quiet, away) =
+        (of(GatewayState::Connected), of(GatewayState::Quiet), of(GatewayState::Away));
+    html! {
+        p.lead {
+            (count(connected + quiet, "gateway")) " connected" @if quiet > 0 { ", " (quiet) " of them quiet" }
+            @if away > 0 { "; " (away) " went within a day" } "."
+        }
+        (visit.with_nodes(|nodes| gateway_line::table(visit, nodes, &lines)))
+    }
 }
 
 /// What only one gateway heard within a day: who would be missed.

@@ -15,6 +15,7 @@ use query::{Condition, NodeRef, Query, Role, Term};
 use record::Reception;
 
 use crate::archive::Unreadable;
+use crate::assets::LIVE;
 use crate::filter::View;
 use crate::gateway_line::gateway_address;
 use crate::layout::Section;
@@ -89,7 +90,7 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
             (recent(&visit, nodes, node, &about.recent))
         }
     });
-    visit.page(Section::Nodes, &title, &[], &body).into_response()
+    visit.page(Section::Nodes, &title, &[&LIVE], &body).into_response()
 }
 
 async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {

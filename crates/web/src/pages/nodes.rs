@@ -9,6 +9,7 @@ use mesh::enums::{HARDWARE, ROLE, name_of};
 use mesh::node::NodeNum;
 use record::KeyClass;
 
+use crate::assets::LIVE;
 use crate::layout::Section;
 use crate::moment;
 use crate::roster::{Roster, Seen};
@@ -106,7 +107,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         let roster = read(&visit.site.roster);
         list(&visit, nodes, &roster, &asked)
     });
-    visit.page(Section::Nodes, "Nodes", &[], &body).into_response()
+    visit.page(Section::Nodes, "Nodes", &[&LIVE], &body).into_response()
 }
 
 fn list(visit: &Visit, nodes: Nodes<'_>, roster: &Roster, asked: &Asked) -> Markup {
