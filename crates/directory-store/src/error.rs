@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use directory::{
     CommandError, DownlinkRefused, GrantRefused, IncidentRefused, OperatorPasswordError, PersonRefused,
-    ReplayRefused, RequestRefused,
-    SendingRefused, WatchRefused,
+    ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
 };
 use rusqlite::ErrorCode;
 

@@ -123,11 +123,7 @@ impl Store {
     /// When the file cannot be read.
     pub fn incident(&self, number: i64) -> Result<Option<Incident>, StoreError> {
         self.connection
-            .query_row(
-                &format!("SELECT {COLUMNS} FROM incident WHERE number = ?1"),
-                [number],
-                read_incident,
-            )
+            .query_row(&format!("SELECT {COLUMNS} FROM incident WHERE number = ?1"), [number], read_incident)
             .optional()
             .map_err(|source| self.during("read", source))
     }

@@ -46,12 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// When it makes no sense, too many are under way, or the file cannot be written.
-    pub fn order_replay(
-        &mut self,
-        order: &ReplayOrder,
-        actor: &str,
-        now_ms: i64,
-    ) -> Result<i64, StoreError> {
+    pub fn order_replay(&mut self, order: &ReplayOrder, actor: &str, now_ms: i64) -> Result<i64, StoreError> {
         order.check().map_err(StoreError::Replay)?;
         let path = self.path.clone();
         let failed = |source| StoreError::during("write", &path, source);
