@@ -57,7 +57,7 @@ class Backhaul:
 
     def run(self, *arguments, check=True):
         """Runs another command of the same binary on the same data folder."""
-        done = subprocess.run([BINARY, *arguments, "--data", self.data / "data"], capture_output=True, text=True)
+        done = subprocess.run([BINARY, *map(str, arguments), "--data", self.data / "data"], capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout if check else done
 

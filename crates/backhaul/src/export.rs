@@ -37,6 +37,8 @@ enum FormatName {
     Csv,
     /// One JSON object a line
     Jsonl,
+    /// The same with what became of copies, for another Backhaul
+    JsonlCopies,
 }
 
 /// Writes the export and says how many receptions are in it.
@@ -44,6 +46,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let format = match arguments.format {
         Some(FormatName::Csv) => Format::Csv,
         Some(FormatName::Jsonl) => Format::JsonLines,
+        Some(FormatName::JsonlCopies) => Format::JsonLinesWithCopies,
         None => format_of(arguments.output.as_deref())?,
     };
     let (reader, condition) = log::find(&arguments.filter, &arguments.data, arguments.config.as_deref())?;
@@ -94,7 +97,7 @@ fn make(path: &Path) -> Result<File, String> {
 }
 
 /// A reader that has read enough closes the pipe; the caller knows that by the error itself.
-fn plain(error: ExportError) -> Box<dyn std::error::Error> {
+pub fn plain(error: ExportError) -> Box<dyn std::error::Error> {
     match error {
         ExportError::Write(error) => error.into(),
         ExportError::Read(error) => error.into(),

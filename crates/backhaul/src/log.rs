@@ -12,7 +12,7 @@ use mesh::keyring::Keyring;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::rule::RuleId;
-use query::{Condition, FIELDS, Island, Problem, Query, Surroundings, Test};
+use query::{Condition, Expr, FIELDS, Island, Problem, Query, Surroundings, Term, Test};
 use record::Reception;
 
 use crate::airtime::present_islands;
@@ -111,6 +111,20 @@ pub fn find(
         Unbound::Unreadable(error) => error.to_string(),
     })?;
     Ok((reader, condition))
+}
+
+/// A filter, if it is written right; names are not looked up.
+pub fn parse(text: &str) -> Result<Query, String> {
+    Query::parse(text).map_err(|problems| told(text, &problems))
+}
+
+/// What a filter says about when; the rest of it is understood without names and left aside.
+pub fn when(text: &str) -> Result<Condition, String> {
+    let times = parse(text)?.conjuncts().into_iter();
+    let times = times.filter(|part| matches!(part.expr, Expr::Term(Term::When(_))));
+    let query = times.fold(Query::everything(), Query::and);
+    let surroundings = Surroundings { now_ms: clock::unix_ms(), ..Surroundings::default() };
+    query.bind(&surroundings).map_err(|problem| told(text, &[problem]))
 }
 
 /// Following looks at receptions of the last two days only.

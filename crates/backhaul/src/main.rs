@@ -8,10 +8,13 @@ mod settings;
 mod simulate;
 mod simulated_gateway;
 
+mod archive;
 mod decode;
 mod explain;
 mod export;
+mod incident;
 mod log;
+mod replay;
 
 mod airtime;
 mod alerts;
@@ -70,6 +73,17 @@ enum Command {
     Explain(explain::Arguments),
     /// Write receptions to a file for other programs
     Export(export::Arguments),
+    /// Make an archive of a capture or of what another Backhaul exported
+    Import(archive::Import),
+    /// See and delete archives.
+    #[command(subcommand)]
+    Archive(archive::Command),
+    /// Mark windows of time to come back to, and hand them on.
+    #[command(subcommand)]
+    Incident(incident::Command),
+    /// Put the past back on topics of its own, at any speed.
+    #[command(subcommand)]
+    Replay(replay::Command),
     /// Show from where nodes are heard directly, in hexagons
     Coverage(coverage::CoverageArguments),
     /// Show who hears whom, how well and how far, the longest first
@@ -148,6 +162,10 @@ fn main() -> ExitCode {
         Command::Links(arguments) => coverage::links(&arguments),
         Command::Compare(arguments) => coverage::compare(&arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Import(arguments) => archive::import(&arguments),
+        Command::Archive(command) => archive::run(command),
+        Command::Incident(command) => incident::run(command),
+        Command::Replay(command) => replay::run(command),
         Command::Check(arguments) => check::run(arguments),
         Command::Downlink(command) => downlink::run(command),
         Command::Backup(arguments) => backup::back_up(arguments),

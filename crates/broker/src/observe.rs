@@ -31,51 +31,16 @@ pub(crate) fn write_down(facts: &Facts<'_>, preset: mesh::airtime::ModemPreset) 
     let preset = channel.and_then(mesh::airtime::ModemPreset::of_channel_name).unwrap_or(preset);
     Observed {
         gateway: in_topic.or(facts.gateway).map(|n| n.0),
-        packet: facts.packet.as_ref().map(|p| summary(p, facts)),
+        packet: facts.packet.as_ref().map(|header| PacketSummary::of(header, facts)),
         key: policy::uplink::packet_key(facts),
         channel: channel.map(Arc::from),
         port: facts.port.map(|p| p.0),
         variant: policy::release::variant(facts),
-        consent: match facts.consent {
-            mesh::observe::Consent::Yes => Consent::Yes,
-            mesh::observe::Consent::No => Consent::No,
-            mesh::observe::Consent::Unknown => Consent::Unknown,
-        },
-        key_class: key_class(facts.key_class),
+        consent: facts.consent.into(),
+        key_class: facts.key_class.into(),
         flags: facts.flags.0,
         frame_bytes: facts.frame_bytes,
         airtime_us: facts.frame_bytes.map(|bytes| preset.time_on_air_us(usize::from(bytes))),
         hop_limit_at: facts.hop_limit_at,
-    }
-}
-
-fn summary(p: &mesh::packet::PacketHeader, facts: &Facts<'_>) -> PacketSummary {
-    PacketSummary {
-        from: p.from.0,
-        to: p.to.0,
-        id: p.id,
-        hop_limit: u8::try_from(p.hop_limit).unwrap_or(u8::MAX),
-        hop_start: u8::try_from(p.hop_start).unwrap_or(u8::MAX),
-        hops_away: facts.hops_away,
-        rx_rssi: (p.rx_rssi != 0).then_some(p.rx_rssi),
-        rx_snr: (p.rx_rssi != 0 || p.rx_snr != 0.0).then_some(p.rx_snr),
-        rx_time: p.rx_time,
-        relay_node: p.relay_node,
-        next_hop: p.next_hop,
-        want_ack: p.want_ack,
-        request_id: facts.data.as_ref().map_or(0, |d| d.request_id),
-    }
-}
-
-fn key_class(class: mesh::key::KeyClass) -> KeyClass {
-    use mesh::key::KeyClass as Mesh;
-    match class {
-        Mesh::Default => KeyClass::Default,
-        Mesh::Simple => KeyClass::Simple,
-        Mesh::Known => KeyClass::Known,
-        Mesh::Private => KeyClass::Private,
-        Mesh::Pki => KeyClass::Pki,
-        Mesh::Unencrypted => KeyClass::Unencrypted,
-        Mesh::Unknown => KeyClass::Unknown,
     }
 }

@@ -96,8 +96,7 @@ impl IncidentForm {
         {
             return Err(IncidentRefused::TooLong);
         }
-        if self.title.chars().any(char::is_control)
-            || self.notes.chars().any(|c| c.is_control() && c != '\n')
+        if self.title.chars().any(char::is_control) || self.notes.chars().any(|c| c.is_control() && c != '\n')
         {
             return Err(IncidentRefused::Control);
         }

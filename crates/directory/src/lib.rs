@@ -37,15 +37,14 @@ pub use grant::{
     in_words,
 };
 pub use incident::{
-    INCIDENT_NOTES_CHARS_MAX, INCIDENT_TITLE_CHARS_MAX, INCIDENTS_MAX, Incident, IncidentForm, IncidentRefused,
+    INCIDENT_NOTES_CHARS_MAX, INCIDENT_TITLE_CHARS_MAX, INCIDENTS_MAX, Incident, IncidentForm,
+    IncidentRefused,
 };
 pub use name::{PrefixError, TopicPrefix, USERNAME_BYTES_MAX, Username, UsernameError};
 pub use node_setup::NodeSetup;
 pub use operator::{OPERATOR_PASSWORD_CHARS_MIN, OperatorPassword, OperatorPasswordError};
 pub use person::{Person, PersonCommand, PersonName, PersonRefused, PersonRole};
-pub use replay::{
-    REPLAYS_MAX, Replay, ReplayCommand, ReplayOrder, ReplayRefused, ReplayState, parse_speed,
-};
+pub use replay::{REPLAYS_MAX, Replay, ReplayCommand, ReplayOrder, ReplayRefused, ReplayState, parse_speed};
 pub use request::{
     REQUESTS_WAITING_MAX, Request, RequestDecision, RequestForm, RequestKind, RequestRefused, RequestState,
     RequestSurroundings, Suggestion, check_decision, suggest,

@@ -7,7 +7,7 @@ use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::rule::RuleId;
 use query::Condition;
-use record::Reception;
+use record::{Reception, Release};
 
 use crate::error::Error;
 use crate::filter::Filter;
@@ -21,6 +21,8 @@ pub enum Format {
     Csv,
     /// One JSON object a line, nothing left out or changed.
     JsonLines,
+    /// The same with what became of the copies of each reception, for another history.
+    JsonLinesWithCopies,
 }
 
 /// Why an export stopped.
@@ -63,7 +65,13 @@ impl Reader {
             let rows = self.log(&page)?;
             let Some(last) = rows.last() else { break };
             page.after_seq = Some(last.seq);
-            rows.iter().try_for_each(|row| sheet.write(row))?;
+            for row in &rows {
+                let release = match format {
+                    Format::JsonLinesWithCopies => self.release_of(row)?,
+                    Format::Csv | Format::JsonLines => None,
+                };
+                sheet.write(row, release.as_ref())?;
+            }
             written += rows.len() as u64;
             progress(written);
             if rows.len() < PAGE_ROWS {
@@ -83,7 +91,7 @@ enum Sheet<W: Write> {
 impl<W: Write> Sheet<W> {
     fn begin(format: Format, out: W) -> Result<Self, ExportError> {
         Ok(match format {
-            Format::JsonLines => Self::JsonLines(out),
+            Format::JsonLines | Format::JsonLinesWithCopies => Self::JsonLines(out),
             Format::Csv => {
                 let mut table = csv::Writer::from_writer(out);
                 table.write_record(COLUMNS)?;
@@ -92,9 +100,15 @@ impl<W: Write> Sheet<W> {
         })
     }
 
-    fn write(&mut self, row: &Reception) -> Result<(), ExportError> {
+    fn write(&mut self, row: &Reception, release: Option<&Release>) -> Result<(), ExportError> {
         match self {
-            Self::JsonLines(out) => writeln!(out, "{}", json::reception(row))?,
+            Self::JsonLines(out) => {
+                let mut line = json::reception(row);
+                if let Some(release) = release {
+                    line["copies"] = json::copies(release);
+                }
+                writeln!(out, "{line}")?;
+            }
             Self::Csv(table) => table.write_record(cells(row))?,
         }
         Ok(())

@@ -15,6 +15,7 @@ mod files;
 mod filter;
 mod header;
 mod hearing;
+pub mod import;
 mod insert;
 pub mod json;
 mod names;

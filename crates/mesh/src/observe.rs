@@ -182,6 +182,11 @@ impl Flags {
         self.0 &= !flag.0;
     }
 
+    /// The flag with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        FLAG_NAMES.iter().find(|(_, known)| *known == name).map(|(bit, _)| Self(*bit))
+    }
+
     /// The names of those that are set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         FLAG_NAMES.iter().filter(move |(bit, _)| self.0 & bit != 0).map(|(_, name)| *name)

@@ -245,6 +245,14 @@ pub fn float_to_json(value: f32) -> Json {
         .map_or(Json::Null, Json::Number)
 }
 
+/// Bytes from hexadecimal; `None` when it is none.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks_exact(2);
+    pairs.remainder().is_empty().then_some(())?;
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
 /// Bytes in lower-case hexadecimal.
 pub fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use mesh::observe::Facts;
+use mesh::packet::PacketHeader;
+
 use policy::decision::Decision;
 
 /// One gateway's uplink of one packet, with the decision on it.
@@ -76,6 +79,27 @@ pub struct PacketSummary {
     pub request_id: u32,
 }
 
+impl PacketSummary {
+    /// What stands in a packet's header, with what was found out about it.
+    pub fn of(header: &PacketHeader, facts: &Facts<'_>) -> Self {
+        Self {
+            from: header.from.0,
+            to: header.to.0,
+            id: header.id,
+            hop_limit: u8::try_from(header.hop_limit).unwrap_or(u8::MAX),
+            hop_start: u8::try_from(header.hop_start).unwrap_or(u8::MAX),
+            hops_away: facts.hops_away,
+            rx_rssi: (header.rx_rssi != 0).then_some(header.rx_rssi),
+            rx_snr: (header.rx_rssi != 0 || header.rx_snr != 0.0).then_some(header.rx_snr),
+            rx_time: header.rx_time,
+            relay_node: header.relay_node,
+            next_hop: header.next_hop,
+            want_ack: header.want_ack,
+            request_id: facts.data.as_ref().map_or(0, |data| data.request_id),
+        }
+    }
+}
+
 /// Whether the sender of a packet agreed to MQTT (the ok-to-MQTT bit). The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -106,6 +130,31 @@ pub enum KeyClass {
     Private = 5,
     /// Public-key encryption between two nodes.
     Pki = 6,
+}
+
+impl From<mesh::observe::Consent> for Consent {
+    fn from(consent: mesh::observe::Consent) -> Self {
+        match consent {
+            mesh::observe::Consent::Yes => Self::Yes,
+            mesh::observe::Consent::No => Self::No,
+            mesh::observe::Consent::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<mesh::key::KeyClass> for KeyClass {
+    fn from(class: mesh::key::KeyClass) -> Self {
+        use mesh::key::KeyClass as Mesh;
+        match class {
+            Mesh::Default => Self::Default,
+            Mesh::Simple => Self::Simple,
+            Mesh::Known => Self::Known,
+            Mesh::Private => Self::Private,
+            Mesh::Pki => Self::Pki,
+            Mesh::Unencrypted => Self::Unencrypted,
+            Mesh::Unknown => Self::Unknown,
+        }
+    }
 }
 
 macro_rules! words {

@@ -64,6 +64,11 @@ impl ReceiverKind {
         }
     }
 
+    /// The kind with that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// The stored number.
     pub const fn code(self) -> u8 {
         self as u8

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,17 @@ impl Replaying {
         store.end_replays()?;
         let (ending, ends) = channel();
         let folder = means.data.clone();
-        let run = move || Loop { means, store, version: None, under_way: BTreeMap::new(), progresses: Progresses::new(), is_told: true }.run(&ends);
+        let run = move || {
+            Loop {
+                means,
+                store,
+                version: None,
+                under_way: BTreeMap::new(),
+                progresses: Progresses::new(),
+                is_told: true,
+            }
+            .run(&ends)
+        };
         let thread = std::thread::Builder::new().name("replay".to_owned()).spawn(run);
         let thread = thread.map_err(|source| StoreError::Folder { path: folder, source })?;
         Ok(Self { ending: Some(ending), thread: Some(thread) })
@@ -209,7 +219,9 @@ impl Loop {
         let text = serde_json::to_vec(&self.progresses).unwrap_or_default();
         match private_file::write(&file, &text, 0o600) {
             Ok(()) => self.is_told = true,
-            Err(error) => tracing::error!(%error, file = %file.display(), "how far replays are cannot be written"),
+            Err(error) => {
+                tracing::error!(%error, file = %file.display(), "how far replays are cannot be written")
+            }
         }
     }
 }
@@ -236,7 +248,9 @@ impl Going {
         let condition = match order.filter.trim() {
             "" => Condition::ALWAYS,
             text => Query::parse(text)
-                .map_err(|problems| problems.first().map_or(String::new(), |problem| problem.message.clone()))?
+                .map_err(|problems| {
+                    problems.first().map_or(String::new(), |problem| problem.message.clone())
+                })?
                 .bind(&surroundings)
                 .map_err(|problem| problem.message)?,
         };
@@ -307,7 +321,8 @@ impl Going {
     /// A reception as it was, and what home automation would have been told of it.
     fn messages_of(&mut self, row: &Reception) -> Vec<ReplayedMessage> {
         let (replay, has_consent) = (self.replay.number, row.consent == Consent::Yes);
-        let again = |topic: Arc<str>, payload: Arc<[u8]>| ReplayedMessage { replay, topic, payload, has_consent };
+        let again =
+            |topic: Arc<str>, payload: Arc<[u8]>| ReplayedMessage { replay, topic, payload, has_consent };
         let mut messages = vec![again(row.topic.clone(), row.payload.clone())];
         if let Some(teller) = &mut self.teller {
             let told = teller.take(&Record::Reception(Arc::new(row.clone())));
