@@ -25,6 +25,11 @@ def text(words):
     return portnums_pb2.TEXT_MESSAGE_APP, words.encode()
 
 
+def nodeinfo(node, long_name, short_name):
+    user = mesh_pb2.User(id=f"!{node:08x}", long_name=long_name, short_name=short_name)
+    return portnums_pb2.NODEINFO_APP, user.SerializeToString()
+
+
 def envelope(sender, packet_id, content, gateway, *, to=BROADCAST, consent=True, hop_limit=3, hop_start=3,
              channel="LongFast", key=DEFAULT_KEY, rssi=-80, snr=5.5, request=0):
     """An encrypted packet as a gateway would uplink it."""

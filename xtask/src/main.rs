@@ -1,8 +1,10 @@
 //! Chores of this repository: `cargo xtask tidy` checks the shape of the tree, `cargo xtask setup` installs what the
 //! tests need, `cargo xtask test` runs everything that CI runs, `cargo xtask storm` runs simulated storms for as long as
-//! you like, `cargo xtask conformance` runs suites that were not written here.
+//! you like, `cargo xtask conformance` runs suites that were not written here,
+//! `cargo xtask licences` lists the crates inside the program.
 
 mod conformance;
+mod licences;
 mod setup;
 mod statements;
 mod storm;
@@ -21,8 +23,9 @@ fn main() -> ExitCode {
         "test" => test::run(&root),
         "conformance" => conformance::run(&root),
         "storm" => storm::run(&root),
+        "licences" => licences::run(&root),
         _ => {
-            eprintln!("usage: cargo xtask tidy | setup | test | storm | conformance");
+            eprintln!("usage: cargo xtask tidy | setup | test | storm | conformance | licences");
             ExitCode::from(2)
         }
     }

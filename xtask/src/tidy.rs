@@ -96,7 +96,8 @@ const PURE_MUST_NOT_SAY: &[(&str, &str)] = &[
 const LINES_ASKED_ABOUT: usize = 700;
 
 pub fn run(root: &Path) -> ExitCode {
-    let complaints = complaints(root);
+    let mut complaints = complaints(root);
+    complaints.extend(crate::licences::check(root));
     complaints.iter().for_each(|c| eprintln!("{c}"));
     if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -137,6 +137,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
                 .clone()
                 .map(|url| server::MapTiles { url, attribution: config.web.map_attribution.clone() }),
             expected: settings::expected(&config),
+            told: settings::told(&config),
         }),
     }
 }

@@ -84,6 +84,18 @@ pub fn way_in_for_gateways(config: &Config) -> (u16, bool) {
     from_outside.or_else(|| all().next()).map_or((1883, false), |(address, tls)| (address.port(), tls))
 }
 
+/// What is configured, for the operator's page.
+pub fn told(config: &Config) -> Vec<server::Setting> {
+    let line = |key: config::ToldKey| server::Setting {
+        table: key.table,
+        key: key.key,
+        value: key.value,
+        is_default: key.is_default,
+        doc: key.doc,
+    };
+    config.told().into_iter().map(line).collect()
+}
+
 /// What the mesh wants of a node that becomes its gateway.
 pub fn expected(config: &Config) -> preflight::expected::Expected {
     let mesh = &config.mesh;

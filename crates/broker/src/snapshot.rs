@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub connections: usize,
     /// The listeners, by number.
     pub listeners: Vec<crate::ListenerSnapshot>,
+    /// Number of the broker's own node; 0 when it has none.
+    pub own_node: u32,
     /// Subscriptions.
     pub subscriptions: usize,
     /// Retained messages.
@@ -95,6 +97,7 @@ impl Broker {
             clients: clients.collect(),
             connections: self.connections.len(),
             listeners: self.entrances.snapshot(),
+            own_node: self.policy.memory.proofs.own_node(),
             subscriptions: self.subscriptions.len() + self.shared.len(),
             retained: self.retained.len(),
             counters: self.counters.clone(),

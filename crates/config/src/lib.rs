@@ -20,6 +20,7 @@ mod listener;
 mod policy_edit;
 mod policy_file;
 mod rule_state;
+mod told;
 
 mod diagnostics;
 mod kind;
@@ -39,3 +40,4 @@ pub use load::Config;
 pub use policy_edit::{PairsKey, with_pair, with_rule_state};
 pub use policy_file::{POLICY_BYTES_MAX, PolicyFile, policy_document, policy_schema};
 pub use rule_state::{RuleDoc, RuleState};
+pub use told::ToldKey;

@@ -27,5 +27,5 @@ pub use login::{SETUP_LIFETIME_MS, SignedIn, verify_operator_password};
 pub use replays::{Progresses, REPLAYS_FILE, ReplayProgress, replay_progress};
 pub use requests::Fetched;
 pub use schema::SCHEMA_VERSION;
-pub use secret::random_token;
+pub use secret::{random_channel_key, random_token};
 pub use store::Store;

@@ -17,6 +17,14 @@ pub fn random_token() -> Result<Token, StoreError> {
     Ok(Token::from_random(random_bytes::<TOKEN_RANDOM_BYTES>()?))
 }
 
+/// A random key of 256 bits for a channel. It is kept nowhere.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn random_channel_key() -> Result<[u8; 32], StoreError> {
+    random_bytes()
+}
+
 fn random_bytes<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(StoreError::Random)?;

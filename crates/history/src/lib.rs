@@ -6,6 +6,7 @@
 
 mod activity;
 mod candidates;
+mod connections;
 mod consent;
 mod copies;
 mod error;
@@ -39,6 +40,7 @@ mod upgrade;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
+pub use connections::{Came, ConnectionChange};
 pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;
 pub use export::{ExportError, Format};

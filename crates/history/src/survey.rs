@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use insight::alone::Alone;
 use insight::place::Place;
 use insight::survey::{Hearing, Survey, Traced};
 use insight::{compare, traceroute};
@@ -104,6 +105,24 @@ impl Reader {
             gateways.hear(&hearing(row));
         })?;
         Ok((gateways, walked))
+    }
+
+    /// What each gateway alone heard of a window.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn alone(
+        &self,
+        since_ms: i64,
+        until_ms: i64,
+        effort: Effort,
+        eyes: &dyn Eyes,
+    ) -> Result<(Alone, Walked), Error> {
+        let mut alone = Alone::default();
+        let may_see = |sort: &Sort| eyes.may_see(sort);
+        let walked =
+            self.hearings(since_ms, until_ms, effort, &may_see, &mut |row| alone.hear(&hearing(row)))?;
+        Ok((alone, walked))
     }
 
     fn each_told(

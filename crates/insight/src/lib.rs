@@ -3,6 +3,7 @@
 //! Folds over values, in any order: `survey` takes what was heard and said, `coverage` and `compare` are computed from
 //! it. What a visitor may see is decided before anything is taken in; nothing here makes a place finer than it was given.
 
+pub mod alone;
 pub mod compare;
 pub mod coverage;
 pub mod geojson;

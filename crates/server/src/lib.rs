@@ -54,4 +54,4 @@ pub use replaying::history_of;
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};
-pub use web::MapTiles;
+pub use web::{MapTiles, Setting};

@@ -48,6 +48,8 @@ pub struct PagesSettings {
     pub map_tiles: Option<web::MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
+    /// What is configured, for the operator.
+    pub told: Vec<web::Setting>,
 }
 
 /// Records on their way to open pages. A page that is slow misses some and is told.
@@ -112,6 +114,7 @@ impl Pages {
                 way_in: pages.way_in,
                 map_tiles: pages.map_tiles,
                 expected: pages.expected,
+                settings: pages.told,
                 keep: settings.keep,
                 data: settings.data.clone(),
             },

@@ -64,3 +64,22 @@ if (log) {
     if (flowing) flush();
   });
 }
+
+// Ages go on while the page is open, by the server's clock.
+const madeAt = Number(document.documentElement.dataset.now);
+if (madeAt) {
+  const openedAt = performance.now();
+  const span = (seconds) => {
+    if (seconds < 60) return `${seconds} s`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+    if (seconds < 2 * 86400) return `${Math.floor(seconds / 3600)} h`;
+    return `${Math.floor(seconds / 86400)} d`;
+  };
+  setInterval(() => {
+    const now = madeAt + performance.now() - openedAt;
+    for (const time of document.querySelectorAll("time.age")) {
+      const seconds = Math.floor((now - Date.parse(time.dateTime)) / 1000);
+      time.textContent = seconds < 1 ? "just now" : `${span(seconds)} ago`;
+    }
+  }, 5000);
+}

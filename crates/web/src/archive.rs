@@ -170,6 +170,21 @@ impl Archive {
         .await
     }
 
+    /// The latest map report, telemetry and place of every node since a moment, oldest first.
+    pub async fn self_descriptions(&self, since_ms: i64) -> Result<Vec<Reception>, Unreadable> {
+        self.ask(move |reader| {
+            let mut found = Vec::new();
+            for port in [PortNum::MAP_REPORT, PortNum::TELEMETRY, PortNum::POSITION] {
+                for public_only in [true, false] {
+                    found.extend(reader.latest_by_node(port.0, since_ms, public_only)?);
+                }
+            }
+            found.sort_by_key(|reception| reception.seq);
+            Ok::<_, history::Error>(found)
+        })
+        .await
+    }
+
     /// The days of which something is kept, oldest first.
     pub async fn kept_days(&self) -> Result<Vec<Day>, Unreadable> {
         self.ask(Reader::kept_days).await

@@ -54,6 +54,13 @@ pub const COPY: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/copy.js"),
 };
+/// Lights the bytes of a decoded field.
+pub const BYTES: Asset = Asset {
+    stem: "bytes",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/bytes.js"),
+};
 /// Draws the map.
 pub const MAP: Asset = Asset {
     stem: "map",
@@ -90,8 +97,20 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 11] =
-    [&STYLE, &LIVE, &SEARCH, &SETUP, &BACKTEST, &COPY, &ICON, &MAP, &MAPLIBRE, &MAPLIBRE_WORKER, &OUTLINES];
+const ALL: [&Asset; 12] = [
+    &STYLE,
+    &LIVE,
+    &BYTES,
+    &SEARCH,
+    &SETUP,
+    &BACKTEST,
+    &COPY,
+    &ICON,
+    &MAP,
+    &MAPLIBRE,
+    &MAPLIBRE_WORKER,
+    &OUTLINES,
+];
 
 impl Asset {
     /// The address of this content.

@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::{Asset, ICON, STYLE};
-use crate::who::{Needs, Who};
+use crate::navigation::navigation;
+use crate::who::Who;
 
 /// Where in the site a page belongs, for the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,20 @@ pub enum Section {
     Status,
     /// Log and what it leads to.
     Log,
+    /// Who there is.
+    Nodes,
+    /// Who uplinks.
+    Gateways,
+    /// What is spoken on.
+    Channels,
+    /// What was said.
+    Chat,
+    /// Who should change a setting.
+    Misconfigured,
+    /// How the program is set up.
+    Settings,
+    /// Versions and licences.
+    About,
     /// Who hears whom, and where.
     Map,
     /// The rules.
@@ -48,6 +63,8 @@ pub struct Frame<'a> {
     pub who: &'a Who,
     /// Where the page belongs.
     pub section: Section,
+    /// When the page was made, Unix ms, so that ages on it can go on; `None` when it has none.
+    pub now_ms: Option<i64>,
     /// Scripts of the page.
     pub scripts: &'a [&'a Asset],
 }
@@ -56,7 +73,7 @@ pub struct Frame<'a> {
 pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-now=[frame.now_ms] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -98,43 +115,6 @@ fn brand(mesh_name: &str) -> Markup {
                 path d="M3 22 9 4M10 22l6-18M17 22l6-18" {}
             }
             span { @if mesh_name.is_empty() { "Backhaul" } @else { (mesh_name) " " small { "backhaul" } } }
-        }
-    }
-}
-
-fn navigation(frame: &Frame<'_>) -> Markup {
-    let link = |section: Section, address: &str, text: &str| {
-        let current = (frame.section == section).then_some("page");
-        html! { a href=(address) aria-current=[current] { (text) } }
-    };
-    let sees_all = frame.who.may(Needs::Observer);
-    html! {
-        nav aria-label="Pages" {
-            (link(Section::Status, "/", "Status"))
-            (link(Section::Log, "/log", "Log"))
-            (link(Section::Airtime, "/airtime", "Airtime"))
-            (link(Section::Map, "/map", "Map"))
-            (link(Section::Policy, "/policy", "Policy"))
-            (link(Section::Check, "/check", "Check"))
-            @if *frame.who == Who::Anyone {
-                (link(Section::SignIn, "/login", "Sign in"))
-            } @else { details.more {
-                summary { "More" }
-                div {
-                    @if matches!(frame.who, Who::Owner(_)) { a href="/mine" { "My gateway" } }
-                    @if sees_all {
-                        (link(Section::Requests, "/requests", "Requests"))
-                        (link(Section::Watch, "/watch", "Watch"))
-                        a href="/downlink" { "Downlink" }
-                        a href="/grants" { "Grants" }
-                        (link(Section::Consent, "/consent", "Consent"))
-                        (link(Section::Alerts, "/alerts", "Alerts"))
-                        (link(Section::Bridges, "/bridges", "Bridges"))
-                    }
-                    @if frame.who.may(Needs::Admin) { (link(Section::People, "/people", "People")) }
-                    form method="post" action="/logout" { button.linklike { "Sign out" } }
-                }
-            } }
         }
     }
 }

@@ -5,31 +5,39 @@
 
 mod account;
 mod activity;
+mod advice;
 mod api;
 mod archive;
 mod assets;
 mod backtests;
 mod challenge;
 mod checklist;
+mod days;
 mod filter;
+mod gateway_line;
+mod habits;
 mod layout;
 mod listen;
 mod live;
 mod log_row;
+mod measured;
 mod moment;
 mod mqtt_upgrade;
 mod names;
+mod navigation;
 mod pages;
 mod payload;
 mod picture;
 mod prometheus;
 mod qr;
 mod reading;
+mod roster;
 mod route;
 mod routes;
 mod search;
 mod security;
 mod site;
+mod spoken;
 mod surveys;
 mod throttle;
 mod timeline;
@@ -173,6 +181,23 @@ pub struct Info {
     pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.
     pub expected: preflight::expected::Expected,
+    /// What is configured.
+    pub settings: Vec<Setting>,
+}
+
+/// One key of the configuration with its value, for the operator. Never a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Name of its table; empty for the keys before the first one.
+    pub table: &'static str,
+    /// Name of the key.
+    pub key: &'static str,
+    /// Its value as one would write it.
+    pub value: String,
+    /// Whether nobody chose it.
+    pub is_default: bool,
+    /// What the key does.
+    pub doc: &'static str,
 }
 
 /// How the program runs.
@@ -282,11 +307,14 @@ async fn keep_learning_islands(site: Arc<Site>) {
     loop {
         tokio::time::sleep(ISLANDS_EVERY).await;
         site.learn_islands().await;
+        site.forget_nodes();
     }
 }
 
 /// Names come from node information, which nodes send every few hours to few days.
 const NAMES_SINCE_MS: i64 = 14 * 24 * 3_600_000;
+/// Places and measurements come several times a day.
+const DESCRIPTIONS_SINCE_MS: i64 = 2 * 24 * 3_600_000;
 /// Rates are shown for the last hour.
 const RATES_SINCE_MS: i64 = 3_600_000;
 
@@ -297,6 +325,11 @@ async fn learn_the_past(site: &Site) {
     let infos = site.archive.node_infos(now_ms - NAMES_SINCE_MS).await.unwrap_or_default();
     for reception in infos {
         site.learn_name(&reception);
+        site.take_into_roster(&reception);
+    }
+    for reception in site.archive.self_descriptions(now_ms - DESCRIPTIONS_SINCE_MS).await.unwrap_or_default()
+    {
+        site.take_into_roster(&reception);
     }
     for reception in site.archive.since(now_ms - RATES_SINCE_MS).await.unwrap_or_default() {
         site.take(&Record::Reception(Arc::new(reception)));

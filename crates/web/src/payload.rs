@@ -12,6 +12,8 @@ use crate::words::Nodes;
 
 /// Bytes of a hex dump shown; MQTT payloads from firmware are below 1 KB.
 const DUMPED_BYTES_MAX: usize = 4096;
+/// Bytes of an opened payload shown one by one.
+const PAIRED_BYTES_MAX: usize = 1024;
 /// Characters of one value.
 const VALUE_CHARS_MAX: usize = 600;
 
@@ -35,9 +37,12 @@ pub fn content(facts: &Facts<'_>, sight: &Sight, nodes: Nodes<'_>) -> Markup {
         @match tree::read(data.port, data.payload) {
             Tree::Text(text) => p { bdi { (printable(&text, VALUE_CHARS_MAX)) } },
             Tree::Message(name, entries) => {
-                p.small.soft { "Message " code { (name) } }
+                p.small.soft { "Message " code { (name) } ". Point at a field to see its bytes, and at a byte to see its field." }
                 @if entries.is_empty() { p.soft { "It is empty." } }
-                (entries_list(&entries, nodes, "tree"))
+                div.pair data-pair {
+                    (entries_list(&entries, nodes, "tree"))
+                    (bytes_in_pairs(data.payload))
+                }
             },
             Tree::Bytes(bytes) => p { (bytes.len()) " bytes that no table here describes." },
         }
@@ -86,7 +91,7 @@ fn entries_list(entries: &[Entry], nodes: Nodes<'_>, class: &str) -> Markup {
 
 fn entry_item(entry: &Entry, nodes: Nodes<'_>) -> Markup {
     html! {
-        li {
+        li data-from=(entry.bytes.0) data-to=(entry.bytes.1) {
             span.key {
                 @match entry.name {
                     Some(name) => (name),
@@ -94,6 +99,25 @@ fn entry_item(entry: &Entry, nodes: Nodes<'_>) -> Markup {
                 }
             }
             (value(entry, nodes))
+            " " span.where { (place_of(entry)) }
+        }
+    }
+}
+
+/// Where a field stands in the payload, for those who see no light.
+fn place_of(entry: &Entry) -> String {
+    let (from, to) = entry.bytes;
+    if to == from + 1 { format!("byte {from}") } else { format!("bytes {from}–{}", to.saturating_sub(1)) }
+}
+
+/// The opened payload, each byte by itself. A packet on the radio has at most 256 bytes.
+fn bytes_in_pairs(payload: &[u8]) -> Markup {
+    let shown = &payload[..payload.len().min(PAIRED_BYTES_MAX)];
+    html! {
+        @if !shown.is_empty() {
+            div.bytes role="group" aria-label="Bytes of the opened payload" {
+                @for (at, byte) in shown.iter().enumerate() { span data-at=(at) { (format!("{byte:02x}")) } " " }
+            }
         }
     }
 }

@@ -9,9 +9,10 @@ use axum::middleware::from_fn;
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
-    airtime, alerts, api_guide, bridges, check, compare, consent, coverage, downlink, gateway_own, grants,
-    health, join, links, log, login, map, metrics, node, packet, people, policy, policy_change, requests,
-    retention, setup, status, topology, traceroutes, trouble, watch,
+    about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
+    gateway, gateway_own, gateways, grants, health, join, links, log, login, map, metrics, misconfigured,
+    node, nodes, packet, people, policy, policy_change, requests, retention, settings, setup, status,
+    topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -27,6 +28,14 @@ pub fn site_map() -> Vec<Route> {
         get("/", Nothing, status::page),
         get("/log", Nothing, log::page),
         get("/packet/{from}/{id}", Nothing, packet::page),
+        get("/channels", Nothing, channels::page),
+        post("/channels", Operator, channels::make),
+        get("/chat", Nothing, chat::page),
+        get("/chat/live", Nothing, chat::stream),
+        get("/gateways", Nothing, gateways::page),
+        get("/gateways/live", Nothing, gateways::stream),
+        get("/gateway/{id}", Nothing, gateway::page),
+        get("/nodes", Nothing, nodes::page),
         get("/node/{id}", Nothing, node::page),
         post("/node/{id}/{action}", Operator, watch::decided),
         get("/map", Nothing, map::page),
@@ -35,6 +44,7 @@ pub fn site_map() -> Vec<Route> {
         get("/compare", Nothing, compare::page),
         get("/traceroutes", Nothing, traceroutes::page),
         get("/topology", Nothing, topology::page),
+        get("/misconfigured", Observer, misconfigured::page),
         get("/watch", Observer, watch::page),
         get("/policy", Nothing, policy::page),
         get("/policy/change", Observer, policy_change::page),
@@ -76,6 +86,12 @@ pub fn site_map() -> Vec<Route> {
         post("/setup", Nothing, setup::set_up),
         get("/live", Nothing, live::log_stream),
         get("/live/status", Nothing, live::status_stream),
+        get("/policy.md", Nothing, wiki::policy),
+        get("/retention.md", Nothing, wiki::retention),
+        get("/checklist.md", Nothing, wiki::checklist),
+        get("/join.md", Nothing, wiki::join),
+        get("/about", Nothing, about::page),
+        get("/settings", Observer, settings::page),
         get("/api", Nothing, api_guide::page),
         get("/mqtt", Nothing, mqtt_upgrade::upgrade),
         get("/healthz", Nothing, health::health),

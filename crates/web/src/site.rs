@@ -17,20 +17,28 @@ use tokio::sync::{broadcast, watch};
 
 use crate::account::Account;
 use crate::activity::Activity;
-use crate::archive::Archive;
+use crate::archive::{Archive, Unreadable};
 use crate::assets::Asset;
 use crate::backtests::Backtests;
 use crate::layout::{self, Frame, Section};
 use crate::live::Seats;
 use crate::names::Names;
-use crate::surveys::Surveys;
+use crate::roster::Roster;
+use crate::spoken::Channels;
+use crate::surveys::{AloneOfDay, ByGateway, Surveys};
 use crate::visibility::{Sight, Visitor};
 use crate::who::Who;
 use crate::words::Nodes;
-use crate::{Info, WebState};
+use crate::{Info, WebState, days};
 
 /// How long what the broker said is good for.
 const SNAPSHOT_KEPT_MS: i64 = 1_000;
+
+/// How long the sums of ninety days are good for.
+const HOURS_KEPT_MS: i64 = 5 * 60_000;
+
+/// Hours with when they begin, Unix ms, and what their receptions amount to; oldest first.
+pub type Hours = Vec<(i64, history::Tally)>;
 
 /// What all pages share.
 pub struct Site {
@@ -54,12 +62,17 @@ pub struct Site {
     pub archive: Archive,
     /// Surveys of coverage and links.
     pub surveys: Surveys,
+    alone_of_day: AloneOfDay,
     /// Who signs in.
     pub account: Account,
     /// The last hour, folded.
     pub activity: RwLock<Activity>,
     /// Names of nodes.
     pub names: RwLock<Names>,
+    /// What is spoken on.
+    pub channels: RwLock<Channels>,
+    /// Who was heard lately.
+    pub roster: RwLock<Roster>,
     /// The present.
     pub live: broadcast::Sender<Record>,
     /// Places for live streams.
@@ -73,6 +86,8 @@ pub struct Site {
     ask_board: crate::BoardFn,
     ask_watching: crate::WatchingFn,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
+    kept_board: tokio::sync::Mutex<Option<(i64, Arc<broker::Board>)>>,
+    all_hours: tokio::sync::Mutex<Option<(i64, Arc<Hours>)>>,
     clock: crate::ClockFn,
     public_channels: Arc<[Box<str>]>,
     /// Where connections of `/mqtt` go.
@@ -91,6 +106,8 @@ impl Site {
             ask_board: state.board,
             ask_watching: state.watching,
             snapshot: tokio::sync::Mutex::default(),
+            kept_board: tokio::sync::Mutex::default(),
+            all_hours: tokio::sync::Mutex::default(),
             history_health: state.history_health,
             bridges: state.bridges,
             alerts: state.alerts,
@@ -100,9 +117,12 @@ impl Site {
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
             surveys: Surveys::default(),
+            alone_of_day: AloneOfDay::default(),
             account: Account::new(state.directory, is_https),
             activity: RwLock::default(),
             names: RwLock::default(),
+            channels: RwLock::default(),
+            roster: RwLock::default(),
             islands: RwLock::default(),
             live: state.live,
             seats: Seats::default(),
@@ -133,6 +153,48 @@ impl Site {
         let snapshot = tokio::task::spawn_blocking(move || ask()).await.ok().flatten().map(Arc::new)?;
         *kept = Some((now_ms, snapshot.clone()));
         Some(snapshot)
+    }
+
+    /// The same, at most so old that a page which is open everywhere costs the broker one question in a while. Empty when
+    /// it does not answer.
+    pub async fn board_lately(&self) -> Arc<broker::Board> {
+        let mut kept = self.kept_board.lock().await;
+        let now_ms = self.now_ms();
+        if let Some((at_ms, board)) = &*kept
+            && (0..SNAPSHOT_KEPT_MS).contains(&(now_ms - at_ms))
+        {
+            return board.clone();
+        }
+        let board = Arc::new(self.board().await.unwrap_or_default());
+        *kept = Some((now_ms, board.clone()));
+        board
+    }
+
+    /// What all receptions of the last ninety days amount to, hour by hour. However many pages are open, the history is
+    /// asked at most once in a while.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn all_hours(&self) -> Result<Arc<Hours>, Unreadable> {
+        let mut kept = self.all_hours.lock().await;
+        let now_ms = self.now_ms();
+        if let Some((at_ms, hours)) = &*kept
+            && (0..HOURS_KEPT_MS).contains(&(now_ms - at_ms))
+        {
+            return Ok(hours.clone());
+        }
+        let hours =
+            Arc::new(self.archive.hours(history::Thing::All, days::since_ms(now_ms), now_ms + 1).await?);
+        *kept = Some((now_ms, hours.clone()));
+        Ok(hours)
+    }
+
+    /// What each gateway alone heard of the last day, as the visitor may know it.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn alone(&self, sight: &Sight) -> Result<Arc<ByGateway>, Unreadable> {
+        self.alone_of_day.of(&self.archive, sight, self.now_ms()).await
     }
 
     /// What is known of a node; `None` when the broker does not answer.
@@ -174,6 +236,18 @@ impl Site {
         write(&self.activity).take(reception);
         write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
+        self.take_into_roster(reception);
+    }
+
+    /// Learns what a reception says of its node and of the gateway that brought it.
+    pub fn take_into_roster(&self, reception: &record::Reception) {
+        write(&self.channels).take(reception, &self.sight(Visitor::Public));
+        write(&self.roster).take(reception, &self.keyring, &self.sight(Visitor::Public));
+    }
+
+    /// Forgets nodes that were not heard for long.
+    pub fn forget_nodes(&self) {
+        write(&self.roster).forget(self.now_ms());
     }
 
     /// Learns a node's name, when the reception is node information.
@@ -227,7 +301,10 @@ impl Visit {
     /// A page of the site.
     pub fn page(&self, section: Section, title: &str, scripts: &[&Asset], body: &Markup) -> Markup {
         let mesh_name = &self.site.info.mesh_name;
-        layout::document(&Frame { title, mesh_name, who: &self.who, section, scripts }, body)
+        layout::document(
+            &Frame { title, mesh_name, who: &self.who, section, scripts, now_ms: Some(self.now_ms) },
+            body,
+        )
     }
 
     /// A page that says what went wrong and what to do.

@@ -1,10 +1,12 @@
 //! Surveys of windows of the history, made once for all who ask for the same window with the same eyes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use history::{Effort, Walked};
 use insight::Survey;
+use insight::alone::Brought;
 use insight::compare::Gateways;
 use tokio::sync::OnceCell;
 
@@ -72,6 +74,48 @@ impl Surveys {
         let cell = Cell::default();
         kept.push((key, now_ms, cell.clone()));
         cell
+    }
+}
+
+/// What each gateway alone heard of the last day, made once in a while for each kind of visitor.
+#[derive(Default)]
+pub struct AloneOfDay([tokio::sync::Mutex<Option<MadeAlone>>; 2]);
+
+/// When it was made, Unix ms, and what came of it.
+type MadeAlone = (i64, Arc<ByGateway>);
+
+/// What each gateway brought, by number.
+pub type ByGateway = BTreeMap<u32, Brought>;
+
+/// How long that is good for, ms.
+const ALONE_KEPT_MS: i64 = 5 * 60_000;
+/// What it looks back at, ms.
+const ALONE_SINCE_MS: i64 = 86_400_000;
+
+impl AloneOfDay {
+    /// What the visitor may know of it.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn of(
+        &self,
+        archive: &Archive,
+        sight: &Sight,
+        now_ms: i64,
+    ) -> Result<Arc<ByGateway>, Unreadable> {
+        let mut kept = self.0[usize::from(sight.is_operator())].lock().await;
+        if let Some((at_ms, made)) = &*kept
+            && (0..ALONE_KEPT_MS).contains(&(now_ms - at_ms))
+        {
+            return Ok(made.clone());
+        }
+        let eyes = sight.clone();
+        let (alone, _) = archive
+            .ask(move |reader| reader.alone(now_ms - ALONE_SINCE_MS, now_ms + 1, EFFORT, &eyes))
+            .await?;
+        let made = Arc::new(alone.by_gateway());
+        *kept = Some((now_ms, made.clone()));
+        Ok(made)
     }
 }
 

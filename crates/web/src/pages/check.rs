@@ -88,6 +88,7 @@ fn answer(visit: &Visit, status: StatusCode, result: &Markup, report: Option<&Re
         h1 { "Check a node" }
         @if report.is_none() {
             p.lead { "Is your node ready to become a gateway of " (visit.site.info.mesh_name) "? Find out before you flip the switch." }
+        (super::wiki::link("/checklist.md"))
         }
         (result)
         @match report {

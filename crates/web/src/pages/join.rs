@@ -137,6 +137,7 @@ fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str)
         h1 { "Connect a gateway" }
         p.lead { "Ask the operators of " (mesh) " for credentials, or for more than is ordinary. A person reads this." }
         p { a href="/check" { "Check the node’s configuration" } " first, and read " a href="/policy" { "what is asked of every packet" } "." }
+        (super::wiki::link("/join.md"))
         @if !wrong.is_empty() {
             div.wrong role="alert" { p { "This was not sent:" } ul { @for one in wrong { li { (one) "." } } } }
         }

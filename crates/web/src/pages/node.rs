@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use history::NodeActivity;
+use insight::Source;
 use maud::{Markup, html};
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
@@ -14,12 +15,17 @@ use query::{Condition, NodeRef, Query, Role, Term};
 use record::Reception;
 
 use crate::archive::Unreadable;
+use crate::assets::LIVE;
 use crate::filter::View;
+use crate::gateway_line::gateway_address;
 use crate::layout::Section;
+use crate::pages::survey_frame::distance;
 use crate::pages::watch;
-use crate::site::Visit;
+use crate::site::{Visit, read};
+use crate::surveys::Surveyed;
+use crate::window::Window;
 use crate::words::{self, Nodes, count, number};
-use crate::{log_row, moment, payload, reading};
+use crate::{log_row, measured, moment, payload, reading};
 
 /// How far back the page looks.
 const SINCE_MS: i64 = 7 * 24 * 3_600_000;
@@ -27,8 +33,8 @@ const SINCE_MS: i64 = 7 * 24 * 3_600_000;
 const FACTS_SINCE_MS: i64 = 30 * 24 * 3_600_000;
 /// Packets listed.
 const RECENT_ROWS: usize = 20;
-/// Telemetry of other kinds may stand before the device's own.
-const TELEMETRY_LOOKED_AT: usize = 20;
+/// Telemetry looked at: for charts of the last days, and since other kinds may stand before the device's own.
+const TELEMETRY_LOOKED_AT: usize = 600;
 
 /// What the page shows.
 struct About {
@@ -57,6 +63,16 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
         .with_nodes(|n| n.names.of(node.0, n.visitor).map_or(node.to_string(), |n| n.shown().to_owned()));
     // Without the broker's answer the page has the history's part only.
     let doubts = visit.site.about_node(node.0).await;
+    // Without a survey the page says nothing of reach.
+    let surveyed = visit
+        .site
+        .surveys
+        .of(&visit.site.archive, reach_window(visit.now_ms), &visit.sight, visit.now_ms)
+        .await
+        .ok();
+    let lately =
+        about.telemetry.iter().take_while(|reception| visit.now_ms - reception.at_ms < SINCE_MS).count();
+    let series = measured::series(&visit, &about.telemetry[..lately]);
     let body = visit.with_nodes(|nodes| {
         html! {
             @if let Some(doubts) = &doubts { (watch::notices(doubts)) }
@@ -65,6 +81,8 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
                 (watch::identity(&visit, nodes, node, doubts))
                 (watch::gateway(&visit, doubts))
             }
+            (reach(&visit, nodes, node, surveyed.as_deref()))
+            (measured::charts(&series, visit.now_ms - SINCE_MS, visit.now_ms))
             div.two {
                 section { (heard_by(&visit, nodes, &about.activity)) }
                 section { (ports(node, &about.activity)) }
@@ -72,7 +90,7 @@ pub async fn page(visit: Visit, Path(id): Path<String>) -> Response {
             (recent(&visit, nodes, node, &about.recent))
         }
     });
-    visit.page(Section::Log, &title, &[], &body).into_response()
+    visit.page(Section::Nodes, &title, &[&LIVE], &body).into_response()
 }
 
 async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> {
@@ -102,9 +120,43 @@ async fn ask(visit: &Visit, node: NodeNum) -> Result<Option<About>, Unreadable> 
     }))
 }
 
+/// The last day, on whole minutes, so that many visitors ask for the same survey.
+fn reach_window(now_ms: i64) -> Window {
+    const MINUTE_MS: i64 = 60_000;
+    let until_ms = (now_ms.div_euclid(MINUTE_MS) + 1) * MINUTE_MS;
+    Window { since_ms: until_ms - 24 * 60 * MINUTE_MS, until_ms }
+}
+
+/// Who hears it without a hop between, and how far that is at most.
+fn reach(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, surveyed: Option<&Surveyed>) -> Markup {
+    let Some(survey) = surveyed.map(|surveyed| &surveyed.survey) else { return html! {} };
+    let links = survey.links();
+    let direct: Vec<_> =
+        links.keys().filter(|key| key.from == node.0 && key.source == Source::Direct).collect();
+    let farthest = direct
+        .iter()
+        .filter_map(|key| Some((survey.distance_m(key)?, key.to)))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    html! {
+        h2 { "Reach" }
+        p {
+            @if direct.is_empty() { "No gateway heard it directly within a day." } @else {
+                "Heard directly by " (count(direct.len() as u64, "gateway")) " within a day"
+                @if let Some((metres, gateway)) = farthest {
+                    ", the farthest " (nodes.link(gateway)) " about " (distance(metres)) " away"
+                    @if !visit.sight.is_operator() { " as far as cut places tell" }
+                }
+                "."
+            }
+        }
+    }
+}
+
 fn header(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, about: &About) -> Markup {
     let name = nodes.names.of(node.0, nodes.visitor);
     let info = about.info.as_ref().map(|r| entries(visit, r)).unwrap_or_default();
+    let is_gateway =
+        read(&visit.site.roster).get(node.0, visit.sight.visitor).is_some_and(|seen| seen.is_gateway);
     let last_ms = about.activity.last_ms.or(about.recent.first().map(|r| r.at_ms));
     html! {
         h1 { (nodes.plain(node.0)) }
@@ -114,6 +166,7 @@ fn header(visit: &Visit, nodes: Nodes<'_>, node: NodeNum, about: &About) -> Mark
             @for (field, label) in [("role", "Role"), ("hw_model", "Hardware")] {
                 @if let Some(text) = find(&info, field) { dt { (label) } dd { (text) } }
             }
+            @if is_gateway { dt { "Gateway" } dd { a href=(gateway_address(node.0)) { "how it is doing as a gateway" } } }
             @if let Some(last_ms) = last_ms { dt { "Last heard" } dd { (moment::age(last_ms, visit.now_ms)) } }
             @if let Some(position) = about.position.as_ref() { (place(visit, position)) }
             (telemetry(visit, &about.telemetry))

@@ -13,6 +13,7 @@ use policy::ladder::{Step, ladder};
 use policy::rule::{RuleId, Stage};
 use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
 
+use crate::assets::BYTES;
 use crate::layout::Section;
 use crate::site::Visit;
 use crate::words::{self, Nodes, count};
@@ -45,12 +46,13 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
             (header(&visit, nodes, first, &packet))
             @if total > heard.len() { p.soft { "The first " (heard.len()) " of " (total) " receptions." } }
             (receptions(&visit, nodes, &heard))
+            (contents(&visit, nodes, &heard))
             (decisions(nodes, &heard, packet))
             (deliveries(&visit, nodes, &heard))
-            (contents(&visit, nodes, &heard))
+            (bytes(&visit, nodes, &heard))
         }
     });
-    visit.page(Section::Log, &title, &[], &body).into_response()
+    visit.page(Section::Log, &title, &[&BYTES], &body).into_response()
 }
 
 /// An id as decimal, as in our links, or as hexadecimal with `0x`, as firmware logs it.
@@ -168,9 +170,18 @@ fn decisions(nodes: Nodes<'_>, heard: &[Heard], packet: PacketSummary) -> Markup
 /// What became of each uplink rule; at the end the rule that decided after them, or that none objected.
 fn rungs(decision: &Decision, packet: PacketSummary) -> Markup {
     let later = decision.rule.filter(|rule| rule.info().stage == Stage::Release);
+    // What did nothing is many rules, and in the way of those that did.
+    let (told, silent): (Vec<_>, Vec<_>) =
+        ladder(decision).partition(|(_, step)| matches!(step, Step::Decided | Step::WouldHave));
     html! {
+        @if !silent.is_empty() {
+            details {
+                summary.small { span.soft { (silence(&silent)) } }
+                ol.ladder { @for (rule, step) in silent { (rung(rule, step, decision)) } }
+            }
+        }
         ol.ladder {
-            @for (rule, step) in ladder(decision) { (rung(rule, step, decision)) }
+            @for (rule, step) in told { (rung(rule, step, decision)) }
             @if let Some(rule) = later { (rung(rule, Step::Decided, decision)) }
             @if decision.rule.is_none() {
                 li.decided {
@@ -184,6 +195,15 @@ fn rungs(decision: &Decision, packet: PacketSummary) -> Markup {
             p.soft.small { "It came with hop limit " (packet.hop_limit) "." }
         }
     }
+}
+
+/// How many rules passed it, are off, or were not reached.
+fn silence(silent: &[(RuleId, Step)]) -> String {
+    let of = |wanted: Step| silent.iter().filter(|(_, step)| *step == wanted).count() as u64;
+    let parts =
+        [(of(Step::Passed), "passed it"), (of(Step::NotReached), "not reached"), (of(Step::Off), "off")];
+    let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", count(*n, "rule")));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn rung(rule: RuleId, step: Step, decision: &Decision) -> Markup {
@@ -297,12 +317,6 @@ fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
     let (site, sight) = (&visit.site, &visit.sight);
     let Some((first, _)) = heard.first() else { return html! {} };
     let content = reading::look(first, &site.keyring, |facts| payload::content(facts, sight, nodes));
-    let may_see_bytes = |reception: &Reception| {
-        reading::look(reception, &site.keyring, |facts| {
-            let payload = facts.data.map_or(&[][..], |d| d.payload);
-            sight.allows_bytes(facts.data.map(|d| d.port), payload)
-        })
-    };
     html! {
         h2 { "Content" }
         div.card {
@@ -311,10 +325,23 @@ fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
             }
             (content)
         }
+    }
+}
+
+/// Every reception as it was published.
+fn bytes(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {
+    let (site, sight) = (&visit.site, &visit.sight);
+    let may_see_bytes = |reception: &Reception| {
+        reading::look(reception, &site.keyring, |facts| {
+            let payload = facts.data.map_or(&[][..], |d| d.payload);
+            sight.allows_bytes(facts.data.map(|d| d.port), payload)
+        })
+    };
+    html! {
         h2 { "Bytes" }
         @if heard.iter().all(|(r, _)| may_see_bytes(r)) {
-            div.card.steps { @for (i, (reception, _)) in heard.iter().enumerate() {
-                details open[i == 0] {
+            div.card.steps { @for (reception, _) in heard {
+                details {
                     summary {
                         span { "As " @match reception.gateway { Some(g) => (nodes.plain(g)), None => "the client" } " published it" }
                         span.soft.small { (reception.payload.len()) " bytes on " bdi.mono { (reading::printable(&reception.topic, 120)) } }

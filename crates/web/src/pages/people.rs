@@ -75,7 +75,7 @@ fn one(visit: &Visit, person: &Person) -> Markup {
     let name = person.name.as_str();
     html! {
         section.card aria-label=(name) {
-            h3 { (name) @if is_me { " " span.soft { "(you)" } } }
+            h2 { (name) @if is_me { " " span.soft { "(you)" } } }
             p { "Since " (moment::clock(person.since_ms, visit.now_ms)) ". " (standing(person, visit.now_ms)) }
             form.row method="post" action="/people" {
                 input type="hidden" name="name" value=(name);

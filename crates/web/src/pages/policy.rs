@@ -65,6 +65,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         p.soft { "Asked again for each receiver of a packet that was accepted." }
         (table(Stage::Release))
     };
+    let body = html! { (body) (super::wiki::link("/policy.md")) };
     visit.page(Section::Policy, "Policy", &[], &body).into_response()
 }
 

@@ -37,6 +37,7 @@ pub async fn page(visit: Visit) -> Response {
         p { "What everybody may see of it: packets whose senders agreed to MQTT, on channels that anyone can read, with places cut to about 1.5 km. "
             "Private keys and passwords are never recorded." }
         p { "For programs: " a href="/.well-known/backhaul-retention.json" { "backhaul-retention.json" } "." }
+        (super::wiki::link("/retention.md"))
     };
     visit.page(Section::None, "Retention", &[], &body).into_response()
 }

@@ -1,23 +1,18 @@
 //! `/`: how the mesh's backhaul is doing, in one sentence first.
 
-use std::collections::BTreeMap;
-
 use axum::response::{IntoResponse, Response};
-use broker::{ClientSnapshot, DOOR_REASONS, MALFORMED_REASONS, Snapshot};
+use broker::{Board, ClientSnapshot, DOOR_REASONS, IslandBoard, MALFORMED_REASONS, Snapshot};
 use maud::{Markup, html};
 use policy::rule::{RULES, RuleState};
 use policy::settings::Settings;
 
-use crate::activity::{self, ByVerdict, GatewayHour, Minute};
+use crate::activity::{self, ByVerdict, Minute};
 use crate::assets::LIVE;
+use crate::gateway_line::{self, GatewayLine, GatewayState, gateway_lines};
 use crate::layout::Section;
 use crate::site::{Visit, read};
-use crate::words::{count, number};
-use crate::{HistoryHealth, Mode, moment, picture};
-
-/// A connected gateway from which nothing came for this long is quiet: node information, position and telemetry of
-/// several nodes together come more often.
-const QUIET_AFTER_MS: i64 = 15 * 60_000;
+use crate::words::{Nodes, count, number};
+use crate::{HistoryHealth, Mode, days, moment, picture};
 
 /// `GET /`
 pub async fn page(visit: Visit) -> Response {
@@ -25,6 +20,8 @@ pub async fn page(visit: Visit) -> Response {
     let body = html! {
         h1 { (visit.site.info.mesh_name) }
         div data-live-status="/live/status" { (changing) }
+        (ninety_days(&visit).await)
+        (kept(&visit))
     };
     visit.page(Section::Status, "Status", &[&LIVE], &body).into_response()
 }
@@ -35,11 +32,9 @@ pub async fn changing_part(visit: &Visit) -> Markup {
         return html! { div.banner.bad { p { "The broker does not answer. Packets may not be carried at this moment." } } };
     };
     let (policy, health) = ((visit.site.policy)(), (visit.site.history_health)());
-    let (minutes, hours) = {
-        let activity = read(&visit.site.activity);
-        (activity.minutes(visit.now_ms), activity.gateways(visit.now_ms))
-    };
-    let gateways = gateway_lines(&snapshot.clients, &hours, visit.now_ms);
+    let minutes = read(&visit.site.activity).minutes(visit.now_ms);
+    let board = visit.site.board_lately().await;
+    let gateways = gateway_lines(visit, &snapshot, &board);
     let hour = Hour::of(&minutes);
     html! {
         (banners(visit, &snapshot, &health))
@@ -52,9 +47,70 @@ pub async fn changing_part(visit: &Visit) -> Markup {
             @if visit.sight.is_operator() { a.button.plain href="/downlink" { "Downlink" } }
         }
         (figures(visit, &snapshot, &hour))
+        (visit.with_nodes(|nodes| islands(nodes, &board)))
+        h2 #gateways { "Gateways" }
+        (visit.with_nodes(|nodes| gateway_line::table(visit, nodes, &gateways)))
         (rate(&minutes))
-        (gateway_table(visit, &gateways))
         @if visit.sight.is_operator() { (clients(visit, &snapshot.clients)) (internals(&snapshot, &health)) }
+    }
+}
+
+/// Each island in a card: how busy its channel is, what downlink used of its hour, what waits.
+fn islands(nodes: Nodes<'_>, board: &Board) -> Markup {
+    html! {
+        @if !board.islands.is_empty() {
+            h2 #islands { "Islands" }
+            ul.strip { @for island in &board.islands { li.card {
+                p.name { a href="/airtime" { (nodes.plain(island.island)) } @if island.is_stopped { " " span.chip.bad { "downlink stopped" } } }
+                p { @match island.utilisation_percent {
+                    Some(percent) => { span.figure { (format!("{percent:.0} %")) } " of the channel busy" },
+                    None => span.soft { "no word yet on how busy the channel is" },
+                } }
+                p.small.soft {
+                    (count(island.gateways.len() as u64, "gateway"))
+                    ". Downlink: " (format!("{:.0} of {:.0} s", island.all.used_us as f64 / 1e6, island.all.limit_us as f64 / 1e6)) " this hour"
+                    @match delay_ms(island) {
+                        Some(ms) => { ", the oldest has waited " (format!("{:.0} s", ms as f64 / 1e3)) },
+                        None => ", nothing waits",
+                    }
+                    "."
+                }
+            } } }
+        }
+    }
+}
+
+/// How long the oldest copy that waits for the island has waited, ms.
+fn delay_ms(island: &IslandBoard) -> Option<u64> {
+    let waiting = island.gateways.iter().flat_map(|gateway| gateway.waiting.iter().flatten());
+    waiting.map(|waiting| waiting.oldest_ms).max()
+}
+
+async fn ninety_days(visit: &Visit) -> Markup {
+    if visit.site.info.mode == Mode::Lab {
+        return html! {};
+    }
+    let hours = visit.site.all_hours().await;
+    html! {
+        h2 #days { "Ninety days" }
+        @match hours {
+            Ok(hours) => (days::chart(&days::fold(&hours, visit.now_ms), "Receptions of all gateways")),
+            Err(_) => p.soft { "The history cannot be read at this moment." },
+        }
+    }
+}
+
+fn kept(visit: &Visit) -> Markup {
+    html! {
+        @if visit.site.info.mode != Mode::Lab {
+            p.small.soft {
+                @match visit.site.info.keep.days {
+                    Some(days) => { "Packets are kept for " (count(days.into(), "day")) ", then deleted. " }
+                    None => "Packets are kept for as long as the server runs. ",
+                }
+                a href="/retention" { "What is kept, and for how long" } "."
+            }
+        }
     }
 }
 
@@ -150,96 +206,6 @@ fn rate(minutes: &[Minute]) -> Markup {
         div.card {
             (picture::bars(&values, &label))
             p.ends { span { "an hour ago" } span { "highest: " (highest) } span { "now" } }
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum GatewayState {
-    Connected,
-    Quiet,
-    Away,
-}
-
-struct GatewayLine {
-    gateway: u32,
-    state: GatewayState,
-    last_ms: Option<i64>,
-    receptions: ByVerdict,
-}
-
-/// Gateways that are connected or were heard within the last day, the connected first.
-fn gateway_lines(clients: &[ClientSnapshot], hours: &[GatewayHour], now_ms: i64) -> Vec<GatewayLine> {
-    let mut lines: BTreeMap<u32, GatewayLine> = BTreeMap::new();
-    for hour in hours {
-        let GatewayHour { gateway, last_ms, receptions } = *hour;
-        let line = GatewayLine { gateway, state: GatewayState::Away, last_ms: Some(last_ms), receptions };
-        lines.insert(gateway, line);
-    }
-    for client in clients.iter().filter(|c| c.is_connected) {
-        let Some(gateway) = client.gateway else { continue };
-        let line = lines.entry(gateway).or_insert(GatewayLine {
-            gateway,
-            state: GatewayState::Away,
-            last_ms: None,
-            receptions: [0; 4],
-        });
-        let silent_since = line.last_ms.unwrap_or(0).max(client.since_ms);
-        let is_quiet = now_ms - silent_since > QUIET_AFTER_MS;
-        line.state = if is_quiet { GatewayState::Quiet } else { GatewayState::Connected };
-    }
-    let mut lines: Vec<_> = lines.into_values().collect();
-    lines.retain(|l| l.state != GatewayState::Away || l.last_ms.is_some_and(|at| now_ms - at < 86_400_000));
-    lines.sort_by_key(|l| (l.state, std::cmp::Reverse(l.receptions.iter().sum::<u32>()), l.gateway));
-    lines
-}
-
-fn gateway_table(visit: &Visit, lines: &[GatewayLine]) -> Markup {
-    html! {
-        h2 #gateways { "Gateways" }
-        @if lines.is_empty() {
-            div.empty {
-                p { "No gateway has connected yet." }
-                p.soft { "The operator adds one with " code { "backhaul gateway add" } ", which prints the settings to paste." }
-            }
-        } @else {
-            div.scroll.stack { table {
-                thead { tr {
-                    th scope="col" { "Gateway" } th scope="col" { "State" } th scope="col" { "Last reception" }
-                    th.n scope="col" { "Receptions, 1 h" } th scope="col" { "Passed on · recorded only · refused" }
-                } }
-                tbody { @for line in lines { (gateway_row(visit, line)) } }
-            } }
-        }
-    }
-}
-
-fn gateway_row(visit: &Visit, line: &GatewayLine) -> Markup {
-    let parts = activity::passed_recorded_refused(line.receptions);
-    let [passed, recorded, refused] = parts;
-    let id = mesh::node::NodeNum(line.gateway).to_string();
-    let is_named = visit.with_nodes(|n| n.names.of(line.gateway, n.visitor).is_some());
-    html! {
-        tr {
-            th scope="row" {
-                span { (visit.with_nodes(|nodes| nodes.link(line.gateway)))
-                    @if is_named { " " span.mono.soft.small { (id) } } }
-            }
-            td.inline data-label="State" { span.cell { @match line.state {
-                GatewayState::Connected => span.chip.good { "connected" },
-                GatewayState::Quiet => span.chip.note { "quiet" },
-                GatewayState::Away => span.chip.off { "not connected" },
-            } } }
-            td data-label="Last reception" { span.cell { @match line.last_ms {
-                Some(at) => (moment::age(at, visit.now_ms)),
-                None => span.soft { "none yet" },
-            } } }
-            td.n data-label="Receptions, 1 h" { span.cell {
-                a href={ "/log?gateway=" (id.replace('!', "%21")) } { (number(u64::from(passed + recorded + refused))) }
-            } }
-            td data-label="Verdicts" { span.cell.nowrap {
-                (picture::mix(parts)) span.small { (passed) " · " (recorded) " · " (refused) }
-            } }
         }
     }
 }

@@ -137,7 +137,7 @@ fn drawing(
 ) -> Markup {
     let short = |value: f64| format!("{value:.1}");
     html! {
-        svg.graph viewBox=(format!("0 0 {SIDE} {HEIGHT}")) role="img" aria-label="Graph of links; the table below lists the nodes" {
+        svg.graph viewBox=(format!("0 0 {SIDE} {HEIGHT}")) role="group" aria-label="Graph of links; the table below lists the nodes" {
             @for ((a, b), best) in edges {
                 @if let (Some(from), Some(to)) = (places.get(a), places.get(b)) {
                     line x1=(short(from.0)) y1=(short(from.1)) x2=(short(to.0)) y2=(short(to.1)) {

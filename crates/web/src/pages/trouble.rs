@@ -24,7 +24,7 @@ pub fn body(title: &str, what_to_do: &str, who: &Who) -> Markup {
 /// A whole page, made without knowing the site.
 pub fn page(title: &str, what_to_do: &str) -> Markup {
     let (who, section) = (&Who::Anyone, Section::None);
-    let frame = Frame { title, mesh_name: "", who, section, scripts: &[] };
+    let frame = Frame { title, mesh_name: "", who, section, scripts: &[], now_ms: None };
     layout::document(&frame, &body(title, what_to_do, who))
 }
 

@@ -389,6 +389,13 @@ impl Town {
                     preset: Some("LONG_FAST".to_owned()),
                     ..preflight::expected::Expected::default()
                 },
+                settings: vec![web::Setting {
+                    table: "mqtt",
+                    key: "max_connections",
+                    value: "500".to_owned(),
+                    is_default: false,
+                    doc: "Clients connected at a time.",
+                }],
             },
             snapshot: Arc::new(snapshot),
             bridges: Arc::new(Vec::new),
