@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use directory::{Incident, IncidentForm};
-use history::Format;
 use history::import::Lines;
+use history::{Format, archive_name};
 use query::{Condition, Test};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::archive::{archive_name, make, take};
+use crate::archive::{make, take};
 use crate::data_folder::Installation;
 use crate::{Outcome, clock, log, settings};
 
@@ -273,7 +273,7 @@ fn write_out(export: &Export) -> Outcome {
     let config = export.one.installation.config()?;
     let data = export.one.installation.folder(&config);
     let form = &incident.form;
-    let history = server::history_of(data, incident.archive.as_deref());
+    let history = history::history_folder(data, incident.archive.as_deref());
     let reader = history::Reader::open(&history)?;
     let condition = Condition::All(vec![
         Condition::Is(Test::Since(form.since_ms)),

@@ -5,6 +5,7 @@
 //! together. Nothing here decides anything about packets.
 
 mod activity;
+mod archives;
 mod candidates;
 mod connections;
 mod consent;
@@ -40,6 +41,7 @@ mod upgrade;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
+pub use archives::{archive_folder, archive_name, history_folder};
 pub use connections::{Came, ConnectionChange};
 pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;

@@ -50,7 +50,6 @@ pub use memory_keeper::MEMORY_FILE;
 pub use open_files::raise_limit;
 pub use pages::PagesSettings;
 pub use policy_desk::{EditPolicy, PolicyDesk, PolicySource, ReadPolicy, Started};
-pub use replaying::history_of;
 pub use service_manager::{ServiceNotice, inherited_sockets};
 pub use start::{Running, Settings, StartError, own_node, start};
 pub use tls::{CertificateSource, ClientCertificates, TlsError, TlsSettings};

@@ -3,7 +3,7 @@
 //! one is made when the last is out, so that the core never holds more.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -230,7 +230,7 @@ impl Going {
     /// Opens what a replay is read from, and understands its filter. The error is for people.
     fn begin(means: &Means, replay: Replay, now_ms: u64) -> Result<Self, String> {
         let order = &replay.order;
-        let folder = history_of(&means.data, order.archive.as_deref());
+        let folder = history::history_folder(&means.data, order.archive.as_deref());
         let failed = |error: history::Error| {
             tracing::error!(%error, "a replay cannot be read");
             "the history cannot be read; the log has the reason".to_owned()
@@ -330,13 +330,5 @@ impl Going {
             messages.extend(told.map(|told| again(told.topic.into(), told.payload.into())));
         }
         messages
-    }
-}
-
-/// The folder of a history: our own, or that of an archive.
-pub fn history_of(data: &Path, archive: Option<&str>) -> PathBuf {
-    match archive {
-        None => data.join("history"),
-        Some(name) => data.join("archives").join(name).join("history"),
     }
 }
