@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use directory::{Incident, IncidentForm};
+use exports::{Format, Means};
+use history::archive_name;
 use history::import::Lines;
-use history::{Format, archive_name};
 use query::{Condition, Test};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -296,8 +297,9 @@ fn fill(
     condition: &Condition,
 ) -> Result<u64, Box<dyn std::error::Error>> {
     let file = File::create_new(folder.join(RECEPTIONS_FILE))?;
-    let exported = reader.export(condition, Format::JsonLinesWithCopies, BufWriter::new(&file), |_| ());
-    let receptions = exported.map_err(crate::export::plain)?;
+    let (format, means, out) = (Format::JsonLinesWithCopies, Means::default(), BufWriter::new(&file));
+    let exported = exports::export(reader, condition, format, &means, out, |_| ());
+    let receptions = exported.map_err(crate::export::plain)?.receptions;
     file.sync_all()?;
     let about = About {
         v: 1,

@@ -143,3 +143,25 @@ async fn a_replay_is_ordered_and_steered() {
     assert_eq!(told["replays"][0]["state"], "over");
     assert_eq!(get(&pages, "/api/v1/replays").await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn what_the_log_shows_is_a_file() {
+    let mut town = town_with_secrets();
+    let pages = town.pages().await;
+    let cookie = sign_in(&pages, &mut town).await;
+    let log = get_as(&pages, &cookie, "/log?q=port%3Atext").await.body;
+    assert!(log.contains("/export?q=port%3Atext&amp;format=pcapng"), "{log}");
+    let table = get_as(&pages, &cookie, "/export?q=port%3Atext&format=csv").await;
+    assert_eq!(table.status, StatusCode::OK);
+    let name = table.headers["content-disposition"].to_str().unwrap();
+    assert!(name.contains("attachment") && name.contains(".csv"), "{name}");
+    let all = get_as(&pages, &cookie, "/export").await.body;
+    assert!(table.body.starts_with("seq,at_ms,") && table.body.lines().count() < all.lines().count());
+    for (wrong, why) in [("format=doc", "pcapng"), ("q=colour:red", "colour")] {
+        let refused = get_as(&pages, &cookie, &format!("/export?{wrong}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.body.contains(why), "{}", refused.body);
+    }
+    // What not everybody agreed to show is not for everybody.
+    assert_ne!(get(&pages, "/export?format=csv").await.status, StatusCode::OK);
+}

@@ -13,7 +13,7 @@ use crate::archive::Unreadable;
 use crate::assets::{Asset, LIVE, SEARCH};
 use crate::filter::View;
 use crate::layout::Section;
-use crate::pages::{policy_change, replays};
+use crate::pages::{export, policy_change, replays};
 use crate::site::Visit;
 use crate::timeline::Timeline;
 use crate::visibility::Visitor;
@@ -75,13 +75,16 @@ async fn timeline_of(visit: &Visit, view: &View, timeline: Option<Timeline>) -> 
     Ok(timeline.bars(view, &hours))
 }
 
-/// What the operator can do with the stretch of time that the filter names.
+/// What can be done with the rows, and with the stretch of time that the filter names.
 fn keeping(visit: &Visit, view: &View) -> Markup {
     html! {
-        @if visit.who.may_change() && !view.query.times().is_empty() {
-            nav.row aria-label="With this stretch of time" {
-                a.button.plain href={ (view.first_page().address("/incidents")) "#mark" } { "Mark as incident" }
-                a.button.plain href=(replays::address_for(view)) { "Replay this" }
+        @if visit.sight.is_operator() {
+            nav.row aria-label="With what is shown" {
+                @if visit.who.may_change() && !view.query.times().is_empty() {
+                    a.button.plain href={ (view.first_page().address("/incidents")) "#mark" } { "Mark as incident" }
+                    a.button.plain href=(replays::address_for(view)) { "Replay this" }
+                }
+                (export::links(view))
             }
         }
     }
