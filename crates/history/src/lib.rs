@@ -24,6 +24,7 @@ mod policy_changes;
 mod queue;
 mod reader;
 mod recorder;
+pub mod redecode;
 mod replay;
 pub mod retention;
 mod rollup;

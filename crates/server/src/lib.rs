@@ -29,6 +29,7 @@ mod consent_keeper;
 mod directory_keeper;
 mod pages;
 mod policy_desk;
+mod redecode_keeper;
 mod replay_pace;
 mod replaying;
 mod retention_keeper;
