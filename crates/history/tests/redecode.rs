@@ -87,10 +87,13 @@ fn keep(folder: &Path, keyring: &Keyring) -> Vec<Arc<Reception>> {
     all
 }
 
+/// What keys decide about one reception.
+type Row = (u64, Option<u32>, Consent, KeyClass, u64, Option<PacketSummary>);
+
 /// All that can be asked and that keys decide about.
 #[derive(Debug, PartialEq)]
 struct Answers {
-    rows: Vec<(u64, Option<u32>, Consent, KeyClass, u64, Option<PacketSummary>)>,
+    rows: Vec<Row>,
     by_text: Vec<u64>,
     by_port: Vec<u64>,
     names: Vec<String>,
