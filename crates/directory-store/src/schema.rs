@@ -103,6 +103,10 @@ const STEPS: &[&str] = &[
        until_ms INTEGER NOT NULL, filter TEXT NOT NULL, archive TEXT, speed INTEGER NOT NULL, with_json INTEGER NOT NULL,
        is_paused INTEGER NOT NULL, state TEXT NOT NULL, steps INTEGER NOT NULL, made_ms INTEGER NOT NULL,
        made_by TEXT NOT NULL) STRICT;",
+    // Programs that ask the API.
+    "CREATE TABLE IF NOT EXISTS api_token (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, scope TEXT NOT NULL,
+       hash BLOB NOT NULL UNIQUE, made_ms INTEGER NOT NULL, made_by TEXT NOT NULL, person TEXT, until_ms INTEGER,
+       used_ms INTEGER) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

@@ -90,6 +90,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Alerts, "/alerts", "Alerts"),
             inside(Section::Bridges, "/bridges", "Bridges"),
             inside(Section::Settings, "/settings", "Settings"),
+            Entry { section: Section::Tokens, address: "/tokens", text: "Tokens", needs: Needs::Operator },
             Entry { section: Section::People, address: "/people", text: "People", needs: Needs::Admin },
         ],
     ),
@@ -137,7 +138,7 @@ fn you(frame: &Frame<'_>) -> Markup {
         @match frame.who {
             Who::Anyone => li { (link(frame, &open(Section::SignIn, "/login", "Sign in"))) },
             Who::Owner(_) => li { a href="/mine" { "My gateway" } },
-            Who::Person(..) => {}
+            Who::Person(..) | Who::Program(..) => {}
         }
         @if *frame.who != Who::Anyone {
             li { form method="post" action="/logout" { button.linklike { "Sign out" } } }

@@ -44,9 +44,19 @@ pub async fn page(visit: Visit) -> Response {
 
 /// `GET /.well-known/backhaul-retention.json`
 pub async fn json(visit: Visit) -> Response {
-    let Ok(found) = find(&visit).await else { return visit.history_failed() };
+    let Ok(told) = told(&visit).await else { return visit.history_failed() };
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, format!("{told:#}\n")).into_response()
+}
+
+/// What programs are told of it.
+///
+/// # Errors
+/// When the history cannot be read.
+pub async fn told(visit: &Visit) -> Result<serde_json::Value, crate::archive::Unreadable> {
+    let found = find(visit).await?;
     let keep = visit.site.info.keep;
-    let told = json!({
+    Ok(json!({
         "v": 1,
         "keep_days": keep.days,
         "keep_connections_days": keep.connection_days.or(keep.days),
@@ -54,9 +64,7 @@ pub async fn json(visit: Visit) -> Response {
         "last_purge": found.last.as_ref().map(|last| json!({ "at_ms": last.at_ms, "purged": last.purged })),
         "last_deletion": found.last.as_ref().and_then(|last| last.latest_loss.as_ref())
             .map(|(at_ms, purged)| json!({ "at_ms": at_ms, "purged": purged })),
-    });
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, format!("{told:#}\n")).into_response()
+    }))
 }
 
 struct Found {
