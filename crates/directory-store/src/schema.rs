@@ -103,6 +103,10 @@ const STEPS: &[&str] = &[
        until_ms INTEGER NOT NULL, filter TEXT NOT NULL, archive TEXT, speed INTEGER NOT NULL, with_json INTEGER NOT NULL,
        is_paused INTEGER NOT NULL, state TEXT NOT NULL, steps INTEGER NOT NULL, made_ms INTEGER NOT NULL,
        made_by TEXT NOT NULL) STRICT;",
+    // Nodes that are erased and kept out. Of one that is done the number is not kept.
+    "CREATE TABLE IF NOT EXISTS erasure (number INTEGER PRIMARY KEY AUTOINCREMENT, print BLOB NOT NULL, node INTEGER,
+       state TEXT NOT NULL, asked_ms INTEGER NOT NULL, asked_by TEXT NOT NULL, found TEXT, problem TEXT, done_ms INTEGER,
+       receipt TEXT) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.
