@@ -99,6 +99,31 @@ impl<'a> Belongings<'a> {
         Ok(held)
     }
 
+    /// What the node has called itself, long names and short ones.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        for day in self.days()? {
+            let file = files::path_of(&self.folder, day);
+            let Some((connection, version)) = schema::open_for_reading(&file)? else { continue };
+            if version < Version::TWO {
+                continue;
+            }
+            let read = || -> rusqlite::Result<Vec<[String; 2]>> {
+                let mut query = connection.prepare("SELECT long, short FROM node_name WHERE node = ?1")?;
+                query.query_map([self.needle.node], |row| Ok([row.get(0)?, row.get(1)?]))?.collect()
+            };
+            for name in read().map_err(Error::sqlite(&file))?.into_iter().flatten() {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        Ok(names)
+    }
+
     /// Shows everything of a day, in the order in which it came.
     ///
     /// # Errors

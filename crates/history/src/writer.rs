@@ -142,6 +142,7 @@ impl Days {
             }
             Record::Connection(event) => self.of_moment(event.at_ms),
             Record::PolicyChange(change) => self.of_moment(change.at_ms),
+            Record::Erased(erased) => self.of_moment(erased.at_ms),
         }
     }
 
@@ -193,6 +194,8 @@ impl OpenDay {
                 Record::Release(release) => insert.release(release)?,
                 Record::Connection(event) => insert.connection(event)?,
                 Record::PolicyChange(change) => policy_changes::store(&transaction, change)?,
+                // That a node was erased is nothing to be kept of it.
+                Record::Erased(_) => {}
             }
         }
         insert.finish()?;

@@ -223,7 +223,7 @@ fn who_writes_goes_on_writing_and_uses_no_row_that_is_gone() {
         writer.append(&records).unwrap();
         given.extend(records.into_iter().filter_map(|record| match record {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => None,
         }));
     };
     write(&mut writer, &mut maker);

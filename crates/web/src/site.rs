@@ -232,11 +232,24 @@ impl Site {
 
     /// Learns from a record: rates and names.
     pub fn take(&self, record: &Record) {
+        if let Record::Erased(erased) = record {
+            self.forget_node(erased.node);
+        }
         let Record::Reception(reception) = record else { return };
         write(&self.activity).take(reception);
         write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
         self.take_into_roster(reception);
+    }
+
+    /// Forgets a node that was erased, and answers in which it may be.
+    pub fn forget_node(&self, node: u32) {
+        write(&self.activity).forget_node(node);
+        write(&self.names).forget_node(node);
+        write(&self.channels).forget_node(node);
+        write(&self.roster).forget_node(node);
+        self.surveys.forget();
+        self.backtests.forget();
     }
 
     /// Learns what a reception says of its node and of the gateway that brought it.
