@@ -13,7 +13,7 @@ from test_paho import ALPHA, FIELD, topic_of
 
 ROUTES = pathlib.Path(__file__).resolve().parent.parent / "crates" / "web" / "tests" / "routes.txt"
 # No pages: files, streams, answers for programs.
-OTHER = ("/live", "/api/", "/mqtt", "/healthz", "/metrics", "/robots.txt", "/.well-known", "/assets")
+OTHER = ("/live", "/api/", "/mqtt", "/healthz", "/metrics", "/robots.txt", "/.well-known", "/assets", "/export")
 VIEWS = [((360, 780), "light"), ((1280, 900), "dark")]
 
 
@@ -54,7 +54,8 @@ def complaints(browser, backhaul, paths):
 def traffic(backhaul, gateway):
     for number in range(3):
         gateway.publish(topic_of(ALPHA), envelope(FIELD, 61 + number, text("hello there"), ALPHA), 1)
-    return [f"/packet/!{FIELD:08x}/61", f"/node/!{FIELD:08x}", f"/gateway/{ALPHA}", "/nodes?q=none+such", "/nowhere"]
+    backhaul.run("incident", "mark", "Storm over Liberty", "last 1h", "--notes", "Power was out.", "--public")
+    return ["/incident/1", f"/packet/!{FIELD:08x}/61", f"/node/!{FIELD:08x}", f"/gateway/{ALPHA}", "/nodes?q=none+such", "/nowhere"]
 
 
 def test_everybody_can_use_every_public_page(backhaul, traffic, browser):

@@ -6,9 +6,11 @@ import subprocess
 import time
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from conftest import BINARY, credentials_in, wait_for
 from mesh_packets import envelope, text
+from test_pages import body, browser, sign_in  # noqa: F401  fixtures
 from test_paho import ALPHA, FIELD, Client, topic_of
 
 OTHER = "!7c5a0a02"
@@ -172,3 +174,24 @@ def test_an_import_of_an_export_is_the_same(backhaul, heard, tmp_path):
     again = subprocess.run([BINARY, "export", "--data", archive], capture_output=True, text=True).stdout.splitlines()
     before = exported.read_text().splitlines()
     assert [dict(json.loads(line), seq=None) for line in again] == [dict(json.loads(line), seq=None) for line in before]
+
+
+def test_an_incident_is_marked_in_the_log_and_replayed_from_its_page(backhaul, heard, browser):
+    watching = observer(backhaul, "dashboard")
+    watching.subscribe("replay/#", 1)
+    sign_in(browser, backhaul)
+    browser.get(backhaul.web + "/log?q=last+2h")
+    browser.find_element(By.LINK_TEXT, "Mark as incident").click()
+    browser.find_element(By.NAME, "title").send_keys("Net control lost")
+    browser.find_element(By.CSS_SELECTOR, "form.card button").click()
+    wait_for(lambda: "/incident/1" in browser.current_url, "the page of the incident")
+    assert "Net control lost" in browser.find_element(By.TAG_NAME, "h1").text
+    assert "number 1" in body(browser) and "Before and after" in body(browser)
+    browser.find_element(By.CSS_SELECTOR, "#new summary").click()
+    browser.find_element(By.XPATH, "//option[@value='1000']").click()
+    browser.find_element(By.CSS_SELECTOR, "#new button").click()
+    wait_for(lambda: "/replays" in browser.current_url, "the page of replays")
+    # The page follows by itself.
+    wait_for(lambda: "over" in body(browser) and "3 receptions" in body(browser), "the end of the replay on the page")
+    assert {watching.next().topic for _ in heard} == {f"replay/1/{topic_of(ALPHA)}"}
+    watching.close()

@@ -42,11 +42,12 @@ const LAYERS: &[Layer] = &[
     pure("trial", 5),
     edge("session-store", 5),
     edge("alerting", 6),
-    edge("web", 6),
-    edge("server", 7),
-    edge("backhaul", 8),
-    edge("versus", 8),
-    edge("bench", 8),
+    edge("exports", 6),
+    edge("web", 7),
+    edge("server", 8),
+    edge("backhaul", 9),
+    edge("versus", 9),
+    edge("bench", 9),
 ];
 
 /// `mqtt` does not know Meshtastic, `mesh` does not know MQTT: layer 1 crates depend on nothing of ours, which the

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use history::Writer;
 use history::import::{LINE_BYTES_MAX, Lines};
+use history::{Writer, archive_folder, archive_name};
 use record::Record;
 
 use crate::data_folder::Installation;
@@ -64,20 +64,6 @@ pub struct Remove {
     installation: Installation,
 }
 
-/// A name that is a folder's and nothing more.
-pub fn archive_name(text: &str) -> Result<String, String> {
-    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    match text.len() {
-        1..=60 if text.chars().all(is_allowed) => Ok(text.to_owned()),
-        _ => Err("a name is 1 to 60 of a-z, 0-9, - and _".to_owned()),
-    }
-}
-
-/// The folder of an archive.
-pub fn folder_of(data: &Path, name: &str) -> PathBuf {
-    data.join("archives").join(name)
-}
-
 /// Runs `backhaul import`.
 pub fn import(arguments: &Import) -> Outcome {
     let config = arguments.installation.config()?;
@@ -101,7 +87,7 @@ pub fn import(arguments: &Import) -> Outcome {
     let made = make(data, &name, arguments.replace, |folder| {
         take(BufReader::new(reader), lines, folder, arguments.skip_wrong)
     })?;
-    let shown = folder_of(data, &name);
+    let shown = archive_folder(data, &name);
     println!("{} receptions imported into the archive `{name}`", made.receptions);
     if made.wrong > 0 {
         println!("{} lines were left out", made.wrong);
@@ -125,7 +111,7 @@ pub fn make(
     is_replaced: bool,
     fill: impl FnOnce(&Path) -> Result<Taken, Box<dyn std::error::Error>>,
 ) -> Result<Taken, Box<dyn std::error::Error>> {
-    let (whole, part) = (folder_of(data, name), folder_of(data, &format!("{name}.part")));
+    let (whole, part) = (archive_folder(data, name), archive_folder(data, &format!("{name}.part")));
     if whole.exists() && !is_replaced {
         return Err(
             format!("there is an archive `{name}` already; add --replace, or --into another name").into()
@@ -237,7 +223,7 @@ pub fn run(command: Command) -> Outcome {
         }
         Command::Remove(remove) => {
             let config = remove.installation.config()?;
-            let folder = folder_of(remove.installation.folder(&config), &remove.name);
+            let folder = archive_folder(remove.installation.folder(&config), &remove.name);
             if !folder.is_dir() {
                 return Err(format!("there is no archive `{}`", remove.name).into());
             }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use history::{ExportError, Format};
+use exports::{ExportError, Format, Means, Progress};
 
-use crate::{Outcome, log};
+use crate::{Outcome, data_folder, log, settings};
 
 /// Options of `export`.
 #[derive(Args)]
@@ -39,6 +39,12 @@ enum FormatName {
     Jsonl,
     /// The same with what became of copies, for another Backhaul
     JsonlCopies,
+    /// The table in typed columns, for DuckDB, pandas and the like
+    Parquet,
+    /// Where nodes said they are, for maps
+    Geojson,
+    /// LoRa frames as the radio had them, for Wireshark
+    Pcapng,
 }
 
 /// Writes the export and says how many receptions are in it.
@@ -47,24 +53,32 @@ pub fn run(arguments: Arguments) -> Outcome {
         Some(FormatName::Csv) => Format::Csv,
         Some(FormatName::Jsonl) => Format::JsonLines,
         Some(FormatName::JsonlCopies) => Format::JsonLinesWithCopies,
+        Some(FormatName::Parquet) => Format::Parquet,
+        Some(FormatName::Geojson) => Format::GeoJson,
+        Some(FormatName::Pcapng) => Format::Pcapng,
         None => format_of(arguments.output.as_deref())?,
     };
     let (reader, condition) = log::find(&arguments.filter, &arguments.data, arguments.config.as_deref())?;
+    let config = arguments.config.as_deref().map(data_folder::read_config).transpose()?;
+    let means = Means {
+        keyring: config.as_ref().map(settings::keyring).unwrap_or_default(),
+        preset: config.as_ref().map(settings::preset),
+    };
     let is_watched = arguments.output.is_some() && io::stderr().is_terminal();
-    let progress = |written: u64| {
+    let progress = |progress: Progress| {
         if is_watched {
-            eprint!("\r{written} receptions");
+            eprint!("\r{}", bar(progress));
         }
     };
-    let written = match &arguments.output {
+    let done = match &arguments.output {
         None => {
-            let out = BufWriter::new(io::stdout().lock());
-            reader.export(&condition, format, out, progress).map_err(plain)?
+            let out = BufWriter::new(io::stdout());
+            exports::export(&reader, &condition, format, &means, out, progress).map_err(plain)?
         }
         Some(path) => {
             let file = make(path)?;
-            let done = reader.export(&condition, format, BufWriter::new(&file), progress);
-            let kept = done.map_err(plain).and_then(|written| Ok(file.sync_all().map(|()| written)?));
+            let done = exports::export(&reader, &condition, format, &means, BufWriter::new(&file), progress);
+            let kept = done.map_err(plain).and_then(|done| Ok(file.sync_all().map(|()| done)?));
             if kept.is_err() {
                 // Half an export looks like a whole one.
                 fs::remove_file(path)?;
@@ -73,20 +87,51 @@ pub fn run(arguments: Arguments) -> Outcome {
         }
     };
     if is_watched {
-        eprint!("\r");
+        eprintln!("\r{}", bar(done));
     }
-    eprintln!("{written} receptions exported");
+    eprintln!("{} receptions exported", done.receptions - done.left_out);
+    if done.left_out > 0 {
+        eprintln!("{} are left out: {}", done.left_out, why_left_out(format));
+    }
     if log::is_served(&arguments.data) {
         eprintln!("a server is writing this history: what comes now is not in the export");
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// How far it is, as a line of a terminal.
+fn bar(progress: Progress) -> String {
+    const WIDTH: usize = 30;
+    let full = (progress.share * WIDTH as f64) as usize;
+    format!(
+        "[{}{}] {:3.0} %  {} receptions",
+        "#".repeat(full.min(WIDTH)),
+        " ".repeat(WIDTH.saturating_sub(full)),
+        progress.share * 100.0,
+        progress.receptions
+    )
+}
+
+fn why_left_out(format: Format) -> &'static str {
+    match format {
+        Format::GeoJson => "they say no place, or no key at hand opens them",
+        Format::Pcapng => {
+            "they are no frames of a radio, or the key of their channel is not at hand (--config)"
+        }
+        Format::Csv | Format::JsonLines | Format::JsonLinesWithCopies | Format::Parquet => {
+            "the format cannot hold them"
+        }
+    }
+}
+
 fn format_of(output: Option<&Path>) -> Result<Format, String> {
     match output.map(|path| path.extension().and_then(|e| e.to_str()).unwrap_or_default()) {
         None | Some("jsonl" | "ndjson") => Ok(Format::JsonLines),
-        Some("csv") => Ok(Format::Csv),
-        Some(other) => Err(format!("no format is known by the ending `{other}`; add --format csv or jsonl")),
+        Some(ending) => Format::of_ending(ending).ok_or_else(|| {
+            format!(
+                "no format is known by the ending `{ending}`; add --format csv, jsonl, parquet, geojson or pcapng"
+            )
+        }),
     }
 }
 

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use directory::{Incident, IncidentForm};
-use history::Format;
+use exports::{Format, Means};
+use history::archive_name;
 use history::import::Lines;
 use query::{Condition, Test};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::archive::{archive_name, make, take};
+use crate::archive::{make, take};
 use crate::data_folder::Installation;
 use crate::{Outcome, clock, log, settings};
 
@@ -273,7 +274,7 @@ fn write_out(export: &Export) -> Outcome {
     let config = export.one.installation.config()?;
     let data = export.one.installation.folder(&config);
     let form = &incident.form;
-    let history = server::history_of(data, incident.archive.as_deref());
+    let history = history::history_folder(data, incident.archive.as_deref());
     let reader = history::Reader::open(&history)?;
     let condition = Condition::All(vec![
         Condition::Is(Test::Since(form.since_ms)),
@@ -296,8 +297,9 @@ fn fill(
     condition: &Condition,
 ) -> Result<u64, Box<dyn std::error::Error>> {
     let file = File::create_new(folder.join(RECEPTIONS_FILE))?;
-    let exported = reader.export(condition, Format::JsonLinesWithCopies, BufWriter::new(&file), |_| ());
-    let receptions = exported.map_err(crate::export::plain)?;
+    let (format, means, out) = (Format::JsonLinesWithCopies, Means::default(), BufWriter::new(&file));
+    let exported = exports::export(reader, condition, format, &means, out, |_| ());
+    let receptions = exported.map_err(crate::export::plain)?.receptions;
     file.sync_all()?;
     let about = About {
         v: 1,

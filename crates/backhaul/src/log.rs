@@ -12,7 +12,7 @@ use mesh::keyring::Keyring;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::rule::RuleId;
-use query::{Condition, Expr, FIELDS, Island, Problem, Query, Surroundings, Term, Test};
+use query::{Condition, FIELDS, Island, Problem, Query, Surroundings, Test};
 use record::Reception;
 
 use crate::airtime::present_islands;
@@ -120,9 +120,7 @@ pub fn parse(text: &str) -> Result<Query, String> {
 
 /// What a filter says about when; the rest of it is understood without names and left aside.
 pub fn when(text: &str) -> Result<Condition, String> {
-    let times = parse(text)?.conjuncts().into_iter();
-    let times = times.filter(|part| matches!(part.expr, Expr::Term(Term::When(_))));
-    let query = times.fold(Query::everything(), Query::and);
+    let query = parse(text)?.times();
     let surroundings = Surroundings { now_ms: clock::unix_ms(), ..Surroundings::default() };
     query.bind(&surroundings).map_err(|problem| told(text, &[problem]))
 }

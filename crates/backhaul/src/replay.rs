@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use directory::{ReplayCommand, ReplayOrder, ReplayState, parse_speed};
 use directory_store::{Progresses, replay_progress};
+use history::archive_name;
 use serde_json::json;
 
-use crate::archive::archive_name;
 use crate::data_folder::Installation;
 use crate::incident::window;
 use crate::{Outcome, clock, log};

@@ -37,6 +37,8 @@ pub struct Totals {
     pub airtime_us: u64,
     /// Receptions in equal parts of the window.
     pub buckets: Vec<u64>,
+    /// Receptions by gateway.
+    pub by_gateway: BTreeMap<u32, u64>,
 }
 
 /// What is known of one node.
@@ -59,7 +61,7 @@ impl Reader {
     /// When a file cannot be read.
     pub fn gateways(&self, since_ms: i64) -> Result<Vec<GatewayActivity>, Error> {
         let mut by_gateway: BTreeMap<u32, GatewayActivity> = BTreeMap::new();
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, None, |connection| {
             let verdicts = numbers(connection, "SELECT id, verdict FROM judgement")?;
             let gateways = numbers(connection, "SELECT id, gateway FROM source WHERE gateway >= 0")?;
             let window = within(connection, Some(since_ms), None)?;
@@ -93,13 +95,15 @@ impl Reader {
         let last_bucket = totals.buckets.len() - 1;
         let width_ms = (until_ms.saturating_sub(since_ms) / totals.buckets.len() as i64).max(1);
         let mut nodes = HashSet::new();
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, Some(until_ms), |connection| {
             let verdicts = numbers(connection, "SELECT id, verdict FROM judgement")?;
+            let gateways = numbers(connection, "SELECT id, gateway FROM source WHERE gateway >= 0")?;
             let window = within(connection, Some(since_ms), Some(until_ms))?;
             let query = format!(
-                "SELECT r.at_ms, r.judgement, r.sender, r.packet, r.airtime_us FROM reception r WHERE {window}"
+                "SELECT r.at_ms, r.judgement, r.sender, r.packet, r.airtime_us, r.source FROM reception r WHERE {window}"
             );
             let mut packets: Vec<u64> = Vec::new();
+            let mut by_source: HashMap<i64, u64> = HashMap::new();
             each_row(connection, &query, |row| {
                 let bucket = usize::try_from(row.get::<_, i64>(0)?.saturating_sub(since_ms) / width_ms);
                 totals.buckets[bucket.map_or(last_bucket, |b| b.min(last_bucket))] += 1;
@@ -114,8 +118,14 @@ impl Reader {
                     }
                 }
                 totals.airtime_us += row.get::<_, Option<u32>>(4)?.map_or(0, u64::from);
+                *by_source.entry(row.get(5)?).or_default() += 1;
                 Ok(())
             })?;
+            for (source, receptions) in by_source {
+                if let Some(gateway) = gateways.get(&source).and_then(|number| u32::try_from(*number).ok()) {
+                    *totals.by_gateway.entry(gateway).or_default() += receptions;
+                }
+            }
             packets.sort_unstable();
             packets.dedup();
             totals.packets += packets.len() as u64;
@@ -131,7 +141,7 @@ impl Reader {
     /// When a file cannot be read.
     pub fn node(&self, node: u32, since_ms: i64, public_only: bool) -> Result<Option<NodeActivity>, Error> {
         let mut activity = NodeActivity::default();
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, None, |connection| {
             let window = within(connection, Some(since_ms), None)?;
             let query = format!(
                 "SELECT s.gateway, j.port, r.at_ms, r.snr_quarters FROM reception r
@@ -169,7 +179,7 @@ impl Reader {
         public_only: bool,
     ) -> Result<Vec<Reception>, Error> {
         let mut latest: BTreeMap<u32, Reception> = BTreeMap::new();
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, None, |connection| {
             let mut condition = Condition::Is(Test::Port(Some(port)));
             if public_only {
                 condition = condition.and(Condition::public());

@@ -134,9 +134,11 @@ impl<'a> Insert<'a> {
     pub fn derived(&mut self, r: &Reception, is_first: bool) -> rusqlite::Result<()> {
         let channel = self.optional_word(r.channel.as_deref())?;
         self.tallies.count(r, channel, is_first && r.packet.is_some());
-        if !is_first {
-            return Ok(());
-        }
+        if is_first { self.words(r) } else { Ok(()) }
+    }
+
+    /// Stores what somebody wrote, and what a node is called.
+    pub fn words(&mut self, r: &Reception) -> rusqlite::Result<()> {
         if let Some(said) = said::said(r, self.keyring) {
             let mut insert =
                 self.connection.prepare_cached("INSERT INTO said (rowid, text) VALUES (?1, ?2)")?;
@@ -282,7 +284,8 @@ impl<'a> Insert<'a> {
         Ok(id)
     }
 
-    fn judgement(&mut self, r: &Reception) -> rusqlite::Result<i64> {
+    /// The row of what was found and decided.
+    pub fn judgement(&mut self, r: &Reception) -> rusqlite::Result<i64> {
         let key = [
             r.decision.verdict.code().into(),
             r.decision.rule.map_or(NONE, |rule| rule.code().into()),

@@ -5,13 +5,13 @@
 //! together. Nothing here decides anything about packets.
 
 mod activity;
+mod archives;
 mod candidates;
 mod connections;
 mod consent;
 mod copies;
 pub mod erasure;
 mod error;
-mod export;
 mod files;
 mod filter;
 mod header;
@@ -26,6 +26,7 @@ mod policy_changes;
 mod queue;
 mod reader;
 mod recorder;
+pub mod redecode;
 mod replay;
 pub mod retention;
 mod rollup;
@@ -39,13 +40,14 @@ mod sql;
 pub mod statement;
 mod survey;
 mod upgrade;
+mod walk;
 mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
+pub use archives::{archive_folder, archive_name, history_folder};
 pub use connections::{Came, ConnectionChange};
 pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;
-pub use export::{ExportError, Format};
 pub use filter::Filter;
 pub use hearing::{HearingRow, Sort, Walked};
 pub use held::{Held, Tie};
@@ -56,4 +58,5 @@ pub use rollup::{Dimension, Tally, Thing};
 pub use said::said;
 pub use search::{Cursor, Effort, Page, Search};
 pub use survey::{Everything, Eyes};
+pub use walk::Walk;
 pub use writer::Writer;

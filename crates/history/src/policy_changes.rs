@@ -47,7 +47,7 @@ impl Reader {
     /// When a file cannot be read.
     pub fn policy_changes(&self, since_ms: i64, until_ms: i64) -> Result<Vec<PolicyChange>, Error> {
         let mut found = Vec::new();
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, None, |connection| {
             let has_table = connection.table_exists(None, "policy_change")?;
             if !has_table {
                 return Ok(());

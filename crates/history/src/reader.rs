@@ -74,9 +74,10 @@ impl Reader {
     pub(crate) fn each_day(
         &self,
         since_ms: i64,
+        until_ms: Option<i64>,
         mut visit: impl FnMut(&Connection) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
-        for day in self.days_between(Some(since_ms), None)? {
+        for day in self.days_between(Some(since_ms), until_ms)? {
             if let Some((connection, _)) = self.day(day)? {
                 visit(&connection).map_err(self.in_file(day))?;
             }

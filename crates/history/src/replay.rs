@@ -66,7 +66,7 @@ impl Reader {
         mut visit: impl FnMut(&Replayed<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut flow = ControlFlow::Continue(());
-        self.each_day(since_ms, |connection| {
+        self.each_day(since_ms, None, |connection| {
             if flow.is_continue() {
                 flow = replay_day(connection, (since_ms, until_ms), &mut visit)?;
             }

@@ -172,6 +172,36 @@ impl Tallies {
     }
 }
 
+/// Takes a reception from the port that it was counted for, and counts it for another.
+pub fn move_port(
+    connection: &Connection,
+    r: &Reception,
+    to: Option<u32>,
+    is_first_of_packet: bool,
+) -> rusqlite::Result<()> {
+    const VERDICTS: [&str; 4] = ["accepted", "rewritten", "recorded", "refused"];
+    let verdict = VERDICTS[usize::from(r.decision.verdict.code())];
+    let (hour, kind) = (r.at_ms.div_euclid(HOUR_MS), Dimension::Port.code());
+    let key = |port: Option<u32>| port.map_or(-1, i64::from);
+    let (packets, airtime_us) = (i64::from(is_first_of_packet), i64::from(r.airtime_us.unwrap_or(0)));
+    // Whether it was the first of its packet is not known to the last: no count falls below nothing for that.
+    let take = format!(
+        "UPDATE rollup SET {verdict} = max({verdict} - 1, 0), packets = max(packets - ?4, 0),
+            airtime_us = max(airtime_us - ?5, 0) WHERE hour = ?1 AND kind = ?2 AND key = ?3"
+    );
+    connection.prepare_cached(&take)?.execute(params![hour, kind, key(r.port), packets, airtime_us])?;
+    let empty = "DELETE FROM rollup WHERE hour = ?1 AND kind = ?2 AND key = ?3
+                 AND accepted + rewritten + recorded + refused = 0";
+    connection.prepare_cached(empty)?.execute(params![hour, kind, key(r.port)])?;
+    let begin = "INSERT INTO rollup VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(begin)?.execute(params![hour, kind, key(to)])?;
+    let add = format!(
+        "UPDATE rollup SET {verdict} = {verdict} + 1, packets = packets + ?4, airtime_us = airtime_us + ?5
+         WHERE hour = ?1 AND kind = ?2 AND key = ?3"
+    );
+    connection.prepare_cached(&add)?.execute(params![hour, kind, key(to), packets, airtime_us]).map(drop)
+}
+
 impl Reader {
     /// The hours of one thing between two moments, Unix ms: each hour that begins in the window and has anything, oldest
     /// first, with when it begins.

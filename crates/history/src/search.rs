@@ -169,7 +169,31 @@ impl Reader {
         Ok(work.page.receptions)
     }
 
-    fn days_of(&self, condition: &Condition) -> Result<Vec<Day>, Error> {
+    /// What of one day's file fulfils the condition, oldest first, with numbers above `after` and below `end`.
+    pub(crate) fn of_day(
+        &self,
+        day: Day,
+        condition: &Condition,
+        (after, end): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<Reception>, Error> {
+        let Some((connection, version)) = self.day(day)? else { return Ok(Vec::new()) };
+        let mut work = Work {
+            needs: condition.needs(),
+            condition,
+            keep: &|_| true,
+            oldest_first: true,
+            limit: limit.clamp(1, ROWS_MAX),
+            effort: Effort::UNBOUNDED,
+            began: Instant::now(),
+            page: Page::default(),
+        };
+        let file = InFile { reader: self, connection: &connection, version, day };
+        file.look_through(&mut work, after.saturating_add(1), end).map_err(self.in_file(day))?;
+        Ok(work.page.receptions)
+    }
+
+    pub(crate) fn days_of(&self, condition: &Condition) -> Result<Vec<Day>, Error> {
         let (since_ms, until_ms) = condition.time_range();
         self.days_between(since_ms, until_ms)
     }

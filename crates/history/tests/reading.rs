@@ -394,6 +394,11 @@ fn totals_count_the_window() {
         assert_eq!(totals.receptions, within.len() as u64);
         let count = |v: Verdict| within.iter().filter(|r| r.decision.verdict == v).count() as u64;
         assert_eq!(totals.by_verdict, Verdict::ALL.map(count));
+        let mut by_gateway = BTreeMap::new();
+        for gateway in within.iter().filter_map(|r| r.gateway) {
+            *by_gateway.entry(gateway).or_insert(0) += 1;
+        }
+        assert_eq!(totals.by_gateway, by_gateway);
         let nodes: BTreeSet<u32> = within.iter().map(|r| r.packet.unwrap().from).collect();
         assert_eq!(totals.nodes, nodes.len() as u64);
         // A packet heard around midnight counts for both days.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aes::cipher::KeyInit;
+use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes256Enc};
 
 /// The published default key (`Channels.cpp`); PSK byte 1 stands for it.
@@ -101,6 +101,17 @@ impl ChannelKey {
             self.class = KeyClass::Known;
         }
         self
+    }
+
+    /// What the key makes of sixteen bytes: the same key makes the same of them, and nobody finds the key by it.
+    pub(crate) fn check_value(&self, salt: [u8; 16]) -> [u8; 16] {
+        let mut block = salt.into();
+        match &self.cipher {
+            Cipher::None => {}
+            Cipher::Aes128(cipher) => cipher.encrypt_block(&mut block),
+            Cipher::Aes256(cipher) => cipher.encrypt_block(&mut block),
+        }
+        block.into()
     }
 
     /// How public it is.

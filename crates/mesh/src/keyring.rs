@@ -1,5 +1,7 @@
 //! The keys we may open packets with, and which of them to try for a packet.
 
+use sha2::{Digest, Sha256};
+
 use crate::airtime::ModemPreset;
 use crate::key::{ChannelKey, DEFAULT_KEY, xor};
 
@@ -47,6 +49,19 @@ impl Keyring {
     pub fn key_of(&self, name: &str) -> Option<&ChannelKey> {
         let named = self.channels.iter().find(|channel| *channel.0 == *name).map(|(_, key)| key);
         named.or_else(|| ModemPreset::of_channel_name(name).map(|_| &self.default_key))
+    }
+
+    /// Tells this keyring from others: names, keys and how public each is, with something random of whoever compares, so
+    /// that nobody finds a key by it.
+    pub fn fingerprint(&self, salt: [u8; 16]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for (name, key) in &self.channels {
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name.as_bytes());
+            hash.update(key.check_value(salt));
+            hash.update([key.class() as u8]);
+        }
+        hash.finalize().into()
     }
 
     /// Tries the keys that a packet of this channel name and hash may be closed with until one `opens` it. The name

@@ -9,6 +9,7 @@ pub mod crypto;
 pub mod data;
 pub mod enums;
 pub mod envelope;
+pub mod frame;
 pub mod json27;
 pub mod json_command;
 pub mod key;

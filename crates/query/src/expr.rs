@@ -193,6 +193,13 @@ impl Query {
         parts.into_iter().map(|expr| Self { expr, places: Vec::new() }).collect()
     }
 
+    /// What it says about when, without everything else.
+    pub fn times(&self) -> Self {
+        let parts = self.conjuncts().into_iter();
+        let times = parts.filter(|part| matches!(part.expr, Expr::Term(Term::When(_))));
+        times.fold(Self::everything(), Self::and)
+    }
+
     /// The same without one of its `conjuncts`.
     pub fn without(&self, index: usize) -> Self {
         let mut parts = self.conjuncts();

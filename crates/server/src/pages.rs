@@ -112,6 +112,7 @@ impl Pages {
                 mode,
                 metrics_from: pages.metrics_from,
                 way_in: pages.way_in,
+                preset: Some(settings.preset),
                 map_tiles: pages.map_tiles,
                 expected: pages.expected,
                 settings: pages.told,

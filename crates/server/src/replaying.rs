@@ -3,7 +3,7 @@
 //! one is made when the last is out, so that the core never holds more.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -13,9 +13,9 @@ use automation::Teller;
 use broker::ReplayedMessage;
 use directory::{Replay, ReplayCommand, ReplayState};
 use directory_store::{Progresses, REPLAYS_FILE, ReplayProgress, Store, StoreError};
-use history::{Filter, Reader};
+use history::{Reader, Walk};
 use mesh::keyring::Keyring;
-use query::{Condition, Island, Query, Surroundings};
+use query::{Condition, Island, Query, Surroundings, Test};
 use record::{Consent, Reception, Record};
 
 use crate::core_loop::{Command, CoreHandle};
@@ -31,8 +31,6 @@ const WRITE_EVERY: Duration = Duration::from_millis(500);
 const PAGE_ROWS: usize = 500;
 /// Receptions put back in one go.
 const BATCH_MAX: usize = 64;
-/// How far a clock may have been put back between two receptions: so much is looked at again.
-const SLACK_MS: i64 = 120_000;
 /// Names are taken from this far back.
 const NAMES_SINCE_MS: i64 = 31 * 86_400_000;
 
@@ -99,13 +97,10 @@ struct Loop {
 /// One replay that is under way.
 struct Going {
     replay: Replay,
-    reader: Reader,
-    condition: Condition,
+    walk: Walk,
     pace: Pace,
     /// Read and not yet put back, the next first.
     ahead: VecDeque<Reception>,
-    /// Number and time of the last that was read.
-    read_to: (u64, i64),
     is_read: bool,
     steps_done: u64,
     teller: Option<Teller>,
@@ -230,7 +225,7 @@ impl Going {
     /// Opens what a replay is read from, and understands its filter. The error is for people.
     fn begin(means: &Means, replay: Replay, now_ms: u64) -> Result<Self, String> {
         let order = &replay.order;
-        let folder = history_of(&means.data, order.archive.as_deref());
+        let folder = history::history_folder(&means.data, order.archive.as_deref());
         let failed = |error: history::Error| {
             tracing::error!(%error, "a replay cannot be read");
             "the history cannot be read; the log has the reason".to_owned()
@@ -254,14 +249,15 @@ impl Going {
                 .bind(&surroundings)
                 .map_err(|problem| problem.message)?,
         };
+        let within = [Test::Since(order.since_ms), Test::Until(order.until_ms)];
+        let within = Condition::All(within.map(Condition::Is).into());
+        let walk = Walk::begin(&reader, condition.and(within)).map_err(failed)?;
         let is_running = replay.state == ReplayState::Running;
         let teller = order.with_json.then(|| Teller::new(means.automation.clone(), means.keyring.clone()));
         Ok(Self {
             pace: Pace::begin(order.since_ms, now_ms, order.speed, is_running),
-            read_to: (0, order.since_ms),
             progress: ReplayProgress { position_ms: order.since_ms, ..ReplayProgress::default() },
-            reader,
-            condition,
+            walk,
             ahead: VecDeque::new(),
             is_read: false,
             steps_done: 0,
@@ -274,19 +270,8 @@ impl Going {
         if self.is_read || !self.ahead.is_empty() {
             return Ok(());
         }
-        let (after_seq, reached_ms) = self.read_to;
-        let page = self.reader.log(&Filter {
-            // Files of days before are not opened again for every page.
-            since_ms: Some(self.replay.order.since_ms.max(reached_ms - SLACK_MS)),
-            until_ms: Some(self.replay.order.until_ms),
-            after_seq: Some(after_seq),
-            limit: PAGE_ROWS,
-            ..Filter::of(self.condition.clone())
-        })?;
-        self.is_read = page.len() < PAGE_ROWS;
-        if let Some(last) = page.last() {
-            self.read_to = (last.seq, last.at_ms);
-        }
+        let page = self.walk.next_page(PAGE_ROWS)?;
+        self.is_read = page.is_empty();
         self.ahead.extend(page);
         Ok(())
     }
@@ -330,13 +315,5 @@ impl Going {
             messages.extend(told.map(|told| again(told.topic.into(), told.payload.into())));
         }
         messages
-    }
-}
-
-/// The folder of a history: our own, or that of an archive.
-pub fn history_of(data: &Path, archive: Option<&str>) -> PathBuf {
-    match archive {
-        None => data.join("history"),
-        Some(name) => data.join("archives").join(name).join("history"),
     }
 }

@@ -32,6 +32,7 @@ use crate::listener::ListenerSettings;
 use crate::memory_keeper::{self, MemoryKeeper};
 use crate::pages::{Live, Pages, PagesSettings, Sources, unix_ms};
 use crate::policy_desk::{PolicyDesk, PolicyKeeper, PolicySource};
+use crate::redecode_keeper::RedecodeKeeper;
 use crate::replaying::{self, Replaying};
 use crate::retention_keeper::RetentionKeeper;
 use crate::session_keeper;
@@ -152,6 +153,7 @@ pub struct Running {
     sessions: Option<Keeper>,
     keeper: Option<DirectoryKeeper>,
     consent: Option<ConsentKeeper>,
+    redecode: Option<RedecodeKeeper>,
     retention: Option<RetentionKeeper>,
     memory: Option<MemoryKeeper>,
     policy: Option<(Arc<PolicyDesk>, PolicyKeeper)>,
@@ -243,6 +245,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
         running.consent = Some(consent.map_err(StartError::System)?);
         let retention = RetentionKeeper::start(&settings.data, settings.keep);
         running.retention = Some(retention.map_err(StartError::System)?);
+        let redecode = RedecodeKeeper::start(&settings.data, settings.keyring.clone());
+        running.redecode = Some(redecode.map_err(StartError::System)?);
     }
     if running.recorder.is_some() {
         let replaying = Replaying::start(replaying::Means {
@@ -305,6 +309,7 @@ fn run(
         sessions: None,
         keeper: None,
         consent: None,
+        redecode: None,
         retention: None,
         memory: None,
         policy: None,
@@ -474,6 +479,7 @@ impl Drop for Running {
         self.replaying = None;
         self.erasing = None;
         self.consent = None;
+        self.redecode = None;
         self.retention = None;
         self.certificates = None;
         self.acme.clear();

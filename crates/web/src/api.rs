@@ -5,6 +5,7 @@ mod complete;
 mod coverage;
 mod network;
 pub mod openapi;
+mod past;
 mod receptions;
 mod stream;
 
@@ -118,6 +119,14 @@ endpoints! {
         parameter_of("id", "string", "Its id, decimal or hexadecimal with `0x`.", "305419896")
     ],
         "One packet's story: receptions, every rule, every copy.";
+    "/api/v1/incidents" => past::incidents, Some("Incidents"), [],
+        "Stretches of time that somebody wants to come back to; those that are public, or all for the operator.";
+    "/api/v1/incidents/{number}" => past::incident, Some("Incident"), [
+        parameter_of("number", "integer", "Its number.", "1")
+    ],
+        "One of them, with what it amounts to beside the time before and after.";
+    "/api/v1/replays" => past::replays, Some("Replays"), [],
+        "What is put back on MQTT, and how far; for the operator.";
     "/api/v1/coverage" => coverage::hexagons, Some("FeatureCollection"), [
         SINCE, UNTIL, GATEWAY, SENDER,
         parameter_of("size", "integer", "Resolution of H3, 5 to 9; the public gets 7 at most, which is also the usual.", "7")

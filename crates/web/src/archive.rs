@@ -1,10 +1,13 @@
 //! The past, asked for by pages: on threads that may wait for the disk, a few at a time, and only what the visitor may
 //! see.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use history::statement::{Day, Statement};
-use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing};
+use history::{Cursor, Effort, NodeActivity, Page, Reader, Search, Tally, Thing, Totals};
+use mesh::keyring::Keyring;
 use mesh::portnum::PortNum;
 use query::{Condition, Test};
 use record::{Consent, Reception, Release};
@@ -21,7 +24,7 @@ const EFFORT: Effort = Effort { rows: 2_000_000, time: Duration::from_millis(1_5
 /// The way to the history.
 pub struct Archive {
     reader: Reader,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// What came after a reception.
@@ -41,7 +44,16 @@ pub struct Unreadable;
 impl Archive {
     /// The way to the history of one folder.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, turns: Semaphore::new(QUESTIONS_AT_ONCE) }
+        Self { reader, turns: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)) }
+    }
+
+    /// The way to another history, for which questions wait in the same line.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn beside(&self, folder: &Path, keyring: Arc<Keyring>) -> Result<Self, Unreadable> {
+        let reader = Reader::open(folder).map_err(|_| Unreadable)?.with_keyring(keyring);
+        Ok(Self { reader, turns: self.turns.clone() })
     }
 
     /// A reader of its own, for work that takes no turn.
@@ -188,6 +200,11 @@ impl Archive {
     /// The days of which something is kept, oldest first.
     pub async fn kept_days(&self) -> Result<Vec<Day>, Unreadable> {
         self.ask(Reader::kept_days).await
+    }
+
+    /// What a stretch of time amounts to, in so many parts. Counts everything.
+    pub async fn totals(&self, since_ms: i64, until_ms: i64, parts: usize) -> Result<Totals, Unreadable> {
+        self.ask(move |reader| reader.totals(since_ms, until_ms, parts)).await
     }
 
     /// What left the community on a day with whose agreement.

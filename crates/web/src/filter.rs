@@ -1,7 +1,7 @@
 //! A view of the log: read from an address and written back into one, so that a link shows somebody else the same rows.
 
 use history::Cursor;
-use query::{Problem, Query, Term};
+use query::{Expr, Moment, Problem, Query, Term, When};
 
 /// A view of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,15 @@ impl View {
     /// The same view with other words, from its first page.
     pub fn with_text(&self, text: String) -> Self {
         Self { text, before: None, ..self.clone() }
+    }
+
+    /// The same view between two moments (Unix ms) instead of whatever times it named.
+    pub fn between(&self, since_ms: i64, until_ms: i64) -> Self {
+        let is_time = |query: &Query| matches!(query.expr, Expr::Term(Term::When(_)));
+        let others = self.query.conjuncts().into_iter().filter(|part| !is_time(part)).map(|part| part.expr);
+        let times = [When::Since(Moment::At(since_ms)), When::Until(Moment::At(until_ms))];
+        let times = times.map(|when| Expr::Term(Term::When(when)));
+        self.with_text(Query::of(Expr::all(others.chain(times).collect())).to_string())
     }
 
     /// The same view from its first page.

@@ -27,6 +27,8 @@ pub enum Section {
     Settings,
     /// Versions and licences.
     About,
+    /// What happened, and seeing it again.
+    Incidents,
     /// Who hears whom, and where.
     Map,
     /// The rules.

@@ -177,6 +177,8 @@ pub struct Info {
     pub keep: history::retention::Keep,
     /// The data folder, which says what the last purge did.
     pub data: std::path::PathBuf,
+    /// How the mesh’s radios are set, for captures.
+    pub preset: Option<mesh::airtime::ModemPreset>,
     /// Where background pictures of the map come from; outlines are always there.
     pub map_tiles: Option<MapTiles>,
     /// What the mesh wants of a node that becomes its gateway.

@@ -45,6 +45,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             open(Section::Channels, "/channels", "Channels"),
             open(Section::Chat, "/chat", "Chat"),
             open(Section::Log, "/log", "Log of packets"),
+            open(Section::Incidents, "/incidents", "Incidents"),
         ],
     ),
     (
@@ -82,6 +83,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Requests, "/requests", "Requests"),
             inside(Section::Watch, "/watch", "Watch"),
             inside(Section::Misconfigured, "/misconfigured", "Settings to mend"),
+            inside(Section::None, "/replays", "Replays"),
             inside(Section::None, "/downlink", "Downlink"),
             inside(Section::None, "/grants", "Grants"),
             inside(Section::Consent, "/consent", "Consent"),

@@ -10,9 +10,9 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
-    gateway, gateway_own, gateways, grants, health, join, links, log, login, map, metrics, misconfigured,
-    node, nodes, packet, people, policy, policy_change, requests, retention, settings, setup, status,
-    topology, traceroutes, trouble, watch, wiki,
+    export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log, login,
+    map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, replays, requests,
+    retention, settings, setup, status, topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -44,6 +44,15 @@ pub fn site_map() -> Vec<Route> {
         get("/compare", Nothing, compare::page),
         get("/traceroutes", Nothing, traceroutes::page),
         get("/topology", Nothing, topology::page),
+        get("/export", Observer, export::file),
+        get("/incidents", Nothing, incidents::page),
+        post("/incidents", Operator, incidents::mark).up_to(incidents::FORM_BYTES_MAX),
+        get("/incident/{number}", Nothing, incident::page),
+        post("/incident/{number}", Operator, incident::command).up_to(incidents::FORM_BYTES_MAX),
+        get("/replays", Observer, replays::page),
+        post("/replays", Operator, replays::order).up_to(replays::FORM_BYTES_MAX),
+        get("/replays/live", Observer, replays::stream),
+        post("/replay/{number}", Operator, replays::steer),
         get("/misconfigured", Observer, misconfigured::page),
         get("/watch", Observer, watch::page),
         get("/policy", Nothing, policy::page),

@@ -13,7 +13,7 @@ use maud::Markup;
 use mesh::keyring::Keyring;
 use query::{Condition, Island, NodeName, Problem, Query, Surroundings};
 use record::Record;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::account::Account;
 use crate::activity::Activity;
@@ -60,6 +60,8 @@ pub struct Site {
     pub keyring: Arc<Keyring>,
     /// The past.
     pub archive: Archive,
+    /// Turns for exports.
+    pub exports: Arc<Semaphore>,
     /// Surveys of coverage and links.
     pub surveys: Surveys,
     alone_of_day: AloneOfDay,
@@ -116,6 +118,7 @@ impl Site {
             backtests: Backtests::default(),
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
+            exports: crate::pages::export::turns(),
             surveys: Surveys::default(),
             alone_of_day: AloneOfDay::default(),
             account: Account::new(state.directory, is_https),

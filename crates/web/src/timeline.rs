@@ -3,7 +3,7 @@
 
 use history::{Tally, Thing};
 use maud::{Markup, html};
-use query::{Condition, Expr, Moment, Query, Term, Test, When};
+use query::{Condition, Test};
 
 use crate::filter::View;
 use crate::{moment, words};
@@ -69,7 +69,7 @@ impl Timeline {
                         @if *sum > 0 {
                             @let from = self.since_ms + index as i64 * each_ms;
                             @let tall = (*sum as f64 / highest as f64 * (height - 4.0)).max(2.0);
-                            a href=(within(view, from, from + each_ms).address("/log")) {
+                            a href=(view.between(from, from + each_ms).address("/log")) {
                                 title { (moment::iso(from)) ": " (words::count(*sum, "reception")) }
                                 rect.room x=(index * 10) width="10" y="0" height=(height) fill="transparent" {}
                                 rect x=(index * 10 + 1) width="8" y=(format!("{:.1}", height - tall))
@@ -86,15 +86,6 @@ impl Timeline {
             }
         }
     }
-}
-
-/// The same view between two moments instead of whatever times it named.
-fn within(view: &View, since_ms: i64, until_ms: i64) -> View {
-    let is_time = |query: &Query| matches!(query.expr, Expr::Term(Term::When(_)));
-    let others = view.query.conjuncts().into_iter().filter(|part| !is_time(part)).map(|part| part.expr);
-    let times = [When::Since(Moment::At(since_ms)), When::Until(Moment::At(until_ms))];
-    let times = times.map(|when| Expr::Term(Term::When(when)));
-    view.with_text(Query::of(Expr::all(others.chain(times).collect())).to_string())
 }
 
 /// Finds the one thing that a condition asks for beside times; false when there are no sums for it.
@@ -114,7 +105,7 @@ fn collect(condition: &Condition, thing: &mut Option<Thing>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use query::Surroundings;
+    use query::{Query, Surroundings};
 
     use super::*;
 
@@ -158,7 +149,7 @@ mod tests {
     #[test]
     fn a_bar_leads_to_its_time_with_the_other_conditions_kept() {
         let (view, _) = View::parse("q=port:text+last+6h&group=packet&before=2026-08-20.9");
-        let text = within(&view, NOW / HOUR_MS * HOUR_MS, (NOW / HOUR_MS + 1) * HOUR_MS);
+        let text = view.between(NOW / HOUR_MS * HOUR_MS, (NOW / HOUR_MS + 1) * HOUR_MS);
         assert_eq!(text.text, "port:text since 2026-08-20T13:00:00 until 2026-08-20T14:00:00");
         assert_eq!((text.is_grouped, text.before), (true, None));
     }

@@ -13,7 +13,7 @@ use crate::archive::Unreadable;
 use crate::assets::{Asset, LIVE, SEARCH};
 use crate::filter::View;
 use crate::layout::Section;
-use crate::pages::policy_change;
+use crate::pages::{export, policy_change, replays};
 use crate::site::Visit;
 use crate::timeline::Timeline;
 use crate::visibility::Visitor;
@@ -58,6 +58,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         (stalled(&visit))
         (search::form(&visit, &view, &[]))
         (bars)
+        (keeping(&visit, &view))
         @if is_live { (live_bar()) }
         @for change in &changes { (policy_change_line(&visit, change)) }
         (rows(&visit, &view, &found, is_live))
@@ -72,6 +73,21 @@ async fn timeline_of(visit: &Visit, view: &View, timeline: Option<Timeline>) -> 
     let (thing, since_ms, until_ms) = (timeline.thing.clone(), timeline.since_ms, timeline.until_ms);
     let hours = visit.site.archive.hours(thing, since_ms, until_ms).await?;
     Ok(timeline.bars(view, &hours))
+}
+
+/// What can be done with the rows, and with the stretch of time that the filter names.
+fn keeping(visit: &Visit, view: &View) -> Markup {
+    html! {
+        @if visit.sight.is_operator() {
+            nav.row aria-label="With what is shown" {
+                @if visit.who.may_change() && !view.query.times().is_empty() {
+                    a.button.plain href={ (view.first_page().address("/incidents")) "#mark" } { "Mark as incident" }
+                    a.button.plain href=(replays::address_for(view)) { "Replay this" }
+                }
+                (export::links(view))
+            }
+        }
+    }
 }
 
 /// Says so when what comes is not being stored: then the log ends before the present.

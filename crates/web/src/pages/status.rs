@@ -10,9 +10,13 @@ use crate::activity::{self, ByVerdict, Minute};
 use crate::assets::LIVE;
 use crate::gateway_line::{self, GatewayLine, GatewayState, gateway_lines};
 use crate::layout::Section;
+use crate::pages::incidents;
 use crate::site::{Visit, read};
 use crate::words::{Nodes, count, number};
 use crate::{HistoryHealth, Mode, days, moment, picture};
+
+/// Incidents told there.
+const INCIDENTS_SHOWN: usize = 5;
 
 /// `GET /`
 pub async fn page(visit: Visit) -> Response {
@@ -21,6 +25,7 @@ pub async fn page(visit: Visit) -> Response {
         h1 { (visit.site.info.mesh_name) }
         div data-live-status="/live/status" { (changing) }
         (ninety_days(&visit).await)
+        (lately_marked(&visit).await)
         (kept(&visit))
     };
     visit.page(Section::Status, "Status", &[&LIVE], &body).into_response()
@@ -96,6 +101,21 @@ async fn ninety_days(visit: &Visit) -> Markup {
         @match hours {
             Ok(hours) => (days::chart(&days::fold(&hours, visit.now_ms), "Receptions of all gateways")),
             Err(_) => p.soft { "The history cannot be read at this moment." },
+        }
+    }
+}
+
+/// Incidents of the last ninety days, if there are any.
+async fn lately_marked(visit: &Visit) -> Markup {
+    let since_ms = days::since_ms(visit.now_ms);
+    // Without the directory the page is still right.
+    let mut found = incidents::seen_by(visit).await.unwrap_or_default();
+    found.retain(|incident| incident.form.until_ms > since_ms);
+    html! {
+        @if !found.is_empty() {
+            h2 #incidents { "Incidents" }
+            ul.incidents { @for incident in found.iter().take(INCIDENTS_SHOWN) { li.card { (incidents::line(visit, incident)) } } }
+            @if found.len() > INCIDENTS_SHOWN { p { a href="/incidents" { "All incidents" } } }
         }
     }
 }

@@ -383,6 +383,7 @@ impl Town {
                 keep: history::retention::Keep { days: Some(90), connection_days: Some(30) },
                 data: self.folder.path().to_owned(),
                 map_tiles: None,
+                preset: None,
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),
