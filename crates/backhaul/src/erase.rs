@@ -9,7 +9,6 @@ use clap::{Args, Subcommand};
 use config::Config;
 use directory::{Erasure, ErasureState, GatewayId};
 use directory_store::Store;
-use history::Held;
 use history::erasure::Belonging;
 use serde_json::{Value as Json, json};
 use server::StartError;
@@ -293,40 +292,7 @@ fn carry_out(config: &Config, data: &Path, store: &Store, number: i64, is_json: 
 }
 
 fn tell(out: &mut impl Write, found: &Found) -> std::io::Result<()> {
-    tell_held(out, "history", &found.history)?;
-    for (name, held) in &found.archives {
-        tell_held(out, &format!("archive {name}"), held)?;
-    }
-    for (number, receptions) in &found.pinned {
-        writeln!(
-            out,
-            "  incident {number} pins days with {receptions} of these receptions; they go all the same"
-        )?;
-    }
-    let entered = &found.directory;
-    writeln!(
-        out,
-        "directory    {} credentials, {} agreements, {} requests, {} sign-ins, {} mentions",
-        entered.credentials, entered.agreements, entered.requests, entered.sign_ins, entered.mentions
-    )?;
-    writeln!(out, "alerts       {} rows", found.alerts)
-}
-
-fn tell_held(out: &mut impl Write, whose: &str, held: &Held) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "{whose:12} {} receptions: {} it sent, {} for it, {} it brought as a gateway, {} that name it",
-        held.receptions(),
-        held.sent,
-        held.to,
-        held.brought,
-        held.named
-    )?;
-    writeln!(
-        out,
-        "             {} lists of copies, {} searchable texts, {} names, {} hours of sums, {} connections, {} words",
-        held.releases, held.texts, held.names, held.hours, held.connections, held.words
-    )
+    found.lines().iter().try_for_each(|(place, words)| writeln!(out, "{place:12} {words}"))
 }
 
 fn line_of(archive: &str, belonging: Belonging, keyring: &mesh::keyring::Keyring) -> Json {

@@ -65,6 +65,45 @@ pub struct Found {
 }
 
 impl Found {
+    /// It for people: each place with what is there.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        let mut tell = |place: String, held: &Held| {
+            let Held { sent, to, brought, named, .. } = held;
+            let of_receptions = format!(
+                "{} receptions: {sent} it sent, {to} for it, {brought} it brought as a gateway, {named} that name it",
+                held.receptions()
+            );
+            let rest = format!(
+                "{} lists of copies, {} searchable texts, {} names, {} hours of sums, {} connections, {} words, {} policy \
+                 changes",
+                held.releases,
+                held.texts,
+                held.names,
+                held.hours,
+                held.connections,
+                held.words,
+                held.policy_changes
+            );
+            lines.push((place.clone(), of_receptions));
+            lines.push((place, rest));
+        };
+        tell("History".to_owned(), &self.history);
+        self.archives.iter().for_each(|(name, held)| tell(format!("Archive {name}"), held));
+        for (number, receptions) in &self.pinned {
+            let words = format!("pins days with {receptions} of these receptions, which go all the same");
+            lines.push((format!("Incident {number}"), words));
+        }
+        let entered = &self.directory;
+        let words = format!(
+            "{} credentials, {} agreements, {} requests, {} sign-ins, {} mentions",
+            entered.credentials, entered.agreements, entered.requests, entered.sign_ins, entered.mentions
+        );
+        lines.push(("Directory".to_owned(), words));
+        lines.push(("Alerts".to_owned(), format!("{} rows", self.alerts)));
+        lines
+    }
+
     /// Whether nothing was found.
     pub fn is_nothing(&self) -> bool {
         self.history == Held::default()

@@ -87,6 +87,8 @@ pub struct Site {
     ask_about_node: crate::AboutNodeFn,
     ask_board: crate::BoardFn,
     ask_watching: crate::WatchingFn,
+    count_held: crate::HeldFn,
+    counting_held: tokio::sync::Mutex<()>,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     kept_board: tokio::sync::Mutex<Option<(i64, Arc<broker::Board>)>>,
     all_hours: tokio::sync::Mutex<Option<(i64, Arc<Hours>)>>,
@@ -107,6 +109,8 @@ impl Site {
             ask_about_node: state.about_node,
             ask_board: state.board,
             ask_watching: state.watching,
+            count_held: state.held,
+            counting_held: tokio::sync::Mutex::default(),
             snapshot: tokio::sync::Mutex::default(),
             kept_board: tokio::sync::Mutex::default(),
             all_hours: tokio::sync::Mutex::default(),
@@ -226,6 +230,17 @@ impl Site {
     pub async fn watching(&self) -> Option<broker::Watching> {
         let ask = self.ask_watching.clone();
         tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
+    }
+
+    /// Everything that is held of a node, place by place; one question at a time, since each goes through the whole history.
+    ///
+    /// # Errors
+    /// Why it cannot be counted, for people.
+    pub async fn held(&self, node: directory::GatewayId) -> Result<Vec<(String, String)>, String> {
+        let _turn = self.counting_held.lock().await;
+        let count = self.count_held.clone();
+        let counted = tokio::task::spawn_blocking(move || count(node)).await;
+        counted.unwrap_or_else(|_| Err("counting failed; the program's log has the reason".to_owned()))
     }
 
     /// What a visitor may see.
