@@ -326,6 +326,71 @@ impl Store {
         self.told(read())
     }
 
+    /// How much is kept of a node: what happened to it, what was learned, and letters in which its number or one of its
+    /// names stands.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn count_of_node(&self, node: u32, names: &[String]) -> Done<u64> {
+        let count = || -> rusqlite::Result<u64> {
+            let mut found = 0;
+            for (table, holds, arguments) in of_node(node, names) {
+                let query = format!("SELECT count(*) FROM {table} WHERE {holds}");
+                let rows: u64 =
+                    self.connection
+                        .query_row(&query, rusqlite::params_from_iter(&arguments), |row| row.get(0))?;
+                found += rows;
+            }
+            Ok(found)
+        };
+        self.told(count())
+    }
+
+    /// What is kept of a node as lines for its owner: what happened to it, and letters about it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn lines_of_node(&self, node: u32, names: &[String]) -> Done<Vec<(i64, String)>> {
+        let read = || -> rusqlite::Result<Vec<(i64, String)>> {
+            let mut found = Vec::new();
+            for (table, holds, arguments) in of_node(node, names) {
+                let columns = match table {
+                    "happening" => "at_ms, rule || ': ' || detail",
+                    "letter" => "written_ms, title || ': ' || text",
+                    _ => continue,
+                };
+                let query = format!("SELECT {columns} FROM {table} WHERE {holds} ORDER BY 1");
+                let mut statement = self.connection.prepare(&query)?;
+                let rows = statement.query_map(rusqlite::params_from_iter(&arguments), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+                for row in rows {
+                    found.push(row?);
+                }
+            }
+            Ok(found)
+        };
+        self.told(read())
+    }
+
+    /// Deletes all of that, and writes the file anew so that nothing is left of it.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn erase_node(&self, node: u32, names: &[String]) -> Done<()> {
+        let erase = || -> rusqlite::Result<()> {
+            self.connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            self.connection.pragma_update(None, "secure_delete", true)?;
+            for (table, holds, arguments) in of_node(node, names) {
+                let delete = format!("DELETE FROM {table} WHERE {holds}");
+                self.connection.execute(&delete, rusqlite::params_from_iter(&arguments))?;
+            }
+            self.connection.execute_batch("VACUUM")?;
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        self.told(erase())
+    }
+
     /// Forgets what is old, and what fires of rules that are not there any more.
     ///
     /// # Errors
@@ -351,6 +416,31 @@ impl Store {
         };
         self.told(forget())
     }
+}
+
+/// Names that are shorter stand in too many texts by chance.
+const NAME_CHARS_MIN: usize = 4;
+
+/// The tables with a condition for the rows that are about a node, and its arguments.
+fn of_node(node: u32, names: &[String]) -> Vec<(&'static str, String, Vec<String>)> {
+    let mut needles = vec![format!("{node:08x}")];
+    needles.extend(
+        names.iter().filter(|name| name.chars().count() >= NAME_CHARS_MIN).map(|name| name.to_lowercase()),
+    );
+    let texts = [
+        ("firing", "subject"),
+        ("learned", "subject"),
+        ("happening", "subject || ' ' || detail"),
+        ("letter", "title || ' ' || text || ' ' || json"),
+    ];
+    texts
+        .into_iter()
+        .map(|(table, text)| {
+            let one = |index: usize| format!("instr(lower({text}), ?{}) > 0", index + 1);
+            let holds = (0..needles.len()).map(one).collect::<Vec<_>>().join(" OR ");
+            (table, holds, needles.clone())
+        })
+        .collect()
 }
 
 const LETTER: &str =

@@ -163,6 +163,12 @@ impl HomeAssistant {
         }
     }
 
+    /// Learns that a node was erased: it is shown no longer, and nothing is remembered of it.
+    pub fn take_erased(&mut self, node: u32, told: &mut Vec<Told>) {
+        self.links.remove(&node);
+        self.take_back(node, told);
+    }
+
     /// Learns that a gateway's client came or went. Of a gateway that has to consent first, it is told with its first packet.
     pub fn take_connection(&mut self, event: &ConnectionEvent, nodes: &KnownNodes, told: &mut Vec<Told>) {
         let Some(gateway) = event.gateway.filter(|gateway| self.is_chosen(*gateway)) else { return };

@@ -57,6 +57,11 @@ impl KnownNodes {
         }
     }
 
+    /// Forgets a node.
+    pub fn forget(&mut self, node: u32) {
+        self.0.remove(&node);
+    }
+
     /// What is known of a node.
     pub fn of(&self, node: u32) -> Option<&KnownNode> {
         self.0.get(&node)

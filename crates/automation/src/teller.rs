@@ -78,6 +78,10 @@ impl Teller {
         match record {
             Record::Reception(reception) => self.take_reception(reception, &mut told),
             Record::Connection(event) => self.home_assistant.take_connection(event, &self.nodes, &mut told),
+            Record::Erased(erased) => {
+                self.nodes.forget(erased.node);
+                self.home_assistant.take_erased(erased.node, &mut told);
+            }
             Record::Release(_) | Record::PolicyChange(_) => {}
         }
         told

@@ -42,6 +42,7 @@ mod broker_address;
 mod credential_edit;
 mod credential_list;
 mod data_folder;
+mod erase;
 mod existing_client;
 
 mod clock;
@@ -137,6 +138,13 @@ enum Command {
     /// Say how long what is recorded is kept, and delete what is due.
     #[command(subcommand)]
     Retention(retention::Command),
+    /// Delete everything that is held of a node, and keep it out
+    Erase(erase::EraseArguments),
+    /// See who asked to be erased and what was done.
+    #[command(subcommand)]
+    Erasures(erase::Command),
+    /// Write everything that is held of a node to a file, for its owner
+    Disclose(erase::DiscloseArguments),
     /// Say which other brokers may exchange packets.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -188,6 +196,9 @@ fn main() -> ExitCode {
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
         Command::Retention(command) => retention::run(command),
+        Command::Erase(arguments) => erase::erase(&arguments),
+        Command::Erasures(command) => erase::run(command),
+        Command::Disclose(arguments) => erase::disclose(&arguments),
         Command::Bridge(command) => bridge::run(command),
         Command::Consent(command) => consent::run(command),
         Command::Policy(command) => policy_file::run(command),

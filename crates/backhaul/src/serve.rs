@@ -87,6 +87,30 @@ pub fn run(arguments: Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A server that opens no port and tells nobody: for work that needs what a server remembers while none runs.
+pub fn quiet_settings(config: &Config, data: &Path) -> server::Settings {
+    let arguments = Arguments {
+        config: None,
+        data: None,
+        mqtt_listen: None,
+        web_listen: None,
+        lab: false,
+        demo: false,
+        demo_speed: 1,
+    };
+    server::Settings {
+        listeners: Vec::new(),
+        stop_grace: Duration::ZERO,
+        automation: Default::default(),
+        alerts: None,
+        bridges: Vec::new(),
+        // Nothing happens that would have to be recorded.
+        recorder: None,
+        pages: None,
+        ..server_settings(&arguments, config, data)
+    }
+}
+
 fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> server::Settings {
     let limits = if arguments.lab { settings::lab_limits() } else { settings::limits(config) };
     let mut config = config.clone();

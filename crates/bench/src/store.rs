@@ -109,7 +109,7 @@ pub fn fill(folder: &Path, receptions: usize) -> Result<(), Failure> {
 fn payload_len(record: &Record) -> usize {
     match record {
         Record::Reception(reception) => reception.payload.len(),
-        Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => 0,
+        Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => 0,
     }
 }
 

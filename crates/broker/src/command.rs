@@ -121,6 +121,10 @@ impl Broker {
     /// Sends what was asked for: steps 4 and 6 to 9 of a packet's journey.
     pub(crate) fn send_asked(&mut self, now: Now, asked: &AskedFor) {
         let AskedFor { service, root, channel, command } = asked;
+        if self.is_erased(command.to.0) {
+            self.counters.erased += 1;
+            return;
+        }
         let Some(key) = self.options.keyring.key_of(channel) else { return };
         let own = NodeNum(self.policy.memory.proofs.own_node());
         self.round_trips += 1;

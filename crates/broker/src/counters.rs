@@ -71,6 +71,8 @@ pub struct Counters {
     pub replayed: u64,
     /// Records that home automation was not told of because it could not keep up.
     pub untold: u64,
+    /// Messages and connections of nodes that were erased: they go nowhere.
+    pub erased: u64,
     /// Subscriptions refused.
     pub subscriptions_refused: u64,
     /// Messages, subscriptions and sessions refused because the store of sessions is too far behind.

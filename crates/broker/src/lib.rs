@@ -12,6 +12,7 @@ mod counters;
 mod deliver;
 mod disconnect;
 mod downlink;
+mod erased;
 mod gate;
 mod holdings;
 mod journal;
@@ -60,6 +61,7 @@ use slab::Slab;
 pub use board::{Board, GatewayBoard, IslandBoard, Share, WaitingClass};
 pub use connection::ConnectionId;
 pub use counters::{Counters, DOOR_REASONS, MALFORMED_REASONS, RuleCounts};
+pub use erased::ErasedHere;
 pub use holdings::Holdings;
 pub use journal::{Away, Batch, Change, Head, SessionKey};
 pub use keep::{Kept, KeptCopy, KeptSession};
@@ -141,6 +143,7 @@ pub struct Broker {
     journal: journal::Journal,
     last_key: SessionKey,
     route_cache: route_cache::RouteCache,
+    erased: erased::Erased,
     /// Empty between two uses, so that merging does not allocate a list that grows.
     routes: Vec<deliver::Route>,
     routings: u64,
@@ -192,6 +195,7 @@ impl Broker {
             journal: journal::Journal::new(limits.unkept_changes_max, limits.unkept_bytes_max),
             last_key: SessionKey(0),
             route_cache: route_cache::RouteCache::new(options.seed),
+            erased: erased::Erased::new(options.seed),
             routes: Vec::new(),
             routings: 0,
             timers: Default::default(),
@@ -319,6 +323,7 @@ impl Broker {
     /// The directory changed: clients whose credential is gone, disabled or renewed must leave.
     pub fn set_directory(&mut self, now: Now, directory: Arc<Directory>) {
         let old = std::mem::replace(&mut self.options.directory, directory);
+        self.erased.forget_answers();
         self.on_directory_change(now, &old);
     }
 
@@ -389,6 +394,10 @@ impl Broker {
 
     fn note_connection(&mut self, now: Now, id: ConnectionId, client_id: Arc<str>, what: ConnectionWhat) {
         if self.options.lab {
+            return;
+        }
+        if self.text_names_erased(&client_id) {
+            self.counters.erased += 1;
             return;
         }
         let Some(connection) = self.connections.get(id.index()) else { return };

@@ -51,7 +51,10 @@ impl Broker {
         self.counters.messages_in += 1;
         let mut scratch = Scratch::default();
         // 2. Observe, 3. judge.
-        let judged = self.judge(now, &principal, address, &arrived, &mut scratch);
+        let Some(judged) = self.judge(now, &principal, address, &arrived, &mut scratch) else {
+            self.counters.erased += 1;
+            return self.answer(sender, Answer::nobody_wanted(&arrived), changes_before);
+        };
         let message = share(now, &arrived, judged.observed.as_ref());
         // 4. Record.
         let seq = self.record(now, sender, &arrived, &message, &judged);
@@ -92,7 +95,8 @@ impl Broker {
         self.account(now, seq, settled, key, permit);
     }
 
-    /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only.
+    /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only, and what
+    /// tells of a node that was erased not at all.
     fn judge(
         &mut self,
         now: Now,
@@ -100,11 +104,15 @@ impl Broker {
         address: Option<IpAddr>,
         arrived: &Arrived<'_>,
         scratch: &mut Scratch,
-    ) -> Judged {
+    ) -> Option<Judged> {
         if self.options.lab {
-            return if arrived.topic.starts_with("$SYS/") { Judged::not_yours() } else { Judged::plain() };
+            let is_ours = arrived.topic.starts_with("$SYS/");
+            return Some(if is_ours { Judged::not_yours() } else { Judged::plain() });
         }
         let facts = mesh::observe::observe(arrived.topic, arrived.payload, &self.options.keyring, scratch);
+        if self.tells_of_erased(&facts, sender.gateway()) {
+            return None;
+        }
         let publish = Publish {
             sender,
             address,
@@ -120,7 +128,7 @@ impl Broker {
         let observed = is_mesh.then(|| write_down(&facts, self.options.preset));
         let (decision, asked) =
             self.understand_command(now, sender, arrived.topic, arrived.payload, decision);
-        Judged { decision, permit, observed, asked }
+        Some(Judged { decision, permit, observed, asked })
     }
 
     /// 4. Record: every reception and everything refused, with its exact bytes. Returns the number it got.

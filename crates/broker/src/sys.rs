@@ -113,7 +113,7 @@ const NUMBERS: [Number; 21] = [
 ];
 
 /// Topics below `$SYS/backhaul`: refusals and losses by name.
-const REFUSALS: [Number; 10] = [
+const REFUSALS: [Number; 11] = [
     ("connections/refused", |b| b.counters.connections_refused),
     ("connections/timed-out", |b| b.counters.timed_out),
     ("sign-ins/refused", |b| b.counters.authentication_failed),
@@ -124,6 +124,7 @@ const REFUSALS: [Number; 10] = [
     ("store/waiting", |b| b.journal.behind()),
     ("retained/refused", |b| b.retained.refused_total),
     ("automation/lost", |b| b.counters.untold),
+    ("erased/refused", |b| b.counters.erased),
 ];
 
 fn connected(broker: &Broker) -> u64 {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mesh::observe::Scratch;
 use policy::decision::Outcome;
 use policy::outside::may_leave_with;
 use policy::principal::Principal;
@@ -59,6 +60,12 @@ impl Broker {
     /// recorded, nor retained.
     pub fn publish_replayed(&mut self, now: Now, replayed: ReplayedMessage) {
         let ReplayedMessage { replay, topic, payload, has_consent } = replayed;
+        let mut scratch = Scratch::default();
+        let facts = mesh::observe::observe(&topic, &payload, &self.options.keyring, &mut scratch);
+        if self.tells_of_erased(&facts, None) {
+            self.counters.erased += 1;
+            return;
+        }
         let topic = format!("{REPLAY_TREE}/{replay}/{topic}").into();
         let (properties, expires_at_ms, hop_limit_at, retain) = (None, None, None, false);
         let message = Message { topic, payload, qos: QOS, retain, properties, expires_at_ms, hop_limit_at };

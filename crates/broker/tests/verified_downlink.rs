@@ -146,7 +146,7 @@ fn a_gateway_gets_packets_once_it_has_answered() {
         Record::Release(release) => {
             outcomes.extend(release.copies.iter().map(|c| (c.receiver.clone(), c.outcome, c.details)));
         }
-        Record::Connection(_) | Record::PolicyChange(_) => {}
+        Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => {}
     });
     assert_eq!(asked, [EAST, WEST], "requests are in the history");
     let unverified = Outcome::Withheld(RuleId::DownlinkVerified);

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use directory::{
-    ApiTokenRefused, CommandError, DownlinkRefused, GrantRefused, IncidentRefused, OperatorPasswordError,
-    PersonRefused, ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
+    ApiTokenRefused, CommandError, DownlinkRefused, ErasureRefused, GrantRefused, IncidentRefused,
+    OperatorPasswordError, PersonRefused, ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
 };
 use rusqlite::ErrorCode;
 
@@ -87,6 +87,8 @@ pub enum StoreError {
     Replay(ReplayRefused),
     /// Nothing was done about a token of the API.
     ApiToken(ApiTokenRefused),
+    /// What was wanted of an erasure is refused.
+    Erasure(ErasureRefused),
     /// The command about people is refused.
     Person(PersonRefused),
     /// The chosen password is not taken.
@@ -161,6 +163,7 @@ impl fmt::Display for StoreError {
             StoreError::Incident(error) => error.fmt(f),
             StoreError::Replay(error) => error.fmt(f),
             StoreError::ApiToken(error) => error.fmt(f),
+            StoreError::Erasure(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
             StoreError::Hashing { why } => write!(f, "cannot hash password: {why}"),
@@ -188,6 +191,7 @@ impl Error for StoreError {
             | StoreError::Incident(_)
             | StoreError::Replay(_)
             | StoreError::ApiToken(_)
+            | StoreError::Erasure(_)
             | StoreError::Person(_)
             | StoreError::Password(_)
             | StoreError::Hashing { .. } => None,

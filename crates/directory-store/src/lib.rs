@@ -9,6 +9,7 @@ mod store;
 mod api_tokens;
 mod audit;
 mod downlink;
+mod erasures;
 mod grant;
 mod incidents;
 mod login;
@@ -23,6 +24,7 @@ mod schema;
 mod secret;
 
 pub use audit::AuditEntry;
+pub use erasures::Entered;
 pub use error::StoreError;
 pub use login::{SETUP_LIFETIME_MS, SignedIn, verify_operator_password};
 pub use replays::{Progresses, REPLAYS_FILE, ReplayProgress, replay_progress};

@@ -107,6 +107,10 @@ const STEPS: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS api_token (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, scope TEXT NOT NULL,
        hash BLOB NOT NULL UNIQUE, made_ms INTEGER NOT NULL, made_by TEXT NOT NULL, person TEXT, until_ms INTEGER,
        used_ms INTEGER) STRICT;",
+    // Nodes that are erased and kept out. Of one that is done the number is not kept.
+    "CREATE TABLE IF NOT EXISTS erasure (number INTEGER PRIMARY KEY AUTOINCREMENT, print BLOB NOT NULL, node INTEGER,
+       state TEXT NOT NULL, asked_ms INTEGER NOT NULL, asked_by TEXT NOT NULL, found TEXT, problem TEXT, done_ms INTEGER,
+       receipt TEXT) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

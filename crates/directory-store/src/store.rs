@@ -11,7 +11,7 @@ use directory::{
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::StoreError;
-use crate::{audit, downlink, grant, schema, secret, sending, watch};
+use crate::{audit, downlink, erasures, grant, schema, secret, sending, watch};
 
 /// How long an edit waits for another process's edit to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -148,7 +148,8 @@ pub(crate) fn read_directory(connection: &Connection, path: &Path) -> Result<Dir
     let directory = directory.with_downlink(downlink::read(connection).map_err(failed)?);
     let directory = directory.with_grants(grant::read(connection).map_err(failed)?);
     let directory = directory.with_watch(watch::read(connection).map_err(failed)?);
-    Ok(directory.with_sendings(sending::read(connection).map_err(failed)?))
+    let directory = directory.with_sendings(sending::read(connection).map_err(failed)?);
+    Ok(directory.with_tombstones(erasures::tombstones(connection).map_err(failed)?))
 }
 
 fn read_credential(row: &Row<'_>, path: &Path) -> Result<Credential, StoreError> {

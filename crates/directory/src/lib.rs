@@ -12,6 +12,7 @@ mod snapshot;
 mod api_token;
 mod command;
 mod downlink;
+mod erasure;
 mod grant;
 mod incident;
 mod operator;
@@ -34,6 +35,10 @@ pub use command::{Applied, Command, CommandError, Edit};
 pub use credential::{Credential, Owner, Role};
 pub use downlink::{
     Downlink, DownlinkApplied, DownlinkCommand, DownlinkRefused, IslandNumber, STOPPED_ISLANDS_MAX,
+};
+pub use erasure::{
+    ERASURE_REQUESTS_MAX, ERASURES_MAX, Erasure, ErasureRefused, ErasureState, NodePrint, PRINT_BYTES,
+    Tombstones,
 };
 pub use gateway_id::{GatewayId, GatewayIdError};
 pub use grant::{

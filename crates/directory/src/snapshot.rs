@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Credential, Downlink, GatewayId, Grants, Role, Sendings, TokenHash, TokenKey, Username, Watch};
+use crate::{
+    Credential, Downlink, GatewayId, Grants, Role, Sendings, TokenHash, TokenKey, Tombstones, Username, Watch,
+};
 
 /// All credentials at one moment. Cloning shares the credentials.
 ///
@@ -19,6 +21,7 @@ pub struct Directory {
     pub(crate) grants: Arc<Grants>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) sendings: Arc<Sendings>,
+    pub(crate) tombstones: Arc<Tombstones>,
 }
 
 impl Directory {
@@ -46,6 +49,17 @@ impl Directory {
             }
         }
         Ok(directory)
+    }
+
+    /// The same with nodes that are kept out.
+    #[must_use]
+    pub fn with_tombstones(self, tombstones: Tombstones) -> Directory {
+        Directory { tombstones: Arc::new(tombstones), ..self }
+    }
+
+    /// The nodes that are kept out.
+    pub fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
     }
 
     /// Decides who a client is by what its CONNECT says.

@@ -125,5 +125,6 @@ fn bytes_of(record: &Record) -> usize {
         Record::Release(release) => 64 + 40 * release.copies.len(),
         Record::Connection(_) => 200,
         Record::PolicyChange(change) => 400 + change.text.len(),
+        Record::Erased(_) => 0,
     }
 }

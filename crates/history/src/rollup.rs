@@ -75,7 +75,7 @@ impl Tally {
 
 impl Dimension {
     /// The stored number; never reused.
-    const fn code(self) -> i64 {
+    pub(crate) const fn code(self) -> i64 {
         match self {
             Self::All => 0,
             Self::Port => 1,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mesh::keyring::Keyring;
 use record::Record;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::Error;
 use crate::files::{self, Day};
@@ -39,6 +39,8 @@ struct OpenDay {
     file: PathBuf,
     connection: Connection,
     ids: Ids,
+    /// Differs from the last transaction's when somebody else has deleted rows, of which ids must not be used any more.
+    data_version: Option<i64>,
     /// Time of the latest reception.
     latest_ms: Option<i64>,
 }
@@ -112,7 +114,8 @@ impl Writer {
                     |row| row.get(0),
                 )
                 .map_err(Error::sqlite(&file))?;
-            self.open = Some(OpenDay { day, file, connection, ids: Ids::default(), latest_ms });
+            let (ids, data_version) = (Ids::default(), None);
+            self.open = Some(OpenDay { day, file, connection, ids, data_version, latest_ms });
         }
         Ok(())
     }
@@ -139,6 +142,7 @@ impl Days {
             }
             Record::Connection(event) => self.of_moment(event.at_ms),
             Record::PolicyChange(change) => self.of_moment(change.at_ms),
+            Record::Erased(erased) => self.of_moment(erased.at_ms),
         }
     }
 
@@ -169,8 +173,13 @@ impl OpenDay {
         keyring: &Keyring,
     ) -> rusqlite::Result<u64> {
         let mut last_seq = 0;
-        let Self { connection, ids, latest_ms, .. } = self;
-        let transaction = connection.transaction()?;
+        let Self { connection, ids, data_version, latest_ms, .. } = self;
+        // From its beginning nobody else writes, so what is known of ids stays true until its end.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = transaction.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if data_version.replace(version) != Some(version) {
+            *ids = Ids::default();
+        }
         let mut insert = Insert::new(&transaction, ids, keyring)?;
         for record in batch {
             match record {
@@ -185,6 +194,8 @@ impl OpenDay {
                 Record::Release(release) => insert.release(release)?,
                 Record::Connection(event) => insert.connection(event)?,
                 Record::PolicyChange(change) => policy_changes::store(&transaction, change)?,
+                // That a node was erased is nothing to be kept of it.
+                Record::Erased(_) => {}
             }
         }
         insert.finish()?;

@@ -91,7 +91,8 @@ fn each_day_is_counted_as_a_plain_look_at_its_records_counts_it() {
                 Record::Reception(_)
                 | Record::Release(_)
                 | Record::Connection(_)
-                | Record::PolicyChange(_) => {}
+                | Record::PolicyChange(_)
+                | Record::Erased(_) => {}
             }
         }
         assert_eq!(counted.all.receptions, consents.len() as u64);

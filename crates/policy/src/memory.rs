@@ -1,6 +1,7 @@
 //! What policy remembers between packets: one ledger for each subject, each bounded and forgetting by age.
 
 pub mod airtime;
+mod forget;
 pub mod hearing;
 pub mod holds;
 pub mod islands;

@@ -4,6 +4,7 @@
 //! look into sessions. Knows no files, sockets or clock.
 
 pub mod connection;
+pub mod erased;
 pub mod policy_change;
 pub mod reception;
 pub mod release;
@@ -11,6 +12,7 @@ pub mod release;
 use std::sync::Arc;
 
 pub use connection::{ConnectionEvent, ConnectionWhat};
+pub use erased::ErasedNode;
 pub use policy_change::PolicyChange;
 pub use reception::{Consent, KeyClass, PacketSummary, Reception};
 pub use release::{ReceiverKind, Release, ReleasedCopy};
@@ -26,4 +28,6 @@ pub enum Record {
     Connection(Arc<ConnectionEvent>),
     /// Another policy came into force.
     PolicyChange(Arc<PolicyChange>),
+    /// A node was erased: what was learned of it is to be forgotten.
+    Erased(ErasedNode),
 }

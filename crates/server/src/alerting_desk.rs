@@ -114,18 +114,30 @@ impl AlertBoard {
 
 /// What must be made before the core runs.
 pub(crate) struct Prepared {
-    records: Receiver<Arc<Reception>>,
+    records: Receiver<News>,
     lost: Arc<AtomicU64>,
+}
+
+/// What the desk is told.
+enum News {
+    Reception(Arc<Reception>),
+    /// A node was erased.
+    Erased(u32),
 }
 
 /// Puts the queue before the sink.
 pub(crate) fn prepare(mut sink: RecordSink) -> (Prepared, RecordSink) {
-    let (feed, records) = sync_channel::<Arc<Reception>>(QUEUE_MAX);
+    let (feed, records) = sync_channel::<News>(QUEUE_MAX);
     let lost = Arc::new(AtomicU64::new(0));
     let counter = lost.clone();
     let sink: RecordSink = Box::new(move |record| {
-        if let Record::Reception(reception) = &record
-            && let Err(TrySendError::Full(_)) = feed.try_send(reception.clone())
+        let news = match &record {
+            Record::Reception(reception) => Some(News::Reception(reception.clone())),
+            Record::Erased(erased) => Some(News::Erased(erased.node)),
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
+        };
+        if let Some(news) = news
+            && let Err(TrySendError::Full(_)) = feed.try_send(news)
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -179,7 +191,7 @@ struct Attempted {
 }
 
 struct Desk {
-    records: Receiver<Arc<Reception>>,
+    records: Receiver<News>,
     lost: Arc<AtomicU64>,
     asked: Receiver<Box<str>>,
     source: AlertSource,
@@ -360,11 +372,11 @@ impl Desk {
         let (mut next_sample_ms, mut next_forget_ms) = (0, 0);
         loop {
             match self.records.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(reception) => {
-                    self.take(&reception);
+                Ok(news) => {
+                    self.take(news);
                     for _ in 1..BATCH_MAX {
-                        let Ok(reception) = self.records.try_recv() else { break };
-                        self.take(&reception);
+                        let Ok(news) = self.records.try_recv() else { break };
+                        self.take(news);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -393,7 +405,22 @@ impl Desk {
         }
     }
 
-    fn take(&mut self, reception: &Reception) {
+    fn take(&mut self, news: News) {
+        match news {
+            News::Reception(reception) => self.take_reception(&reception),
+            News::Erased(node) => self.forget_node(node),
+        }
+    }
+
+    /// What is stored of it is deleted by whoever erases it.
+    fn forget_node(&mut self, node: u32) {
+        self.names.remove(&node);
+        self.engine.forget_node(node);
+        self.outlet.forget_node(node);
+        self.happened.retain(|(happening, _)| happening.subject.node() != Some(node));
+    }
+
+    fn take_reception(&mut self, reception: &Reception) {
         let sighting = sighting::open(reception, &self.means.keyring, &self.means.allowed);
         self.learn_name(reception, &sighting);
         let happened = self.engine.take(reception, &sighting);

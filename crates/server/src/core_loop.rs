@@ -48,6 +48,8 @@ pub enum Command {
     Tell(Vec<broker::OwnMessage>, Option<u64>, Sender<()>),
     /// Put these messages of the past back, and say when it is done.
     Replay(Vec<broker::ReplayedMessage>, Sender<()>),
+    /// Forget a node that was erased, and say what was here of it.
+    Erase(u32, Sender<broker::ErasedHere>),
     /// Tell subscribers whether a bridge is up.
     Bridge(Arc<str>, bool),
     /// A connection got past everything that comes before MQTT.
@@ -437,6 +439,8 @@ impl CoreLoop {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
+                // Whoever asked may have stopped waiting.
+                Ok(Command::Erase(node, reply)) => drop(reply.send(self.broker.erase(now, node))),
                 Ok(Command::Bridge(name, is_up)) => self.broker.tell_bridge(now, &name, is_up),
                 Ok(Command::AboutNode(node, reply)) => drop(reply.send(self.broker.about_node(node))),
                 Ok(Command::Board(reply)) => drop(reply.send(self.broker.board(now))),

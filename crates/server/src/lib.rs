@@ -27,6 +27,7 @@ mod transport;
 mod certificate_keeper;
 mod consent_keeper;
 mod directory_keeper;
+pub mod erasing;
 mod pages;
 mod policy_desk;
 mod redecode_keeper;

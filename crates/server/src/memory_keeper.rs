@@ -76,24 +76,51 @@ pub(crate) fn set_aside(path: &Path, damage: Damaged) {
 /// A running keeper. Dropping it writes once more, and so has to come before the core's end.
 #[derive(Debug)]
 pub(crate) struct MemoryKeeper {
-    stop: Option<Sender<()>>,
+    asks: Sender<Ask>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What the keeper is asked for between its times.
+#[derive(Debug)]
+enum Ask {
+    /// Write now, and say when it is done.
+    Write(Sender<()>),
+    /// Write once more, and end.
+    End,
+}
+
+/// Has what policy remembers written at once.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryWriter(Sender<Ask>);
+
+impl MemoryWriter {
+    /// Writes now. Returns false when that cannot be done.
+    pub fn write(&self) -> bool {
+        let (done, is_done) = channel();
+        self.0.send(Ask::Write(done)).is_ok() && is_done.recv_timeout(ANSWER_WITHIN).is_ok()
+    }
+}
+
 impl MemoryKeeper {
+    /// For having it written at once.
+    pub fn writer(&self) -> MemoryWriter {
+        MemoryWriter(self.asks.clone())
+    }
+
     pub fn start(data: &Path, core: CoreHandle) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
+        let (asks, asked) = channel();
         let path = data.join(MEMORY_FILE);
         let thread = std::thread::Builder::new()
             .name("memory".to_owned())
-            .spawn(move || Writing { path, core, stopped, is_failing: false }.run())?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+            .spawn(move || Writing { path, core, asked, is_failing: false }.run())?;
+        Ok(Self { asks, thread: Some(thread) })
     }
 }
 
 impl Drop for MemoryKeeper {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        // An error means that the thread has ended already.
+        let _ = self.asks.send(Ask::End);
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the thread itself.
             let _ = thread.join();
@@ -104,21 +131,25 @@ impl Drop for MemoryKeeper {
 struct Writing {
     path: PathBuf,
     core: CoreHandle,
-    stopped: Receiver<()>,
+    asked: Receiver<Ask>,
     is_failing: bool,
 }
 
 impl Writing {
     fn run(mut self) {
         loop {
-            let is_over = self.stopped.recv_timeout(WRITE_EVERY) != Err(RecvTimeoutError::Timeout);
+            let asked = self.asked.recv_timeout(WRITE_EVERY);
             let (reply, answer) = channel();
             self.core.send(Command::Remembered(reply));
             if let Ok(bytes) = answer.recv_timeout(ANSWER_WITHIN) {
                 self.write(&bytes);
             }
-            if is_over {
-                return;
+            match asked {
+                Err(RecvTimeoutError::Timeout) => {}
+                // Who asked may have stopped waiting.
+                Ok(Ask::Write(done)) if !self.is_failing => drop(done.send(())),
+                Ok(Ask::Write(_)) => {}
+                Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, watch};
 use crate::alerting_desk::AlertBoard;
 use crate::bridging::BridgeBoard;
 use crate::core_loop::{Arrival, Command, CoreHandle};
+use crate::erasing;
 use crate::listener::unmapped;
 use crate::policy_desk::PolicyDesk;
 use crate::start::{Settings, StartError};
@@ -137,6 +138,17 @@ impl Pages {
             watching: Arc::new({
                 let core = core.clone();
                 move || core.watching()
+            }),
+            held: Arc::new({
+                let (data, keyring) = (settings.data.clone(), settings.keyring.clone());
+                move |node| {
+                    let store = Store::open(&data).map_err(|error| error.to_string())?;
+                    let found = erasing::find(&data, &store, node, &keyring);
+                    found.map(|found| found.lines()).map_err(|error| {
+                        tracing::error!(%error, "what is held of a node cannot be counted");
+                        "it cannot be counted; the program's log has the reason".to_owned()
+                    })
+                }
             }),
             history_health: Arc::new(move || {
                 health.as_deref().map_or_else(web::HistoryHealth::default, web::HistoryHealth::of)

@@ -25,6 +25,8 @@ use crate::core_loop::{ChangeSink, Command, CoreHandle, CoreLoop, RecordSink};
 use crate::directory_keeper::DirectoryKeeper;
 use crate::doorman::{Doorman, DoormanHandle, Errand};
 use crate::entrances::{Entrances, InheritedSockets, OpenListener};
+use crate::erasing;
+use crate::erasing::Erasing;
 use crate::folder_lock::FolderLock;
 use crate::listener::ListenerSettings;
 use crate::memory_keeper::{self, MemoryKeeper};
@@ -160,6 +162,7 @@ pub struct Running {
     alerting: Option<Alerting>,
     bridging: Option<Bridging>,
     replaying: Option<Replaying>,
+    erasing: Option<Erasing>,
     /// Last, so that another server may start when everything is stored.
     lock: Option<FolderLock>,
 }
@@ -222,7 +225,16 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     running.recorder = recorder;
     running.sessions = sessions;
     let memory = MemoryKeeper::start(&settings.data, handle.clone());
-    running.memory = Some(memory.map_err(StartError::System)?);
+    let memory = memory.map_err(StartError::System)?;
+    let erasing = Erasing::start(erasing::Means {
+        data: settings.data.clone(),
+        keyring: settings.keyring.clone(),
+        core: handle.clone(),
+        memory: memory.writer(),
+        health: health.clone(),
+    });
+    running.erasing = Some(erasing.map_err(StartError::Directory)?);
+    running.memory = Some(memory);
     let keeper = DirectoryKeeper::start(settings.data.clone(), version, store, handle.clone());
     running.keeper = Some(keeper.map_err(StartError::System)?);
     let desk = PolicyDesk::new(settings.policy.clone(), policy, handle.clone(), unix_ms());
@@ -306,6 +318,7 @@ fn run(
         alerting: None,
         bridging: None,
         replaying: None,
+        erasing: None,
         lock: None,
     };
     running.doorman_thread = Some(spawn("doorman", move || doorman.run())?);
@@ -360,7 +373,7 @@ fn start_recorder(
     let durable = move |batch: Vec<Record>| {
         let receptions = batch.iter().filter_map(|r| match r {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => None,
         });
         if let Some(seq) = receptions.max() {
             bell.tell(Command::Durable(seq));
@@ -377,7 +390,7 @@ fn sink(recorder: Option<&Recorder>, bell: DurableBell, live: Live) -> RecordSin
     Box::new(move |record| {
         let reception = match &record {
             Record::Reception(reception) => Some(reception.seq),
-            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) => None,
+            Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => None,
         };
         // What finds the queue full is counted by the recorder; an acknowledgement that waits for it must know.
         if let (false, Some(seq)) = (give(record), reception) {
@@ -464,6 +477,7 @@ impl Drop for Running {
         self.policy = None;
         self.bridging = None;
         self.replaying = None;
+        self.erasing = None;
         self.consent = None;
         self.redecode = None;
         self.retention = None;

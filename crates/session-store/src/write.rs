@@ -42,6 +42,25 @@ impl SessionStore {
         Ok(Self { file, connection, messages })
     }
 
+    /// Writes the file anew, also while a server uses it, so that nothing is left in it of what was deleted; it waits for a
+    /// moment. Nothing happens when there is no file.
+    ///
+    /// # Errors
+    /// When the file cannot be written: it is as it was then.
+    pub fn rewrite(data: &Path) -> Result<(), Error> {
+        let file = data.join(FILE);
+        if !file.exists() {
+            return Ok(());
+        }
+        let rewrite = || -> rusqlite::Result<()> {
+            let connection = Connection::open(&file)?;
+            connection.busy_timeout(std::time::Duration::from_secs(10))?;
+            connection.execute_batch("VACUUM")?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        rewrite().map_err(Error::sqlite(&file))
+    }
+
     /// Bytes of the file that a start reads.
     pub fn bytes(&self) -> u64 {
         std::fs::metadata(&self.file).map_or(0, |file| file.len())

@@ -233,7 +233,7 @@ impl Stage {
                         }
                     }
                 }
-                Record::Connection(_) | Record::PolicyChange(_) => {}
+                Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_) => {}
             }
         }
     }

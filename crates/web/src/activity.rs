@@ -54,6 +54,12 @@ pub struct GatewayHour {
 }
 
 impl Activity {
+    /// Forgets a gateway.
+    pub fn forget_node(&mut self, node: u32) {
+        self.gateways.remove(&node);
+        self.packets.retain(|(from, _), _| *from != node);
+    }
+
     /// Takes in one reception; any order will do.
     pub fn take(&mut self, reception: &Reception) {
         let minute = reception.at_ms.div_euclid(MINUTE_MS);

@@ -156,6 +156,11 @@ impl Backtests {
         Ok(job.id)
     }
 
+    /// Forgets those that are over.
+    pub fn forget(&self) {
+        self.lock().1.retain(|job| job.result().is_none());
+    }
+
     /// One of them; `None` when it has been forgotten.
     pub fn job(&self, id: u64) -> Option<Arc<Job>> {
         self.lock().1.iter().find(|job| job.id == id).cloned()

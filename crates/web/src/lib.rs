@@ -110,6 +110,9 @@ pub trait PolicyDesk: Send + Sync {
     /// What is wrong, for people; nothing has changed then.
     fn apply(&self, text: &str, number: u64, who: &str) -> Result<(), String>;
 }
+/// Counts everything that is held of a node: each place with what is there, for people. Takes as long as going through the
+/// history takes. The error says why not.
+pub type HeldFn = Arc<dyn Fn(directory::GatewayId) -> Result<Vec<(String, String)>, String> + Send + Sync>;
 /// Asks for the time, Unix ms.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -130,6 +133,8 @@ pub struct WebState {
     pub board: BoardFn,
     /// Asks the broker what wants the operator's eye.
     pub watching: WatchingFn,
+    /// Counts what is held of a node.
+    pub held: HeldFn,
     /// Asks how the bridges to other brokers are doing.
     pub bridges: BridgesFn,
     /// Where alerts are shown and tried; `None` where there are none.

@@ -87,7 +87,7 @@ async fn next_row(
                     return Some(Event::default().event("row").data(row));
                 }
             }
-            Ok(Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_)) => {}
+            Ok(Record::Release(_) | Record::Connection(_) | Record::PolicyChange(_) | Record::Erased(_)) => {}
             // How many of these the visitor would have seen is not known; all of them are counted.
             Err(RecvError::Lagged(missed)) => {
                 return Some(Event::default().event("missed").data(missed.to_string()));

@@ -39,6 +39,12 @@ pub struct Name {
 }
 
 impl Names {
+    /// Forgets a node.
+    pub fn forget_node(&mut self, node: u32) {
+        self.public.remove(&node);
+        self.operator.remove(&node);
+    }
+
     /// Learns from a reception, when it is node information. `public` is the sight of the public.
     pub fn take(&mut self, reception: &Reception, keyring: &Keyring, public: &Sight) {
         let Some(from) = reception.packet.map(|p| p.from) else { return };

@@ -89,6 +89,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Consent, "/consent", "Consent"),
             inside(Section::Alerts, "/alerts", "Alerts"),
             inside(Section::Bridges, "/bridges", "Bridges"),
+            Entry { section: Section::None, address: "/erasure", text: "Erasure", needs: Needs::Operator },
             inside(Section::Settings, "/settings", "Settings"),
             Entry { section: Section::Tokens, address: "/tokens", text: "Tokens", needs: Needs::Operator },
             Entry { section: Section::People, address: "/people", text: "People", needs: Needs::Admin },

@@ -95,6 +95,8 @@ fn messages(out: &mut Exposition, snapshot: &Snapshot) {
     out.counter("automation_messages_total", "Messages published for home automation.").is(counters.told);
     out.counter("replayed_messages_total", "Messages of the past that were put back.").is(counters.replayed);
     out.counter("automation_lost_total", "Records that home automation was not told of.").is(counters.untold);
+    out.counter("erased_total", "Messages and connections of erased nodes that went nowhere.")
+        .is(counters.erased);
     out.gauge("subscriptions", "Subscriptions.").is(snapshot.subscriptions);
     out.gauge("retained_messages", "Retained messages.").is(snapshot.retained);
 }

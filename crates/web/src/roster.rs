@@ -89,6 +89,16 @@ impl Roster {
         self.habits.iter().filter_map(|(node, habits)| Some((*node, self.operator.get(node)?, habits)))
     }
 
+    /// Forgets a node.
+    pub fn forget_node(&mut self, node: u32) {
+        self.public.remove(&node);
+        self.operator.remove(&node);
+        self.habits.remove(&node);
+        for seen in self.public.values_mut().chain(self.operator.values_mut()) {
+            seen.heard_by = seen.heard_by.filter(|gateway| *gateway != node);
+        }
+    }
+
     /// Forgets who was not heard for long.
     pub fn forget(&mut self, now_ms: i64) {
         let is_known = |seen: &Seen| now_ms - seen.last_ms <= REMEMBERED_MS;

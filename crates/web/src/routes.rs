@@ -10,9 +10,9 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
-    export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log, login,
-    map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, replays, requests,
-    retention, settings, setup, status, tokens, topology, traceroutes, trouble, watch, wiki,
+    erasure, export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log,
+    login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, replays,
+    requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -69,6 +69,9 @@ pub fn site_map() -> Vec<Route> {
         get("/airtime/live", Nothing, airtime::stream),
         get("/grants", Observer, grants::page),
         post("/grants", Operator, grants::command),
+        get("/erasure", Operator, erasure::page),
+        post("/erasure", Operator, erasure::command),
+        get("/erasure/{number}", Operator, erasure::receipt),
         get("/retention", Nothing, retention::page),
         get("/.well-known/backhaul-retention.json", Nothing, retention::json),
         get("/bridges", Observer, bridges::page),

@@ -89,6 +89,8 @@ pub struct Site {
     ask_about_node: crate::AboutNodeFn,
     ask_board: crate::BoardFn,
     ask_watching: crate::WatchingFn,
+    count_held: crate::HeldFn,
+    counting_held: tokio::sync::Mutex<()>,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     kept_board: tokio::sync::Mutex<Option<(i64, Arc<broker::Board>)>>,
     all_hours: tokio::sync::Mutex<Option<(i64, Arc<Hours>)>>,
@@ -109,6 +111,8 @@ impl Site {
             ask_about_node: state.about_node,
             ask_board: state.board,
             ask_watching: state.watching,
+            count_held: state.held,
+            counting_held: tokio::sync::Mutex::default(),
             snapshot: tokio::sync::Mutex::default(),
             kept_board: tokio::sync::Mutex::default(),
             all_hours: tokio::sync::Mutex::default(),
@@ -231,6 +235,17 @@ impl Site {
         tokio::task::spawn_blocking(move || ask()).await.ok().flatten()
     }
 
+    /// Everything that is held of a node, place by place; one question at a time, since each goes through the whole history.
+    ///
+    /// # Errors
+    /// Why it cannot be counted, for people.
+    pub async fn held(&self, node: directory::GatewayId) -> Result<Vec<(String, String)>, String> {
+        let _turn = self.counting_held.lock().await;
+        let count = self.count_held.clone();
+        let counted = tokio::task::spawn_blocking(move || count(node)).await;
+        counted.unwrap_or_else(|_| Err("counting failed; the program's log has the reason".to_owned()))
+    }
+
     /// What a visitor may see.
     pub fn sight(&self, visitor: Visitor) -> Sight {
         Sight { visitor, public_channels: self.public_channels.clone() }
@@ -238,11 +253,24 @@ impl Site {
 
     /// Learns from a record: rates and names.
     pub fn take(&self, record: &Record) {
+        if let Record::Erased(erased) = record {
+            self.forget_node(erased.node);
+        }
         let Record::Reception(reception) = record else { return };
         write(&self.activity).take(reception);
         write(&self.names).take_channel(reception, &self.sight(Visitor::Public));
         self.learn_name(reception);
         self.take_into_roster(reception);
+    }
+
+    /// Forgets a node that was erased, and answers in which it may be.
+    pub fn forget_node(&self, node: u32) {
+        write(&self.activity).forget_node(node);
+        write(&self.names).forget_node(node);
+        write(&self.channels).forget_node(node);
+        write(&self.roster).forget_node(node);
+        self.surveys.forget();
+        self.backtests.forget();
     }
 
     /// Learns what a reception says of its node and of the gateway that brought it.

@@ -37,6 +37,17 @@ pub struct Spoken {
 }
 
 impl Channels {
+    /// Forgets a node: that it spoke, and topics with its number.
+    pub fn forget_node(&mut self, node: u32) {
+        let hex = format!("{node:08x}");
+        for spoken in self.public.values_mut().chain(self.operator.values_mut()) {
+            spoken.senders.remove(&node);
+            if spoken.topic.contains(&hex) {
+                spoken.topic = Box::default();
+            }
+        }
+    }
+
     /// Takes in one reception; any order will do. `public` is the sight of the public.
     pub fn take(&mut self, reception: &Reception, public: &Sight) {
         let Some(channel) = reception.channel.as_deref() else { return };

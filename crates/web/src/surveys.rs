@@ -62,6 +62,11 @@ impl Surveys {
         made.await.cloned()
     }
 
+    /// Forgets all of them.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn cell(&self, key: (bool, Window), now_ms: i64) -> Cell {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(_, made_ms, _)| (0..KEPT_MS).contains(&(now_ms - made_ms)));

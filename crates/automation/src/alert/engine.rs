@@ -168,6 +168,14 @@ impl Engine {
         std::mem::take(&mut self.learned)
     }
 
+    /// Forgets a node: what was learned of it and what fires for it, without telling anybody that it ended.
+    pub fn forget_node(&mut self, node: u32) {
+        for running in &mut self.rules {
+            running.lanes.retain(|subject, _| subject.node() != Some(node));
+        }
+        self.learned.retain(|learned| learned.subject.node() != Some(node));
+    }
+
     /// How often a subject could not be watched because a rule had too many.
     pub const fn unwatched(&self) -> u64 {
         self.unwatched

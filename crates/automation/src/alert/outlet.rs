@@ -57,6 +57,14 @@ struct Waiting {
 }
 
 impl Outlet {
+    /// Forgets a node: what waits to be told of it, and that anybody was told.
+    pub fn forget_node(&mut self, node: u32) {
+        for waiting in self.waiting.values_mut() {
+            waiting.happened.retain(|happening| happening.subject.node() != Some(node));
+        }
+        self.told.retain(|(_, subject), ()| subject.node() != Some(node));
+    }
+
     /// An outlet that has told nothing.
     pub fn new(settings: OutletSettings) -> Self {
         Self {

@@ -238,7 +238,7 @@ pub fn gateway(index: u32) -> u32 {
 
 /// Node number of a node.
 pub fn node(index: u32) -> u32 {
-    0x1000_0000 + index
+    0x9e1c_0d10 + index
 }
 
 /// The bytes a gateway publishes.

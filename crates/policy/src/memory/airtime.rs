@@ -157,6 +157,35 @@ impl Airtime {
         KeptAirtime(kept)
     }
 
+    /// Forgets the accounts of a node. What an island owes that is called after it, the same island owes under its other
+    /// name: nobody is erased to get a budget back.
+    pub fn forget_node(&mut self, node: u32, island_becomes: Option<IslandId>) {
+        let of_island: Vec<Account> = self
+            .accounts
+            .keys()
+            .copied()
+            .filter(|account| match account {
+                Account::Class(of, _) | Account::Channel(of, _) | Account::Heard(of) => *of == node,
+                Account::Gateway(_) | Account::Node(_) | Account::Granted(_) => false,
+            })
+            .collect();
+        for account in of_island {
+            let owed = self.accounts.remove(&account);
+            if let (Some(island), Some(owed)) = (island_becomes, owed) {
+                let renamed = match account {
+                    Account::Class(_, class) => Account::Class(island, class),
+                    Account::Channel(_, channel) => Account::Channel(island, channel),
+                    Account::Heard(_) => Account::Heard(island),
+                    Account::Gateway(_) | Account::Node(_) | Account::Granted(_) => account,
+                };
+                self.accounts.insert(renamed, owed);
+            }
+        }
+        for account in [Account::Gateway(node), Account::Node(node), Account::Granted(node)] {
+            self.accounts.remove(&account);
+        }
+    }
+
     /// Takes over what an earlier run charged.
     pub fn take_over(&mut self, kept: KeptAirtime) {
         self.accounts.clear();

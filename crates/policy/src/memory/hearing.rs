@@ -43,6 +43,12 @@ impl Hearing {
         self.strange_windows == 0 && self.settled().count() >= NODES_MIN
     }
 
+    /// Forgets a node.
+    pub fn forget_node(&mut self, node: u32) {
+        self.usual.retain(|usual| usual.node != node);
+        self.unusual.retain(|unusual| *unusual != node);
+    }
+
     /// Notes a node that was heard directly. At the end of a window it may turn out that all of them are others.
     pub fn note(&mut self, settings: &StationarySettings, now_ms: i64, node: u32) -> Option<Why> {
         let now_s = u32::try_from(now_ms.div_euclid(1000)).unwrap_or(0);

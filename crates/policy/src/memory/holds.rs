@@ -101,6 +101,19 @@ impl Holds {
         KeptHolds(self.watched.iter().map(|(held, watched)| (*held, *watched)).collect())
     }
 
+    /// Forgets a node: what was held against it, and its packets among the samples of others.
+    pub fn forget_node(&mut self, node: u32) {
+        self.watched.remove(&Held::Gateway(node));
+        self.watched.remove(&Held::Node(node));
+        let not_its = |sample: Option<PacketKey>| sample.filter(|key| key.from != node);
+        for watched in self.watched.values_mut() {
+            watched.evidence.samples = watched.evidence.samples.map(not_its);
+            if let Some(hold) = &mut watched.hold {
+                hold.evidence.samples = hold.evidence.samples.map(not_its);
+            }
+        }
+    }
+
     /// Takes over what an earlier run knew.
     pub fn take_over(&mut self, kept: KeptHolds) {
         self.watched.clear();

@@ -206,6 +206,35 @@ impl Islands {
         self.has_news = true;
     }
 
+    /// Forgets a gateway. An island that was called after it is called after another of its gateways, which is returned.
+    pub fn forget_node(&mut self, gateway: u32) -> Option<IslandId> {
+        self.links.retain(|(a, b), _| *a != gateway && *b != gateway);
+        self.members.retain(|member| member.number != gateway);
+        self.index = HashMap::with_hasher(self.index.hasher().clone());
+        for (place, member) in self.members.iter_mut().enumerate() {
+            self.index.insert(member.number, place);
+        }
+        let orphans = self.members.iter().filter(|member| member.island == gateway);
+        let becomes = orphans.map(|member| member.number).min();
+        if let Some(name) = becomes {
+            for member in &mut self.members {
+                for island in [&mut member.island, &mut member.former] {
+                    if *island == gateway {
+                        *island = name;
+                    }
+                }
+            }
+        }
+        for member in &mut self.members {
+            if member.former == gateway {
+                member.former = member.number;
+            }
+        }
+        self.drawn_ms = 0;
+        self.has_news = true;
+        becomes
+    }
+
     /// The island of a gateway; `None` when it has heard nothing yet.
     pub fn island_of(&self, gateway: u32) -> Option<IslandId> {
         let pinned = self.settings.pinned.get(&gateway).copied();

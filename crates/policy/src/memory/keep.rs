@@ -263,6 +263,22 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_forgotten_stands_nowhere_any_more() {
+        for node in [KEY.from, GATEWAY, GATEWAY + 1] {
+            let mut varint = Vec::new();
+            mesh::wire::put_varint(&mut varint, node.into());
+            let stands =
+                |memory: &Memory| memory.to_bytes(NOW).windows(varint.len()).any(|window| window == varint);
+            let mut memory = full();
+            assert!(stands(&memory));
+            memory.forget_node(node);
+            assert!(!stands(&memory), "{node:08x}");
+            let mut next = empty(100);
+            assert_eq!(next.restore(&memory.to_bytes(NOW)).unwrap().left_out, Vec::<String>::new());
+        }
+    }
+
+    #[test]
     fn a_smaller_memory_keeps_the_newest() {
         let mut next = empty(1);
         next.restore(&full().to_bytes(NOW)).unwrap();

@@ -98,6 +98,20 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether it tells of that node.
+    pub fn names(self, node: u32) -> bool {
+        match self {
+            Self::SharedKey { holder } => holder == node,
+            Self::TwoIslands { gateway, .. } => gateway == node,
+            Self::TwoKeys { .. }
+            | Self::SignatureWrong
+            | Self::SignatureMalformed
+            | Self::SignatureMissing
+            | Self::OwnIdHeard
+            | Self::ImpossibleTravel { .. } => false,
+        }
+    }
+
     /// Which mark it is.
     pub const fn mark(self) -> Mark {
         match self {

@@ -131,6 +131,13 @@ impl Movement {
         Self { table: NodeTable::new(gateways_max, seed), news: Vec::new() }
     }
 
+    /// Forgets a gateway, and that others hear it.
+    pub fn forget_node(&mut self, gateway: u32) {
+        self.table.remove(gateway);
+        self.news.retain(|(of, _)| *of != gateway);
+        self.table.values_mut().for_each(|known| known.hearing.forget_node(gateway));
+    }
+
     /// Whether a gateway may have downlink; otherwise why not. Unknown gateways may: many never tell where they are.
     ///
     /// # Errors

@@ -105,6 +105,20 @@ impl<V> NodeTable<V> {
         }
     }
 
+    /// Forgets a node.
+    pub fn remove(&mut self, node: u32) {
+        let Some(at) = self.index.remove(&node) else { return };
+        self.slots.swap_remove(at as usize);
+        if let Some(moved) = self.slots.get(at as usize) {
+            self.index.insert(moved.node, at);
+        }
+    }
+
+    /// All values, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.slots.iter_mut().map(|slot| &mut slot.value)
+    }
+
     /// Everything that is known, in no promised order: node number, when it was heard last (Unix ms), value.
     pub fn iter(&self) -> impl Iterator<Item = (u32, i64, &V)> {
         self.slots.iter().map(|slot| (slot.node, slot.last_ms, &slot.value))

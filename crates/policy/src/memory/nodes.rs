@@ -64,6 +64,20 @@ pub struct KnownNode {
 }
 
 impl KnownNode {
+    fn forget_gateway(&mut self, gateway: u32) {
+        for heard in self.heard_by.iter_mut().filter(|heard| heard.gateway == gateway) {
+            *heard = HeardBy::default();
+        }
+        for slot in &mut self.evidence {
+            *slot = slot.filter(|evidence| evidence.gateway != gateway && !evidence.finding.names(gateway));
+        }
+        for seen in [&mut self.key, &mut self.other_key].into_iter().flatten() {
+            if seen.gateway == gateway {
+                seen.gateway = 0;
+            }
+        }
+    }
+
     /// The gateways that heard it directly, in no promised order.
     pub fn heard_by(&self) -> impl Iterator<Item = HeardBy> + '_ {
         self.heard_by.iter().copied().filter(|heard| heard.gateway != 0)
@@ -154,6 +168,13 @@ impl Nodes {
             holders: HashMap::with_hasher(FixedState::with_seed(seed)),
             nodes_max,
         }
+    }
+
+    /// Forgets a node, and what it said of others.
+    pub fn forget_node(&mut self, node: u32) {
+        self.table.remove(node);
+        self.holders.retain(|_, holder| *holder != node);
+        self.table.values_mut().for_each(|known| known.forget_gateway(node));
     }
 
     /// What is known of a node.

@@ -66,6 +66,11 @@ impl Profiles {
         Self { table: NodeTable::new(gateways_max, seed) }
     }
 
+    /// Forgets a gateway.
+    pub fn forget_node(&mut self, gateway: u32) {
+        self.table.remove(gateway);
+    }
+
     /// What a gateway said of itself.
     pub fn get(&self, gateway: u32) -> Option<&Profile> {
         self.table.get(gateway)

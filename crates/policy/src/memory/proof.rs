@@ -78,6 +78,11 @@ impl Proof {
 }
 
 impl Proofs {
+    /// Forgets a gateway.
+    pub fn forget_node(&mut self, gateway: u32) {
+        self.gateways.remove(&gateway);
+    }
+
     /// Node number of the broker's own node; 0 for none.
     pub const fn own_node(&self) -> u32 {
         self.own_node

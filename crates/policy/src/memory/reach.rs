@@ -86,6 +86,12 @@ impl Reach {
         }
     }
 
+    /// Forgets a node, where it was heard and what it heard.
+    pub fn forget_node(&mut self, node: u32) {
+        self.nodes.remove(&node);
+        self.forget_gateway(node);
+    }
+
     /// A gateway is not where it was: what it heard there says nothing any more.
     pub fn forget_gateway(&mut self, gateway: u32) {
         for heard in self.nodes.values_mut().flat_map(|node| &mut node.heard) {

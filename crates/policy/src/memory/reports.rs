@@ -63,6 +63,11 @@ impl Reports {
         KeptReports(kept)
     }
 
+    /// Forgets a gateway.
+    pub fn forget_node(&mut self, gateway: u32) {
+        self.gateways.remove(&gateway);
+    }
+
     /// Takes over what an earlier run knew.
     pub fn take_over(&mut self, kept: KeptReports) {
         self.gateways.clear();

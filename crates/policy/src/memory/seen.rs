@@ -79,6 +79,16 @@ impl SeenPackets {
         }
     }
 
+    /// Forgets the packets of a node, and that it heard or got any.
+    pub fn forget_node(&mut self, node: u32) {
+        self.entries.retain(|key, _| key.from != node);
+        self.order.retain(|(_, key)| key.from != node);
+        for seen in self.entries.values_mut() {
+            seen.heard_by.retain(|gateway| *gateway != node);
+            seen.given_to.retain(|gateway| *gateway != node);
+        }
+    }
+
     /// Another window; what is older is forgotten when the next packet comes.
     pub fn set_window(&mut self, window_ms: u64) {
         self.window_ms = window_ms;

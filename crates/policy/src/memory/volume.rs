@@ -98,6 +98,12 @@ impl Volume {
         }
     }
 
+    /// Forgets a node.
+    pub fn forget_node(&mut self, node: u32) {
+        self.buckets.remove(&node);
+        self.flows.retain(|kind, _| kind.node != node);
+    }
+
     /// Takes over what an earlier run knew.
     pub fn take_over(&mut self, kept: KeptVolume) {
         self.buckets.clear();

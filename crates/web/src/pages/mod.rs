@@ -12,6 +12,7 @@ pub mod compare;
 pub mod consent;
 pub mod coverage;
 pub mod downlink;
+pub mod erasure;
 pub mod export;
 pub mod gateway;
 pub mod gateway_own;
