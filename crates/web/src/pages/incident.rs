@@ -191,12 +191,14 @@ fn comparison(nodes: Nodes<'_>, incident: &Incident, counts: Option<&Counts>) ->
                 th.n scope="col" { "Then" } th.n scope="col" { "After" }
             } }
             tbody {
-                (row("Receptions", &|totals| number(totals.receptions)))
                 (row("Packets", &|totals| number(totals.packets)))
                 (row("Nodes heard", &|totals| number(totals.nodes)))
                 (row("Time on air received", &|totals| format!("{:.1} s", totals.airtime_us as f64 / 1e6)))
+                (row("Receptions", &|totals| number(totals.receptions)))
                 @for (index, verdict) in Verdict::ALL.iter().enumerate() {
-                    (row(&format!("Verdict: {}", verdict.word()), &|totals| number(totals.by_verdict[index])))
+                    @if of.iter().flatten().any(|totals| totals.by_verdict[index] > 0) {
+                        (row(&format!("of these: {}", verdict.word()), &|totals| number(totals.by_verdict[index])))
+                    }
                 }
             }
             @if !gateways.is_empty() { tbody {

@@ -111,7 +111,7 @@ fn one(visit: &Visit, token: &ApiToken) -> Markup {
             Some(_) => span.chip.off { "ended" },
         } }
         td data-label="Used" { @match token.used_ms { Some(at) => (moment::age(at, visit.now_ms)), None => "never" } }
-        td data-label="Made" { (moment::age(token.made_ms, visit.now_ms)) " by " bdi { (token.made_by) } }
+        td data-label="Made" { span.cell { (moment::age(token.made_ms, visit.now_ms)) " by " bdi { (token.made_by) } } }
         td { form method="post" action="/tokens" {
             input type="hidden" name="number" value=(token.number);
             button.button.plain name="do" value="revoke" { "Revoke" }
