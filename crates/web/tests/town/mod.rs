@@ -381,7 +381,12 @@ impl Town {
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
                 way_in: ("mesh.example".to_owned(), false),
-                keep: history::retention::Keep { days: Some(90), connection_days: Some(30) },
+                keep: history::retention::Keep {
+                    days: Some(90),
+                    connection_days: Some(30),
+                    text_days: Some(14),
+                    ..Default::default()
+                },
                 data: self.folder.path().to_owned(),
                 map_tiles: None,
                 preset: None,
