@@ -371,6 +371,7 @@ impl Town {
             board: Arc::new(move || {
                 Some(board().lock().unwrap().board(Now { mono_ms: 0, unix_ms: START_MS }))
             }),
+            due: Arc::new(|_| Ok(history::retention::Purged { texts: 12, ..Default::default() })),
             held: Arc::new(|node| Ok(vec![("History".to_owned(), format!("7 receptions of {node}"))])),
             watching: Arc::new(move || Some(watching().lock().unwrap().watching())),
             info: Info {
