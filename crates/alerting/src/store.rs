@@ -326,6 +326,37 @@ impl Store {
         self.told(read())
     }
 
+    /// How many letters and happenings are from before a moment, Unix ms.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn count_before(&self, before_ms: i64) -> Done<u64> {
+        let query = "SELECT (SELECT count(*) FROM happening WHERE at_ms < ?1)
+             + (SELECT count(*) FROM letter WHERE written_ms < ?1)";
+        self.told(self.connection.query_row(query, [before_ms], |row| row.get(0)))
+    }
+
+    /// Deletes letters and happenings from before a moment, Unix ms, and leaves nothing of them in the file. Gives how many
+    /// these were.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn delete_before(&self, before_ms: i64) -> Done<u64> {
+        let count = self.count_before(before_ms)?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let delete = || -> rusqlite::Result<()> {
+            self.connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            self.connection.pragma_update(None, "secure_delete", true)?;
+            self.connection.execute("DELETE FROM happening WHERE at_ms < ?1", [before_ms])?;
+            self.connection.execute("DELETE FROM letter WHERE written_ms < ?1", [before_ms])?;
+            self.connection.execute_batch("VACUUM")?;
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        self.told(delete().map(|()| count))
+    }
+
     /// How much is kept of a node: what happened to it, what was learned, and letters in which its number or one of its
     /// names stands.
     ///

@@ -229,6 +229,12 @@ pub fn keep(config: &Config) -> history::retention::Keep {
     history::retention::Keep {
         days: days(config.history.keep_days),
         connection_days: days(config.history.keep_connections_days),
+        bytes_days: days(config.history.keep_bytes_days),
+        text_days: days(config.history.keep_text_days),
+        position_days: days(config.history.keep_position_days),
+        telemetry_days: days(config.history.keep_telemetry_days),
+        decision_days: days(config.history.keep_decisions_days),
+        owner_days: days(config.history.keep_owners_days),
     }
 }
 

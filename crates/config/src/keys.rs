@@ -382,6 +382,20 @@ section! { History, HISTORY_LINES, "history", "What is remembered.";
          so to everybody.";
     keep_connections_days: u32 = Whole(30), Kind::Whole { min: 0, max: 36_500 },
         "Days for which it is kept who connected from which network address; 0 for as long as everything else.";
+    keep_bytes_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which packets are kept byte for byte; 0 for as long as everything else. Texts, positions and measurements \
+         stand in these bytes and are kept no longer; headers, decisions and sums stay.";
+    keep_text_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept what people wrote, alerts that quote it included; 0 for as long as the bytes.";
+    keep_position_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept where nodes were; 0 for as long as the bytes.";
+    keep_telemetry_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept what nodes measured; 0 for as long as the bytes.";
+    keep_decisions_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which it is kept what became of each copy, receiver by receiver; 0 for as long as everything else.";
+    keep_owners_days: u32 = Whole(0), Kind::Whole { min: 0, max: 36_500 },
+        "Days for which requests of gateway owners are kept, with what they said of themselves; 0 for as long as everything \
+         else. Gateways that were added stay until they are removed.";
 }
 
 section! { Bridge, BRIDGE_LINES, "bridge",

@@ -183,6 +183,12 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("history.batch_max", &["1", "100000"], &["0", "100001"]),
     ("history.keep_days", &["0", "36500"], &["-1", "36501"]),
     ("history.keep_connections_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_bytes_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_text_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_position_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_telemetry_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_decisions_days", &["0", "36500"], &["-1", "36501"]),
+    ("history.keep_owners_days", &["0", "36500"], &["-1", "36501"]),
     ("history.queue_max", &["100", "10000000"], &["99", "10000001"]),
     ("log.level", &["'error'", "'trace'"], &["'loud'", "3"]),
 ];

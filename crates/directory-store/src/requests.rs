@@ -262,9 +262,28 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn delete_requests_before(&mut self, before_ms: i64) -> Result<usize, StoreError> {
+        let delete = || -> rusqlite::Result<usize> {
+            self.connection.pragma_update(None, "secure_delete", true)?;
+            let deleted = self.connection.execute("DELETE FROM request WHERE asked_ms < ?1", [before_ms])?;
+            if deleted > 0 {
+                // Nothing of it is left in free space of the file or in its journal.
+                self.connection.execute_batch("VACUUM")?;
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+            Ok(deleted)
+        };
+        delete().map_err(|source| self.during("write", source))
+    }
+
+    /// How many requests were made before a moment, Unix ms, and when the oldest was.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn requests_before(&self, before_ms: i64) -> Result<(u64, Option<i64>), StoreError> {
+        let query = "SELECT coalesce(sum(asked_ms < ?1), 0), min(asked_ms) FROM request";
         self.connection
-            .execute("DELETE FROM request WHERE asked_ms < ?1", [before_ms])
-            .map_err(|source| self.during("write", source))
+            .query_row(query, [before_ms], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|source| self.during("read", source))
     }
 
     fn expire_requests(&mut self, now_ms: i64) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 mod activity;
 mod archives;
 mod candidates;
+mod class;
 mod connections;
 mod consent;
 mod copies;
@@ -45,6 +46,7 @@ mod writer;
 
 pub use activity::{GatewayActivity, NodeActivity, Totals};
 pub use archives::{archive_folder, archive_name, history_folder};
+pub use class::Class;
 pub use connections::{Came, ConnectionChange};
 pub use consent::{ConsentCounts, ConsentDay, ReceiverCounts};
 pub use error::Error;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::files::{self, Day};
 use crate::insert::{Ids, Insert};
-use crate::{header, rollup, row, said, schema};
+use crate::{class, header, rollup, row, said, schema};
 
 /// Receptions looked at in one step.
 const STEP_ROWS: usize = 1_000;
@@ -230,6 +230,9 @@ impl Open {
             }
         }
         insert.finish()?;
+        if reread.opened > 0 {
+            class::look_again(&transaction)?;
+        }
         transaction.commit()?;
         Ok(Some((last, reread)))
     }

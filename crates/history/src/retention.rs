@@ -1,27 +1,46 @@
 //! How long what is kept: which files and rows are due, and taking them away a file at a time. What is due is gone for good:
-//! files are deleted, and rows are written over.
+//! files are deleted, and files of which a class was deleted are written anew.
 //!
 //! Files of today and yesterday are the writer's and are never touched.
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::class::{self, Class};
 use crate::error::Error;
 use crate::files::{self, Day};
 
-/// How many days are kept; `None` for ever. Today counts as one.
+/// How many days are kept; `None` for ever. Today counts as one, and nothing of today or yesterday is ever deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Keep {
-    /// Everything: receptions with their bytes, decisions, copies.
+    /// Everything: whole days with all that is in them.
     pub days: Option<u32>,
-    /// Who connected from which network address; never longer than everything.
+    /// Who connected from which network address.
     pub connection_days: Option<u32>,
+    /// Exact bytes; texts, positions and measurements stand in them and are kept no longer.
+    #[serde(default)]
+    pub bytes_days: Option<u32>,
+    /// What people wrote.
+    #[serde(default)]
+    pub text_days: Option<u32>,
+    /// Where nodes were.
+    #[serde(default)]
+    pub position_days: Option<u32>,
+    /// What nodes measured.
+    #[serde(default)]
+    pub telemetry_days: Option<u32>,
+    /// What became of each copy.
+    #[serde(default)]
+    pub decision_days: Option<u32>,
+    /// What people who asked for something said of themselves.
+    #[serde(default)]
+    pub owner_days: Option<u32>,
 }
 
 /// Days that the writer may still write to.
 const WRITERS_DAYS: i64 = 2;
+const DAY_MS: i64 = 86_400_000;
 
 impl Keep {
     /// The first day of which something is kept.
@@ -34,9 +53,37 @@ impl Keep {
         Self::first_day(self.days, today).is_some_and(|first| day < first)
     }
 
-    /// Whether connections of that day are not kept.
-    pub fn are_connections_due(&self, day: Day, today: Day) -> bool {
-        Self::first_day(self.connection_days, today).is_some_and(|first| day < first)
+    /// Whether a class of that day is not kept.
+    pub fn is_class_due(&self, class: Class, day: Day, today: Day) -> bool {
+        Self::first_day(self.days_of(class), today).is_some_and(|first| day < first)
+    }
+
+    /// How many days a class is kept: no longer than what it is part of.
+    pub fn days_of(&self, class: Class) -> Option<u32> {
+        let own = match class {
+            Class::Bytes => None,
+            Class::Text => self.text_days,
+            Class::Position => self.position_days,
+            Class::Telemetry => self.telemetry_days,
+            Class::Decisions => self.decision_days,
+            Class::Connections => self.connection_days,
+        };
+        let whole = match class {
+            Class::Bytes | Class::Text | Class::Position | Class::Telemetry => self.bytes_days,
+            Class::Decisions | Class::Connections => None,
+        };
+        [own, whole, self.days].into_iter().flatten().min()
+    }
+
+    /// Personal data of owners from before that moment is due, Unix ms; `None` when it is kept for ever.
+    pub fn owners_before_ms(&self, now_ms: i64) -> Option<i64> {
+        let days = [self.owner_days, self.days].into_iter().flatten().min()?;
+        Some(now_ms - i64::from(days) * DAY_MS)
+    }
+
+    /// Alerts, which quote texts, from before that moment are due, Unix ms; `None` when they go by their own time.
+    pub fn alerts_before_ms(&self, now_ms: i64) -> Option<i64> {
+        self.days_of(Class::Text).map(|days| now_ms - i64::from(days) * DAY_MS)
     }
 }
 
@@ -49,6 +96,27 @@ pub struct Purged {
     pub receptions: u64,
     /// Connection events, those of whole days included.
     pub connections: u64,
+    /// Payloads that were emptied because exact bytes were due.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Payloads that were emptied because they are texts.
+    #[serde(default)]
+    pub texts: u64,
+    /// Payloads that were emptied because they tell places.
+    #[serde(default)]
+    pub positions: u64,
+    /// Payloads that were emptied because they are measurements.
+    #[serde(default)]
+    pub telemetry: u64,
+    /// Lists of what became of copies.
+    #[serde(default)]
+    pub decisions: u64,
+    /// Requests of owners with what they said of themselves.
+    #[serde(default)]
+    pub owners: u64,
+    /// Alerts: what happened, and letters.
+    #[serde(default)]
+    pub alerts: u64,
 }
 
 impl Purged {
@@ -56,6 +124,60 @@ impl Purged {
         self.days += other.days;
         self.receptions += other.receptions;
         self.connections += other.connections;
+        for class in Class::ALL.into_iter().filter(|class| *class != Class::Connections) {
+            *self.of_mut(class) += other.of(class);
+        }
+        self.owners += other.owners;
+        self.alerts += other.alerts;
+    }
+
+    /// How much of a class.
+    pub const fn of(&self, class: Class) -> u64 {
+        match class {
+            Class::Bytes => self.bytes,
+            Class::Text => self.texts,
+            Class::Position => self.positions,
+            Class::Telemetry => self.telemetry,
+            Class::Decisions => self.decisions,
+            Class::Connections => self.connections,
+        }
+    }
+
+    const fn of_mut(&mut self, class: Class) -> &mut u64 {
+        match class {
+            Class::Bytes => &mut self.bytes,
+            Class::Text => &mut self.texts,
+            Class::Position => &mut self.positions,
+            Class::Telemetry => &mut self.telemetry,
+            Class::Decisions => &mut self.decisions,
+            Class::Connections => &mut self.connections,
+        }
+    }
+
+    /// It in words, for people.
+    pub fn in_words(&self) -> String {
+        if *self == Self::default() {
+            return "nothing".to_owned();
+        }
+        let mut parts = Vec::new();
+        if self.days > 0 {
+            parts.push(format!("{} days with {} receptions", self.days, self.receptions));
+        }
+        for (count, what) in [
+            (self.bytes, "payloads"),
+            (self.texts, "texts"),
+            (self.positions, "positions"),
+            (self.telemetry, "measurements"),
+            (self.decisions, "lists of copies"),
+            (self.connections, "connection events"),
+            (self.owners, "requests of owners"),
+            (self.alerts, "alerts"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        parts.join(", ")
     }
 }
 
@@ -77,20 +199,20 @@ pub fn is_in(spans: &[(i64, i64)], day: Day) -> bool {
     })
 }
 
-/// What would be taken away at that moment (Unix ms), without touching anything.
+/// What would be taken away of the history at that moment (Unix ms), without touching anything.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn due(folder: &Path, keep: Keep, now_ms: i64, is_pinned: impl Fn(Day) -> bool) -> Result<Purged, Error> {
     let mut due = Purged::default();
-    each(folder, keep, now_ms, is_pinned, |file, is_whole| {
-        due.add(&counts(&file, is_whole)?);
+    each(folder, keep, now_ms, is_pinned, |day, what| {
+        due.add(&counts(folder, day, &what)?);
         Ok(())
     })?;
     Ok(due)
 }
 
-/// Takes away what is due at that moment (Unix ms), a file at a time, with a pause in between that the caller makes.
+/// Takes away what is due at that moment (Unix ms), in short steps with a pause after each that the caller makes.
 ///
 /// # Errors
 /// When a file cannot be read or deleted; what was done until then stays done.
@@ -102,50 +224,98 @@ pub fn purge(
     mut pause: impl FnMut(),
 ) -> Result<Purged, Error> {
     let mut purged = Purged::default();
-    each(folder, keep, now_ms, is_pinned, |file, is_whole| {
-        let of_file = counts(&file, is_whole)?;
-        match is_whole {
-            true => delete(&file)?,
-            false if of_file.connections > 0 => delete_connections(&file)?,
-            false => return Ok(()),
+    each(folder, keep, now_ms, is_pinned, |day, what| {
+        match &what {
+            Due::All => {
+                purged.add(&counts(folder, day, &what)?);
+                delete(&files::path_of(folder, day))?;
+            }
+            Due::Classes(classes) => {
+                let mut of_file = Purged::default();
+                for (class, rows) in class::delete(folder, day, classes, now_ms, &mut pause)? {
+                    *of_file.of_mut(class) += rows;
+                }
+                purged.add(&of_file);
+            }
         }
-        purged.add(&of_file);
         pause();
         Ok(())
     })?;
     Ok(purged)
 }
 
-/// Shows every file of which something is due, the oldest first, with whether all of it is.
+/// What of a day is due.
+enum Due {
+    All,
+    Classes(Vec<Class>),
+}
+
+/// Shows every day of which something is due, the oldest first, with what.
 fn each(
     folder: &Path,
     keep: Keep,
     now_ms: i64,
     is_pinned: impl Fn(Day) -> bool,
-    mut visit: impl FnMut(PathBuf, bool) -> Result<(), Error>,
+    mut visit: impl FnMut(Day, Due) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let today = files::day_of(now_ms);
     for day in files::days_in(folder)? {
-        let is_whole = keep.is_due(day, today) && !is_pinned(day);
-        if is_whole || keep.are_connections_due(day, today) {
-            visit(files::path_of(folder, day), is_whole)?;
+        let is_pinned = is_pinned(day);
+        if keep.is_due(day, today) && !is_pinned {
+            visit(day, Due::All)?;
+            continue;
+        }
+        // An incident keeps what it is about, and not who connected from where.
+        let may_go = |class: &Class| !is_pinned || *class == Class::Connections;
+        let mut classes: Vec<Class> = Class::ALL
+            .into_iter()
+            .filter(may_go)
+            .filter(|class| keep.is_class_due(*class, day, today))
+            .collect();
+        if classes.is_empty() {
+            continue;
+        }
+        let Some(connection) = class::open(folder, day)? else { continue };
+        let is_there = |class: &Class| class::purged_at(&connection, *class).map(|at_ms| at_ms.is_none());
+        let mut left = Vec::new();
+        for class in classes.drain(..) {
+            if is_there(&class).map_err(Error::sqlite(&files::path_of(folder, day)))? {
+                left.push(class);
+            }
+        }
+        drop(connection);
+        if !left.is_empty() {
+            visit(day, Due::Classes(left))?;
         }
     }
     Ok(())
 }
 
-fn counts(file: &Path, is_whole: bool) -> Result<Purged, Error> {
-    let failed = |error| Error::sqlite(file)(error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    let count = |table: &str| -> rusqlite::Result<u64> {
-        if !connection.table_exists(None, table)? {
-            return Ok(0);
+fn counts(folder: &Path, day: Day, due: &Due) -> Result<Purged, Error> {
+    let file = files::path_of(folder, day);
+    let is_whole = matches!(due, Due::All);
+    let mut counted = Purged { days: u64::from(is_whole), ..Purged::default() };
+    let Some(connection) = class::open(folder, day)? else { return Ok(counted) };
+    let count = || -> rusqlite::Result<Purged> {
+        match due {
+            Due::All => {
+                let query = "SELECT count(*) FROM reception";
+                counted.receptions = connection.query_row(query, [], |row| row.get(0))?;
+                counted.connections = class::count(&connection, Class::Connections)?;
+            }
+            Due::Classes(classes) => {
+                for class in classes {
+                    *counted.of_mut(*class) = class::count(&connection, *class)?;
+                }
+                // Exact bytes are deleted first, and what stands in them is gone with them.
+                if classes.contains(&Class::Bytes) {
+                    (counted.texts, counted.positions, counted.telemetry) = (0, 0, 0);
+                }
+            }
         }
-        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+        Ok(counted)
     };
-    let receptions = if is_whole { count("reception").map_err(failed)? } else { 0 };
-    Ok(Purged { days: u64::from(is_whole), receptions, connections: count("connection").map_err(failed)? })
+    count().map_err(Error::sqlite(&file))
 }
 
 fn delete(file: &Path) -> Result<(), Error> {
@@ -161,29 +331,6 @@ fn delete(file: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The events, and the words that were addresses and nothing else.
-const DELETE_CONNECTIONS: &str = "
-    BEGIN IMMEDIATE;
-    CREATE TEMP TABLE gone AS SELECT DISTINCT address AS id FROM connection;
-    DELETE FROM connection;
-    DELETE FROM word WHERE id IN (SELECT id FROM gone)
-        AND id NOT IN (SELECT client FROM source UNION SELECT username FROM source UNION SELECT topic FROM source
-            UNION SELECT channel FROM source UNION SELECT sentence FROM judgement);
-    DROP TABLE gone;
-    COMMIT;";
-
-/// Deletes the connection events of a file and writes over where they stood.
-fn delete_connections(file: &Path) -> Result<(), Error> {
-    let delete = || -> rusqlite::Result<()> {
-        let connection = Connection::open(file)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.pragma_update(None, "secure_delete", true)?;
-        connection.execute_batch(DELETE_CONNECTIONS)?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    };
-    delete().map_err(Error::sqlite(file))
 }
 
 /// Name of the file in the data folder that says what the latest purge did.

@@ -188,6 +188,9 @@ pub fn check(text: &str, reader: &Reader) -> Result<Recount, Uncheckable> {
     if !reader.kept_days().map_err(Uncheckable::History)?.contains(&day) {
         return Err(Uncheckable::NotKept(day));
     }
+    if reader.has_no_decisions(day).map_err(Uncheckable::History)? {
+        return Err(Uncheckable::NotKept(day));
+    }
     let statement = Statement::of(reader, day, &outside.ok_or(Uncheckable::NoStatement)?);
     let statement = statement.map_err(Uncheckable::History)?;
     let mut differences = Vec::new();

@@ -33,7 +33,7 @@ mod policy_desk;
 mod redecode_keeper;
 mod replay_pace;
 mod replaying;
-mod retention_keeper;
+pub mod retention_keeper;
 mod session_keeper;
 mod start;
 

@@ -19,12 +19,12 @@ use tokio::sync::{broadcast, watch};
 use crate::alerting_desk::AlertBoard;
 use crate::bridging::BridgeBoard;
 use crate::core_loop::{Arrival, Command, CoreHandle};
-use crate::erasing;
 use crate::listener::unmapped;
 use crate::policy_desk::PolicyDesk;
 use crate::start::{Settings, StartError};
 use crate::tls::{SharedTls, TlsSettings};
 use crate::transport::Transport;
+use crate::{erasing, retention_keeper};
 
 /// What the pages are started with.
 #[derive(Debug, Clone)]
@@ -138,6 +138,15 @@ impl Pages {
             watching: Arc::new({
                 let core = core.clone();
                 move || core.watching()
+            }),
+            due: Arc::new({
+                let data = settings.data.clone();
+                move |keep| {
+                    retention_keeper::due(&data, keep, unix_ms()).map_err(|error| {
+                        tracing::error!(%error, "what would be due cannot be counted");
+                        "it cannot be counted; the program's log has the reason".to_owned()
+                    })
+                }
             }),
             held: Arc::new({
                 let (data, keyring) = (settings.data.clone(), settings.keyring.clone());

@@ -29,6 +29,8 @@ pub enum Section {
     About,
     /// What happened, and seeing it again.
     Incidents,
+    /// Who hears a node that sends a code.
+    Reach,
     /// Who hears whom, and where.
     Map,
     /// The rules.

@@ -113,6 +113,10 @@ pub trait PolicyDesk: Send + Sync {
 /// Counts everything that is held of a node: each place with what is there, for people. Takes as long as going through the
 /// history takes. The error says why not.
 pub type HeldFn = Arc<dyn Fn(directory::GatewayId) -> Result<Vec<(String, String)>, String> + Send + Sync>;
+/// Counts what other times of retention would delete. Takes as long as going through the due files takes. The error says
+/// why not.
+pub type DueFn =
+    Arc<dyn Fn(history::retention::Keep) -> Result<history::retention::Purged, String> + Send + Sync>;
 /// Asks for the time, Unix ms.
 pub type ClockFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -135,6 +139,8 @@ pub struct WebState {
     pub watching: WatchingFn,
     /// Counts what is held of a node.
     pub held: HeldFn,
+    /// Counts what other times of retention would delete.
+    pub due: DueFn,
     /// Asks how the bridges to other brokers are doing.
     pub bridges: BridgesFn,
     /// Where alerts are shown and tried; `None` where there are none.

@@ -64,6 +64,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
         &[
             open(Section::None, "/join", "Connect a gateway"),
             open(Section::Check, "/check", "Check a node’s settings"),
+            open(Section::Reach, "/reach", "Who hears me?"),
             open(Section::None, "/request", "State of a request"),
         ],
     ),

@@ -11,7 +11,7 @@ use tower_http::compression::CompressionLayer;
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
     erasure, export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log,
-    login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, replays,
+    login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, reach, replays,
     requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
@@ -45,6 +45,9 @@ pub fn site_map() -> Vec<Route> {
         get("/traceroutes", Nothing, traceroutes::page),
         get("/topology", Nothing, topology::page),
         get("/export", Observer, export::file),
+        get("/reach", Nothing, reach::page),
+        get("/reach/{code}", Nothing, reach::watch),
+        get("/reach/{code}/live", Nothing, reach::stream),
         get("/incidents", Nothing, incidents::page),
         post("/incidents", Operator, incidents::mark).up_to(incidents::FORM_BYTES_MAX),
         get("/incident/{number}", Nothing, incident::page),
@@ -85,6 +88,7 @@ pub fn site_map() -> Vec<Route> {
         post("/request", Nothing, join::look).up_to(join::FORM_BYTES_MAX),
         get("/mine", Owner, gateway_own::mine),
         post("/mine", Owner, gateway_own::change_mine),
+        get("/mine/data.jsonl", Owner, gateway_own::data),
         get("/gateway/{id}/checklist", Owner, gateway_own::checklist),
         get("/gateway/{id}/checklist/live", Owner, gateway_own::checklist_stream),
         get("/requests", Observer, requests::page),

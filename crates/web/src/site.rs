@@ -90,6 +90,7 @@ pub struct Site {
     ask_board: crate::BoardFn,
     ask_watching: crate::WatchingFn,
     count_held: crate::HeldFn,
+    count_due: crate::DueFn,
     counting_held: tokio::sync::Mutex<()>,
     snapshot: tokio::sync::Mutex<Option<(i64, Arc<Snapshot>)>>,
     kept_board: tokio::sync::Mutex<Option<(i64, Arc<broker::Board>)>>,
@@ -112,6 +113,7 @@ impl Site {
             ask_board: state.board,
             ask_watching: state.watching,
             count_held: state.held,
+            count_due: state.due,
             counting_held: tokio::sync::Mutex::default(),
             snapshot: tokio::sync::Mutex::default(),
             kept_board: tokio::sync::Mutex::default(),
@@ -243,6 +245,17 @@ impl Site {
         let _turn = self.counting_held.lock().await;
         let count = self.count_held.clone();
         let counted = tokio::task::spawn_blocking(move || count(node)).await;
+        counted.unwrap_or_else(|_| Err("counting failed; the program's log has the reason".to_owned()))
+    }
+
+    /// What other times of retention would delete; one question at a time.
+    ///
+    /// # Errors
+    /// Why it cannot be counted, for people.
+    pub async fn due(&self, keep: history::retention::Keep) -> Result<history::retention::Purged, String> {
+        let _turn = self.counting_held.lock().await;
+        let count = self.count_due.clone();
+        let counted = tokio::task::spawn_blocking(move || count(keep)).await;
         counted.unwrap_or_else(|_| Err("counting failed; the program's log has the reason".to_owned()))
     }
 

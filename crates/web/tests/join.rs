@@ -4,11 +4,13 @@
 
 mod town;
 
+use std::net::IpAddr;
+
 use axum::http::{StatusCode, header};
-use directory::{PersonCommand, PersonRole};
+use directory::{GatewayId, PersonCommand, PersonRole};
 use directory_store::SignedIn;
 use town::browser::{Answer, cookie_of, get, get_as, post, post_as, sign_in};
-use town::{Copy, Town};
+use town::{ANA, Copy, ROUTER_1, Town};
 
 const FORM: &str = "kind=access&node=%21b7000099&owner=Jo+Doe&contact=jo%40example.org&place=Liberty&fixed=on\
                     &power=mains&internet=fibre&downlink=on&reason=a+valley";
@@ -126,4 +128,23 @@ async fn forms_that_are_wrong_automatic_or_too_many_are_not_taken() {
 fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body.split("/request#").nth(1).unwrap().split(['<', '"']).next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_owner_takes_along_what_the_node_itself_sent_and_learns_what_only_it_hears() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c", IpAddr::from([198, 51, 100, 1]));
+    town.hear(one, &Copy::text(ROUTER_1, 1, "from the roof").opted_out());
+    town.hear(one, &Copy::text(ANA, 2, "not the owner's"));
+    let pages = town.pages().await;
+    let owner = SignedIn::Owner(GatewayId(ROUTER_1));
+    let token = town.store.create_session(&owner, town.now_ms() as u64, 60_000).unwrap();
+    let cookie = format!("backhaul_session={}", token.reveal());
+    let mine = get_as(&pages, &cookie, "/mine").await.body;
+    assert!(mine.contains("1 packet of others within a day, of 1 reception"), "{mine}");
+    let data = get_as(&pages, &cookie, "/mine/data.jsonl").await;
+    assert!(data.headers["content-disposition"].to_str().unwrap().contains("7c5a0a01-2026-08-20.jsonl"));
+    let lines: Vec<serde_json::Value> =
+        data.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), lines[0]["packet"]["from"].as_str()), (1, Some("!7c5a0a01")), "{}", data.body);
 }

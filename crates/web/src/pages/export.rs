@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use exports::{ExportError, Format, Means, export};
 use futures_util::stream;
 use maud::{Markup, html};
+use query::Condition;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -48,6 +49,11 @@ pub async fn file(visit: Visit, RawQuery(query): RawQuery) -> Response {
         let what_to_do = "Choose one of csv, jsonl, copies.jsonl, parquet, geojson and pcapng.";
         return visit.trouble(StatusCode::BAD_REQUEST, "There is no such format", what_to_do);
     };
+    send(&visit, condition, format, &format!("backhaul-{}.{ending}", moment::date(visit.now_ms)), kind)
+}
+
+/// Everything that fulfils a condition, as a file that comes while it is made. What the visitor may see is for the caller.
+pub fn send(visit: &Visit, condition: Condition, format: Format, name: &str, kind: &'static str) -> Response {
     let Ok(turn) = visit.site.exports.clone().try_acquire_owned() else {
         let what_to_do = "Others are being made. Try again when they are done.";
         return visit.trouble(
@@ -69,7 +75,6 @@ pub async fn file(visit: Visit, RawQuery(query): RawQuery) -> Response {
             let _ = parts.blocking_send(Err(io::Error::other("the history cannot be read")));
         }
     });
-    let name = format!("backhaul-{}.{ending}", moment::date(visit.now_ms));
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
 use directory::{Command, GatewayId, NodeSetup, Username, in_words};
+use exports::Format;
 use futures_util::stream;
 use history::Thing;
 use maud::{Markup, html};
@@ -29,11 +30,13 @@ use crate::layout::Section;
 use crate::live::{Seat, respond, too_many};
 use crate::moment;
 use crate::pages::airtime::of;
+use crate::pages::export;
 use crate::pages::login::form_field;
 use crate::reading::look;
 use crate::site::Visit;
 use crate::visibility::Visitor;
 use crate::who::Who;
+use crate::words::count;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -78,6 +81,10 @@ pub async fn mine(visit: Visit) -> Response {
     let done = points.iter().filter(|point| point.tick == Tick::Done).count();
     let (hours, hours_of) = seen.hours;
     let (agreed, not_agreed) = seen.consent;
+    // A count of everything that it heard; without the history it is left out.
+    let everything = visit.site.sight(Visitor::Operator);
+    let brought =
+        visit.site.alone(&everything).await.ok().map(|all| all.get(&gateway.0).copied().unwrap_or_default());
     let body = html! {
         h1 { "Your gateway " span.mono { (gateway) } }
         p.lead { (done) " of " (points.len()) " points of the checklist are done." }
@@ -87,6 +94,9 @@ pub async fn mine(visit: Visit) -> Response {
             dt { "Heard from" } dd { (hours) " of " (hours_of) " hours" @if let Some(percent) = (hours * 100).checked_div(hours_of) { " = " (percent) " %" } }
             dt { "Uplinked within a day" } dd { (seen.receptions) " receptions, " (seen.own) " packets of its own" }
             dt { "Consent" } dd { (agreed) " of " (agreed + not_agreed) " own packets agree to MQTT" }
+            @if let Some(brought) = &brought {
+                dt { "Heard by nobody else" } dd { (count(brought.alone, "packet")) " of others within a day, of " (count(brought.receptions, "reception")) }
+            }
             dt { "Clock" } dd { (seen.wrong_time) " of " (seen.receptions) " receptions had a wrong time" }
         }
         (agreed_and_held(&visit, gateway).await)
@@ -100,6 +110,12 @@ pub async fn mine(visit: Visit) -> Response {
                     td data-label="Why" { (why) }
                 } } }
             } }
+        }
+        h2 { "What is kept of your node" }
+        p { "Everything that your node itself sent and a gateway uplinked, as JSON Lines: exact bytes, what was decided and why. What others sent through your gateway is theirs." }
+        div.row {
+            a.button.plain href="/mine/data.jsonl" download { "Download it" }
+            a.button.plain href="/retention" { "How long it is kept" }
         }
         h2 { "Password" }
         form.card method="post" action="/mine" {
@@ -141,6 +157,14 @@ async fn agreed_and_held(visit: &Visit, gateway: GatewayId) -> Markup {
             }
         }
     }
+}
+
+/// `GET /mine/data.jsonl`: what the node itself sent, all that is kept.
+pub async fn data(visit: Visit) -> Response {
+    let Who::Owner(gateway) = visit.who else { return visit.not_here("gateway") };
+    let own = Condition::Is(Test::From(vec![gateway.0]));
+    let name = format!("{gateway}-{}.jsonl", moment::date(visit.now_ms));
+    export::send(&visit, own, Format::JsonLines, name.trim_start_matches('!'), "application/jsonl")
 }
 
 /// `POST /mine`: `do` is `rotate`.

@@ -34,6 +34,7 @@ pub mod packet;
 pub mod people;
 pub mod policy;
 pub mod policy_change;
+pub mod reach;
 pub mod replays;
 pub mod requests;
 pub mod retention;

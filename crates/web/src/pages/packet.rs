@@ -40,16 +40,20 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
     heard.truncate(RECEPTIONS_MAX);
     let Some((first, _)) = heard.first() else { return visit.not_here("packet") };
     let Some(packet) = first.packet else { return visit.not_here("packet") };
+    let asked = first.clone();
+    let Ok(deleted_ms) = visit.site.archive.ask(move |reader| reader.bytes_deleted_ms(&asked)).await else {
+        return visit.history_failed();
+    };
     let title = format!("Packet {id} from {from}");
     let body = visit.with_nodes(|nodes| {
         html! {
             (header(&visit, nodes, first, &packet))
             @if total > heard.len() { p.soft { "The first " (heard.len()) " of " (total) " receptions." } }
             (receptions(&visit, nodes, &heard))
-            (contents(&visit, nodes, &heard))
+            @match deleted_ms { Some(at_ms) => (bytes_deleted(&visit, at_ms)), None => (contents(&visit, nodes, &heard)) }
             (decisions(nodes, &heard, packet))
             (deliveries(&visit, nodes, &heard))
-            (bytes(&visit, nodes, &heard))
+            @if deleted_ms.is_none() { (bytes(&visit, nodes, &heard)) }
         }
     });
     visit.page(Section::Log, &title, &[&BYTES], &body).into_response()
@@ -311,6 +315,16 @@ fn behind(nodes: Nodes<'_>, details: &CopyDetails) -> Option<Markup> {
             (ms, why) => (format!("Waited {:.1} s: {}. ", f64::from(ms) / 1e3, why.words())),
         }
     })
+}
+
+fn bytes_deleted(visit: &Visit, at_ms: i64) -> Markup {
+    html! {
+        h2 { "Content" }
+        div.card {
+            p { "The bytes of this packet were deleted on " (moment::clock(at_ms, visit.now_ms)) ", as "
+                a href="/retention" { "the retention" } " says. What its header said and what was decided is kept." }
+        }
+    }
 }
 
 fn contents(visit: &Visit, nodes: Nodes<'_>, heard: &[Heard]) -> Markup {

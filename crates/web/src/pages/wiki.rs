@@ -51,15 +51,18 @@ pub async fn retention(visit: Visit) -> Response {
         "What is kept, and for how long",
         "Every packet that a gateway uplinks is recorded, then deleted.",
     );
+    let classes: String = history::Class::ALL
+        .into_iter()
+        .map(|class| format!("| {} | {} |\n", class.words().to_lowercase(), for_days(keep.days_of(class))))
+        .collect();
     let oldest = days.first().map_or("none yet".to_owned(), |day| history::statement::date(*day));
     let _ = write!(
         text,
-        "\n| what | how long |\n| --- | --- |\n| packets, with what was decided | {} |\n| who connected from where | {} |\n\
+        "\n| what | how long |\n| --- | --- |\n| packets, with what was decided | {} |\n{classes}\
          | oldest day that is kept | {oldest} |\n\n\
          Everybody may see packets whose senders agreed to MQTT, on channels that anyone can read, with places cut to about \
          1.5 km. Private keys and passwords are never recorded.\n",
         for_days(keep.days),
-        for_days(keep.connection_days.or(keep.days))
     );
     markdown(text)
 }

@@ -371,6 +371,7 @@ impl Town {
             board: Arc::new(move || {
                 Some(board().lock().unwrap().board(Now { mono_ms: 0, unix_ms: START_MS }))
             }),
+            due: Arc::new(|_| Ok(history::retention::Purged { texts: 12, ..Default::default() })),
             held: Arc::new(|node| Ok(vec![("History".to_owned(), format!("7 receptions of {node}"))])),
             watching: Arc::new(move || Some(watching().lock().unwrap().watching())),
             info: Info {
@@ -381,7 +382,12 @@ impl Town {
                 mode: self.mode,
                 metrics_from: vec!["127.0.0.0/8".parse().unwrap()],
                 way_in: ("mesh.example".to_owned(), false),
-                keep: history::retention::Keep { days: Some(90), connection_days: Some(30) },
+                keep: history::retention::Keep {
+                    days: Some(90),
+                    connection_days: Some(30),
+                    text_days: Some(14),
+                    ..Default::default()
+                },
                 data: self.folder.path().to_owned(),
                 map_tiles: None,
                 preset: None,
