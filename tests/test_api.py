@@ -32,6 +32,15 @@ def say(gateway, number, words):
     gateway.publish(topic_of(ALPHA), envelope(FIELD, number, text(words), ALPHA), 1)
 
 
+def token_of(backhaul, scope):
+    return backhaul.run("token", "new", "a script", "--scope", scope).split()[-1]
+
+
+def do(backhaul, path, token, body):
+    request = urllib.request.Request(f"{backhaul.web}{path}", json.dumps(body).encode(), {"Authorization": f"Bearer {token}"})
+    return json.load(urllib.request.urlopen(request, timeout=20))
+
+
 @pytest.fixture
 def described(backhaul):
     return ask(backhaul, "/api/v1/openapi.json")
@@ -41,12 +50,18 @@ def test_the_description_is_openapi(described):
     validate(described)
 
 
-def test_every_answer_keeps_to_its_schema(backhaul, gateway, described):
+@pytest.mark.parametrize("scope", [None, "read"])
+def test_every_answer_keeps_to_its_schema(backhaul, gateway, described, scope):
+    headers = {"Authorization": f"Bearer {token_of(backhaul, scope)}"} if scope else {}
+
     for number in range(1, 4):
         say(gateway, number, f"words {number}")
-    values = {"from": f"!{FIELD:08x}", "id": "2", "q": "port:text", "limit": "2", "at": "3"}
+    values = {"from": f"!{FIELD:08x}", "id": "2", "q": "port:text", "limit": "2", "at": "3", "number": "1"}
     checked = 0
+    backhaul.run("incident", "mark", "Storm", "last 1h", "--public")
     for path, operations in described["paths"].items():
+        if "get" not in operations:
+            continue
         operation = operations["get"]
         content = operation["responses"]["200"]["content"]
         schema = content.get("application/json", {}).get("schema", {})
@@ -58,13 +73,13 @@ def test_every_answer_keeps_to_its_schema(backhaul, gateway, described):
         address = re.sub(r"{(\w+)}", lambda m: urllib.parse.quote(parameters.pop(m[1])), path)
         query = urllib.parse.urlencode({name: value for name, value in parameters.items() if value})
         try:
-            answer = ask(backhaul, f"{address}?{query}")
+            answer = json.load(get(backhaul, f"{address}?{query}", **headers))
         except urllib.error.HTTPError as refused:
-            assert refused.code == 403, f"{address}: {refused.read()}"
+            assert not scope and refused.code == 403, f"{address}: {refused.read()}"
             answer, schema = json.load(refused), {"$ref": "#/components/schemas/Problem"}
         Draft202012Validator({**schema, "components": described["components"]}).validate(answer)
         checked += 1
-    assert checked > 8
+    assert checked > 20
 
 
 def test_who_has_the_answer_already_is_told_so(backhaul):
@@ -156,3 +171,25 @@ def test_the_example_notebook_runs(backhaul, gateway):
     scope = {}
     exec(code.replace("http://127.0.0.1:8080", backhaul.web), scope)
     assert scope["by_gateway"] == {ALPHA: 1} and scope["hops"] == {0: 1}
+
+
+def test_a_program_with_a_token_does_what_its_scope_allows_until_it_is_revoked(backhaul, gateway):
+    say(gateway, 1, "before the storm")
+    reads, operates = token_of(backhaul, "read"), token_of(backhaul, "operate")
+    told = json.load(get(backhaul, "/api/v1/receptions", Authorization=f"Bearer {reads}"))
+    assert "client_id" in told["receptions"][0]
+    storm = {"title": "Storm", "when": "last 1h", "is_public": True}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        do(backhaul, "/api/v1/incidents", reads, storm)
+    assert refused.value.code == 403
+    number = do(backhaul, "/api/v1/incidents", operates, storm)["number"]
+    assert ask(backhaul, f"/api/v1/incidents/{number}")["incident"]["counts"]["during"]["receptions"] == 1
+    do(backhaul, "/api/v1/downlink", operates, {"is_stopped": True})
+    wait_for(lambda: ask(backhaul, "/api/v1/status")["is_downlink_stopped"], "the switch")
+    assert get(backhaul, "/metrics", Authorization=f"Bearer {reads}").status == 200
+    assert "seq,at_ms" in get(backhaul, "/export?format=csv", Authorization=f"Bearer {reads}").read().decode()
+    backhaul.run("token", "revoke", "2")
+    with pytest.raises(urllib.error.HTTPError) as ended:
+        do(backhaul, "/api/v1/downlink", operates, {"is_stopped": False})
+    assert ended.value.code == 401
+    assert "a script" in backhaul.run("token", "list")

@@ -1,6 +1,8 @@
 """Coverage and links: what gateways hear becomes hexagons, links and routes, and the public sees no exact place."""
 
+import html
 import json
+import re
 import urllib.request
 
 import pytest
@@ -123,12 +125,40 @@ def test_the_map_draws_what_the_tables_say_and_keeps_its_view_in_the_address(tow
         assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         driver.execute_script("document.querySelector('[name=show][value=links]').click()")
         assert "hide=links" in driver.current_url
-        set_slider = """const s = document.querySelector('[name=from]'); s.value = -48;
-                        s.dispatchEvent(new Event('change', { bubbles: true }));"""
-        driver.execute_script(set_slider)
-        assert "since=20" in driver.current_url
+        rows = lambda: driver.find_element(By.ID, "map-rows").text
+        wait_for(lambda: "far away" in rows(), "the log's rows of the same time")
+        # The brush moves the map and the rows together.
+        move = """const s = document.querySelector('[name=to]'); s.value = Number(s.max) / 2;
+                  const f = document.querySelector('[name=from]'); f.value = 0;
+                  for (const one of [f, s]) {
+                      one.dispatchEvent(new Event('input', { bubbles: true }));
+                      one.dispatchEvent(new Event('change', { bubbles: true }));
+                  }"""
+        driver.execute_script(move)
+        wait_for(lambda: "Nothing that can be shown" in rows(), "the rows of an earlier time")
+        wait_for(lambda: driver.find_element(By.ID, "map-status").text.startswith("0 place"), "the map of an earlier time")
+        assert "since=20" in driver.current_url and "until=20" in driver.current_url
         log = driver.find_element(By.CSS_SELECTOR, "a[data-follows='/log']").get_attribute("href")
-        assert "since=20" in log and "far away" in ask(town, log.removeprefix(town.web))
+        assert "since=20" in log and "until=20" in log and "far away" not in ask(town, log.removeprefix(town.web))
+        for _ in range(20):
+            driver.execute_script("document.getElementById('map-later').click()")
+        wait_for(lambda: "far away" in rows(), "the present again")
+        assert "until" not in driver.current_url
         assert [e["message"] for e in driver.get_log("browser")] == []
+    finally:
+        driver.quit()
+
+
+def test_the_map_shows_the_time_of_an_incident(town, tmp_path):
+    town.run("incident", "mark", "Net night", "last 1h", "--public")
+    page = ask(town, "/incident/1")
+    address = html.unescape(re.search(r'href="(/map[^"]+)"', page).group(1))
+    driver = browser_with_webgl((1280, 900), tmp_path)
+    try:
+        driver.get(town.web + address)
+        wait_for(lambda: driver.execute_script("return document.getElementById('map').dataset.ready"), "the map", 60)
+        since, until = driver.execute_script("const d = document.getElementById('map').dataset; return [d.since, d.until]")
+        assert since[:16] in address.replace("%3A", ":") and until > since
+        wait_for(lambda: "far away" in driver.find_element(By.ID, "map-rows").text, "the log's rows")
     finally:
         driver.quit()

@@ -31,6 +31,7 @@ mod observer;
 mod people;
 mod requests;
 mod service;
+mod token;
 
 mod backup;
 mod config_file;
@@ -128,6 +129,9 @@ enum Command {
     /// Say who may sign in to the pages.
     #[command(subcommand)]
     People(people::Command),
+    /// Tokens of programs that ask the API
+    #[command(subcommand)]
+    Token(token::Command),
     /// Say which clients have topics of their own, such as Home Assistant.
     #[command(subcommand)]
     Service(service::Command),
@@ -188,6 +192,7 @@ fn main() -> ExitCode {
         Command::Requests(command) => requests::run(command),
         Command::Channel(command) => channel::run(command),
         Command::People(command) => people::run(command),
+        Command::Token(command) => token::run(command),
         Command::Service(command) => service::run(command),
         Command::Alerts(command) => alerts::run(command),
         Command::Retention(command) => retention::run(command),

@@ -153,6 +153,7 @@ fn server_settings(arguments: &Arguments, config: &Config, data: &Path) -> serve
             public_url: config.web.public_url.clone(),
             is_demo: arguments.demo,
             metrics_from: config.web.metrics_from.clone(),
+            api_per_minute: (config.web.api_per_minute, config.web.api_per_minute_signed_in),
             public_channels,
             way_in: way_in(&config),
             map_tiles: config

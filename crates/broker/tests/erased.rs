@@ -65,7 +65,14 @@ fn packet(id: u32, from: u32, to: u32, port_and_payload: Option<(u32, Vec<u8>)>)
 }
 
 fn publish(hall: &mut Hall, peer: Peer, topic: &str, payload: &[u8], qos: u8, retain: bool) {
-    let publish = PublishOut { topic, payload, qos, packet_id: u16::from(qos > 0) * 7, retain, ..PublishOut::default() };
+    let publish = PublishOut {
+        topic,
+        payload,
+        qos,
+        packet_id: u16::from(qos > 0) * 7,
+        retain,
+        ..PublishOut::default()
+    };
     let mut out = Vec::new();
     publish.encode(&mut out, peer.version);
     hall.send(peer, &out);

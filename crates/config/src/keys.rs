@@ -172,6 +172,10 @@ section! { Web, WEB_LINES, "web", "The pages.";
         "Whether the pages are served over TLS, with the certificate of `[tls]`.";
     metrics_from: Vec<IpNet> = List(&["127.0.0.0/8", "::1/128"]), Kind::Networks,
         "Networks from which anyone may read `/metrics`; the operator may from everywhere.";
+    api_per_minute: u32 = Whole(300), Kind::Whole { min: 10, max: 1_000_000 },
+        "Questions to the API a minute from one address without a sign-in; as many may come at once.";
+    api_per_minute_signed_in: u32 = Whole(1_200), Kind::Whole { min: 10, max: 1_000_000 },
+        "The same for one person or one program with a token.";
     public_url: Option<String> = Absent("https://mesh.example.org"), Kind::WebAddress,
         "Where people reach the pages if a proxy stands in front; used in links.";
     map_tiles: Option<String> = Absent("https://tiles.example.org/{z}/{x}/{y}.png"), Kind::WebAddress,

@@ -92,6 +92,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
             "true",
         ],
     ),
+    ("web.api_per_minute", &["10", "1000000"], &["9", "1000001", "'many'"]),
+    ("web.api_per_minute_signed_in", &["10"], &["0"]),
     ("web.metrics_from", &["[]", "['10.0.0.0/8']"], &["'10.0.0.1'", "['there']"]),
     ("automation.json", &["'off'"], &["'sometimes'", "true"]),
     ("automation.packets", &["'off'"], &["'sometimes'"]),

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use directory::{
-    CommandError, DownlinkRefused, ErasureRefused, GrantRefused, IncidentRefused, OperatorPasswordError,
-    PersonRefused, ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
+    ApiTokenRefused, CommandError, DownlinkRefused, ErasureRefused, GrantRefused, IncidentRefused,
+    OperatorPasswordError, PersonRefused, ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
 };
 use rusqlite::ErrorCode;
 
@@ -85,6 +85,8 @@ pub enum StoreError {
     Incident(IncidentRefused),
     /// What was said to a replay makes no sense.
     Replay(ReplayRefused),
+    /// Nothing was done about a token of the API.
+    ApiToken(ApiTokenRefused),
     /// What was wanted of an erasure is refused.
     Erasure(ErasureRefused),
     /// The command about people is refused.
@@ -160,6 +162,7 @@ impl fmt::Display for StoreError {
             StoreError::Request(error) => error.fmt(f),
             StoreError::Incident(error) => error.fmt(f),
             StoreError::Replay(error) => error.fmt(f),
+            StoreError::ApiToken(error) => error.fmt(f),
             StoreError::Erasure(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
@@ -187,6 +190,7 @@ impl Error for StoreError {
             | StoreError::Request(_)
             | StoreError::Incident(_)
             | StoreError::Replay(_)
+            | StoreError::ApiToken(_)
             | StoreError::Erasure(_)
             | StoreError::Person(_)
             | StoreError::Password(_)

@@ -6,6 +6,7 @@
 
 mod store;
 
+mod api_tokens;
 mod audit;
 mod downlink;
 mod erasures;

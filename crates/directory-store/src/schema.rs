@@ -103,6 +103,10 @@ const STEPS: &[&str] = &[
        until_ms INTEGER NOT NULL, filter TEXT NOT NULL, archive TEXT, speed INTEGER NOT NULL, with_json INTEGER NOT NULL,
        is_paused INTEGER NOT NULL, state TEXT NOT NULL, steps INTEGER NOT NULL, made_ms INTEGER NOT NULL,
        made_by TEXT NOT NULL) STRICT;",
+    // Programs that ask the API.
+    "CREATE TABLE IF NOT EXISTS api_token (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, scope TEXT NOT NULL,
+       hash BLOB NOT NULL UNIQUE, made_ms INTEGER NOT NULL, made_by TEXT NOT NULL, person TEXT, until_ms INTEGER,
+       used_ms INTEGER) STRICT;",
     // Nodes that are erased and kept out. Of one that is done the number is not kept.
     "CREATE TABLE IF NOT EXISTS erasure (number INTEGER PRIMARY KEY AUTOINCREMENT, print BLOB NOT NULL, node INTEGER,
        state TEXT NOT NULL, asked_ms INTEGER NOT NULL, asked_by TEXT NOT NULL, found TEXT, problem TEXT, done_ms INTEGER,

@@ -9,6 +9,7 @@
 mod credential;
 mod snapshot;
 
+mod api_token;
 mod command;
 mod downlink;
 mod erasure;
@@ -27,6 +28,9 @@ mod node_setup;
 mod scram;
 mod token;
 
+pub use api_token::{
+    API_TOKEN_NAME_CHARS_MAX, API_TOKENS_MAX, ApiScope, ApiToken, ApiTokenForm, ApiTokenRefused,
+};
 pub use command::{Applied, Command, CommandError, Edit};
 pub use credential::{Credential, Owner, Role};
 pub use downlink::{

@@ -76,6 +76,11 @@ impl TokenKey {
         self.hash(b"session", b"", token)
     }
 
+    /// Hashes the token of a program that asks the API.
+    pub fn hash_api(&self, token: &[u8]) -> TokenHash {
+        self.hash(b"api", b"", token)
+    }
+
     /// The purpose and the lengths go in first, so that a hash for one use never fits another and no two
     /// different (subject, token) pairs feed the same bytes.
     fn hash(&self, purpose: &[u8], subject: &[u8], token: &[u8]) -> TokenHash {

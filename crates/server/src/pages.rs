@@ -41,6 +41,8 @@ pub struct PagesSettings {
     pub is_demo: bool,
     /// Networks from which anyone may read the metrics.
     pub metrics_from: Vec<ipnet::IpNet>,
+    /// Questions to the API a minute: from one address without a sign-in, and of one person or program.
+    pub api_per_minute: (u32, u32),
     /// Channels the operator has declared public.
     pub public_channels: Vec<Box<str>>,
     /// How gateways reach the broker: `host` or `host:port`, and whether they speak TLS there.
@@ -114,6 +116,7 @@ impl Pages {
                 metrics_from: pages.metrics_from,
                 way_in: pages.way_in,
                 preset: Some(settings.preset),
+                api_per_minute: pages.api_per_minute,
                 map_tiles: pages.map_tiles,
                 expected: pages.expected,
                 settings: pages.told,

@@ -86,8 +86,8 @@ function remember(changes) {
   history.replaceState(null, "", query ? `?${query}` : location.pathname);
   for (const link of document.querySelectorAll("a[data-follows]")) {
     const target = new URLSearchParams();
-    for (const name of ["since", "until"]) if (now.get(name)) target.set(name, now.get(name));
-    link.href = `${link.dataset.follows}${target.size ? `?${target}` : ""}`;
+    for (const name of ["since", "until"]) target.set(name, data[name]);
+    link.href = `${link.dataset.follows}?${target}`;
   }
 }
 
@@ -95,7 +95,9 @@ let asked = 0;
 async function load(map) {
   const turn = ++asked;
   const query = new URLSearchParams();
-  for (const name of ["since", "until", "gateway", "node", "size"]) if (view().get(name)) query.set(name, view().get(name));
+  for (const name of ["gateway", "node", "size"]) if (view().get(name)) query.set(name, view().get(name));
+  query.set("since", data.since);
+  query.set("until", data.until);
   status.textContent = "Loading…";
   try {
     const [places, links, hexagons] = await Promise.all(
@@ -166,28 +168,99 @@ function tell(feature) {
   details.hidden = false;
 }
 
-/** The sliders: hours before now. */
-function brush() {
+/**
+ * The brush: a window of time on a scale around it, in minutes. It moves the map and the rows below it together, and the
+ * scale moves along when the window comes to its end.
+ */
+function brush(moved) {
+  const MINUTE_MS = 60_000;
   const [from, to] = [form.elements.from, form.elements.to];
   const words = document.getElementById("map-span");
-  const hours = (name) => {
-    const at = Date.parse(view().get(name) ?? "");
-    return Number.isNaN(at) ? null : Math.round((at - Date.now()) / HOUR_MS);
-  };
-  const ages = { "1h": -1, "6h": -6, "24h": -24, "3d": -72, "7d": -168 };
-  from.value = ages[view().get("since")] ?? hours("since") ?? -24;
-  to.value = hours("until") ?? 0;
-  const say = () => {
-    if (Number(from.value) >= Number(to.value)) from.value = Number(to.value) - 1;
-    words.textContent = to.value === "0" ? `the last ${-from.value} h` : `${-from.value} h to ${-to.value} h ago`;
-  };
-  say();
-  const moment = (before) => new Date(Math.floor((Date.now() + before * HOUR_MS) / 60_000) * 60_000).toISOString().slice(0, 19) + "Z";
-  const changed = () => {
+  const now = () => Math.ceil(Date.now() / MINUTE_MS) * MINUTE_MS;
+  let [since, until] = [Date.parse(data.since), Date.parse(data.until)];
+  let scale = 0;
+
+  const place = () => {
+    const width = until - since;
+    const length = Math.min(Math.max(7 * width, 6 * HOUR_MS), 31 * 24 * HOUR_MS);
+    const end = Math.min(now(), until + 2 * width);
+    scale = end - length;
+    const step = Math.max(1, Math.round(length / MINUTE_MS / 336));
+    for (const slider of [from, to]) Object.assign(slider, { min: 0, max: length / MINUTE_MS, step });
+    from.value = (since - scale) / MINUTE_MS;
+    to.value = (until - scale) / MINUTE_MS;
     say();
-    remember({ since: moment(Number(from.value)), until: to.value === "0" ? "" : moment(Number(to.value)) });
   };
-  return { from, to, say, changed };
+  const say = () => {
+    const written = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+    words.textContent = `${written(since)} to ${written(until)}`;
+    from.setAttribute("aria-valuetext", written(since));
+    to.setAttribute("aria-valuetext", written(until));
+  };
+  const read = () => {
+    if (Number(from.value) >= Number(to.value)) from.value = Number(to.value) - Number(to.step);
+    since = scale + Number(from.value) * MINUTE_MS;
+    until = scale + Number(to.value) * MINUTE_MS;
+    say();
+  };
+  const tell = () => {
+    const iso = (ms) => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    data.since = iso(since);
+    data.until = iso(until);
+    remember({ q: "", since: data.since, until: until >= now() - MINUTE_MS ? "" : data.until });
+    moved();
+  };
+  /** By so many window lengths; says whether there was room. */
+  const shift = (by) => {
+    const width = until - since;
+    const end = Math.min(until + by * width, now());
+    const hasMoved = end !== until;
+    [since, until] = [end - width, end];
+    place();
+    tell();
+    return hasMoved;
+  };
+  for (const slider of [from, to]) {
+    slider.addEventListener("input", read);
+    slider.addEventListener("change", tell);
+  }
+  document.getElementById("map-earlier").addEventListener("click", () => shift(-0.5));
+  document.getElementById("map-later").addEventListener("click", () => shift(0.5));
+  const play = document.getElementById("map-play");
+  let playing = null;
+  const stop = () => {
+    clearInterval(playing);
+    playing = null;
+    play.textContent = "Play";
+    play.setAttribute("aria-pressed", "false");
+  };
+  play.addEventListener("click", () => {
+    if (playing) return stop();
+    play.textContent = "Pause";
+    play.setAttribute("aria-pressed", "true");
+    playing = setInterval(() => { if (!shift(0.25)) stop(); }, 1_500);
+  });
+  place();
+}
+
+/** The log's own rows of the same time. */
+let rowsAsked = 0;
+async function rows() {
+  const turn = ++rowsAsked;
+  const section = document.getElementById("map-log");
+  try {
+    const answer = await fetch(`/log?${new URLSearchParams({ since: data.since, until: data.until })}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (turn !== rowsAsked) return;
+    const table = page.querySelector("main .log:not([hidden]) table");
+    const none = Object.assign(document.createElement("p"), { className: "soft", textContent: "Nothing that can be shown." });
+    const holder = Object.assign(document.createElement("div"), { className: "scroll stack log" });
+    if (table) holder.append(table);
+    document.getElementById("map-rows").replaceChildren(table ? holder : none);
+    section.hidden = false;
+  } catch {
+    section.hidden = true;
+  }
 }
 
 async function start() {
@@ -217,24 +290,19 @@ async function start() {
   const hidden = (view().get("hide") ?? "").split(",");
   for (const box of form.querySelectorAll("[name=show]")) box.checked = !hidden.includes(box.value);
   form.elements.by.value = view().get("by") ?? "";
-  const times = brush();
+  brush(() => { load(map); rows(); });
   form.addEventListener("input", (event) => {
-    if (event.target === times.from || event.target === times.to) return times.say();
+    if (event.target.type === "range") return;
     const hide = [...form.querySelectorAll("[name=show]:not(:checked)")].map((box) => box.value).join(",");
     remember({ hide, by: form.elements.by.value });
     show(map);
   });
-  for (const slider of [times.from, times.to]) {
-    slider.addEventListener("change", () => {
-      times.changed();
-      load(map);
-    });
-  }
   for (const button of holder.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => map.zoomTo(map.getZoom() + Number(button.dataset.zoom)));
   }
   map.on("load", async () => {
     show(map);
+    rows();
     const places = await load(map);
     if (!placed) fit(map, places);
     holder.dataset.ready = "yes";

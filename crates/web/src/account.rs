@@ -68,6 +68,13 @@ impl Account {
         found.ok().flatten().map_or(Who::Anyone, Who::by)
     }
 
+    /// Whose program has this token, if it works.
+    pub async fn by_token(&self, offered: &str, now_ms: i64) -> Option<Who> {
+        let offered = offered.to_owned();
+        let found = self.with_store(move |store| store.use_api_token(&offered, now_ms)).await.ok()??;
+        Some(Who::Program(found.name, found.scope))
+    }
+
     /// Whether anybody has a password.
     pub async fn has_password(&self) -> bool {
         self.with_store(|store| store.has_password()).await.unwrap_or(false)
@@ -270,6 +277,7 @@ fn why_not(error: Option<StoreError>) -> String {
         Some(StoreError::Person(refused)) => refused.to_string(),
         Some(StoreError::Incident(refused)) => refused.to_string(),
         Some(StoreError::Replay(refused)) => refused.to_string(),
+        Some(StoreError::ApiToken(refused)) => refused.to_string(),
         Some(StoreError::Erasure(refused)) => refused.to_string(),
         _ => "the directory could not be read or written; the program's log has the reason".to_owned(),
     }

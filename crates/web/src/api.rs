@@ -1,12 +1,16 @@
 //! `/api/v1`: what the pages show, for programs and for the same eyes. One table gives the routes, their documentation
 //! (`openapi.rs`) and what tests hold both against.
 
+pub mod commands;
+mod compared;
 mod complete;
 mod coverage;
+pub mod door;
 mod network;
 pub mod openapi;
 mod past;
 mod receptions;
+mod running;
 mod stream;
 
 use std::hash::{BuildHasher, Hasher};
@@ -139,6 +143,26 @@ endpoints! {
         "Links between nodes whose places are known, each in one direction, as GeoJSON.";
     "/api/v1/places" => coverage::places, Some("FeatureCollection"), [SINCE, UNTIL],
         "Where nodes say they are, as GeoJSON.";
+    "/api/v1/traceroutes" => compared::traceroutes, Some("Traceroutes"), [SINCE, UNTIL],
+        "Traceroutes: who asked for whom, and over whom the way went.";
+    "/api/v1/compare" => compared::windows, Some("Comparison"), [
+        SINCE, UNTIL,
+        parameter_of("a", "string", "A gateway, to be compared with `b`.", ""),
+        parameter_of("b", "string", "Another gateway.", "")
+    ],
+        "What changed since the time before, and what sets two gateways apart.";
+    "/api/v1/islands" => running::islands, Some("Islands"), [],
+        "Islands with their gateways, the airtime of downlink in this hour, what waits and what was withheld.";
+    "/api/v1/grants" => running::grants, Some("Grants"), [],
+        "What single gateways are allowed beyond the ordinary; for the operator.";
+    "/api/v1/holds" => running::holds, Some("Holds"), [],
+        "Who is held for sending too much; for the operator.";
+    "/api/v1/watch" => running::watch, Some("Watch"), [],
+        "Gateways that moved, nodes with doubts about them, nodes in quarantine; for the operator.";
+    "/api/v1/requests" => running::requests, Some("Requests"), [],
+        "Who wants to connect a gateway or to send more, without how to reach them; for the operator.";
+    "/api/v1/retention" => running::retention, Some("Retention"), [],
+        "What is kept for how long, and what was deleted last.";
     "/api/v1/complete" => complete::completions, Some("Completions"), [
         Q,
         parameter_of("at", "integer", "The cursor's place in UTF-16 units; the end if not said.", "4")
@@ -168,7 +192,8 @@ fn refused(problems: &[Problem]) -> Response {
     answer(&HeaderMap::new(), StatusCode::BAD_REQUEST, &json!({ "v": 1, "problems": problems }))
 }
 
-fn wrong(status: StatusCode, text: &str) -> Response {
+/// A refusal in the words of the API.
+pub fn wrong(status: StatusCode, text: &str) -> Response {
     answer(&HeaderMap::new(), status, &json!({ "v": 1, "error": text }))
 }
 

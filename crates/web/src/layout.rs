@@ -47,6 +47,8 @@ pub enum Section {
     Airtime,
     /// Who wants to connect a gateway.
     Requests,
+    /// Which programs ask.
+    Tokens,
     /// Who may sign in.
     People,
     /// Signing in.
@@ -106,6 +108,7 @@ fn statement(who: &Who) -> String {
         Who::Person(name, role) => {
             format!("You are signed in as {name} ({role}) and see everything that is kept.")
         }
+        Who::Program(name, scope) => format!("This is for {name}, which may {scope}."),
     }
 }
 

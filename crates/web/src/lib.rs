@@ -188,6 +188,8 @@ pub struct Info {
     pub keep: history::retention::Keep,
     /// The data folder, which says what the last purge did.
     pub data: std::path::PathBuf,
+    /// Questions to the API a minute: from one address without a sign-in, and of one person or program.
+    pub api_per_minute: (u32, u32),
     /// How the mesh’s radios are set, for captures.
     pub preset: Option<mesh::airtime::ModemPreset>,
     /// Where background pictures of the map come from; outlines are always there.

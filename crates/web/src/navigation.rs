@@ -91,6 +91,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             inside(Section::Bridges, "/bridges", "Bridges"),
             Entry { section: Section::None, address: "/erasure", text: "Erasure", needs: Needs::Operator },
             inside(Section::Settings, "/settings", "Settings"),
+            Entry { section: Section::Tokens, address: "/tokens", text: "Tokens", needs: Needs::Operator },
             Entry { section: Section::People, address: "/people", text: "People", needs: Needs::Admin },
         ],
     ),
@@ -138,7 +139,7 @@ fn you(frame: &Frame<'_>) -> Markup {
         @match frame.who {
             Who::Anyone => li { (link(frame, &open(Section::SignIn, "/login", "Sign in"))) },
             Who::Owner(_) => li { a href="/mine" { "My gateway" } },
-            Who::Person(..) => {}
+            Who::Person(..) | Who::Program(..) => {}
         }
         @if *frame.who != Who::Anyone {
             li { form method="post" action="/logout" { button.linklike { "Sign out" } } }

@@ -71,6 +71,12 @@ async fn ask_at_the_gate(
         parts.extensions.insert(visit);
         return next.run(Request::from_parts(parts, body)).await;
     }
+    if parts.uri.path().starts_with("/api/") {
+        return crate::api::wrong(
+            if visit.who == Who::Anyone { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN },
+            &format!("this is for the role {} and above, or a token that may as much", needs.word()),
+        );
+    }
     refusal(&visit, needs)
 }
 
@@ -80,6 +86,7 @@ fn refusal(visit: &Visit, needs: Needs) -> Response {
         Who::Anyone => return visit.not_here("page"),
         Who::Owner(_) => "the owner of a gateway",
         Who::Person(_, role) => role.word(),
+        Who::Program(_, scope) => scope.word(),
     };
     let text = format!("You are signed in as {role}. This is for the role {} and above.", needs.word());
     visit.trouble(StatusCode::FORBIDDEN, "Not for your role", &text)

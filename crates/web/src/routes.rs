@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
     erasure, export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log,
     login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, replays,
-    requests, retention, settings, setup, status, topology, traceroutes, trouble, watch, wiki,
+    requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -89,6 +89,8 @@ pub fn site_map() -> Vec<Route> {
         get("/gateway/{id}/checklist/live", Owner, gateway_own::checklist_stream),
         get("/requests", Observer, requests::page),
         post("/requests", Operator, requests::decide),
+        get("/tokens", Operator, tokens::page),
+        post("/tokens", Operator, tokens::command),
         get("/people", Admin, people::page),
         post("/people", Admin, people::command),
         get("/login", Nothing, login::page),
@@ -112,6 +114,7 @@ pub fn site_map() -> Vec<Route> {
         get("/assets/{file}", Nothing, assets::asset),
     ];
     routes.extend(api::routes());
+    routes.extend(api::commands::routes());
     routes
 }
 
@@ -123,6 +126,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .fallback(trouble::no_such_page)
         .method_not_allowed_fallback(trouble::wrong_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(from_fn_with_state(site.clone(), api::door::guard))
         .layer(from_fn(security::refuse_foreign_posts))
         .layer(from_fn(security::add_headers))
         .layer(CompressionLayer::new())

@@ -60,6 +60,8 @@ pub struct Site {
     pub keyring: Arc<Keyring>,
     /// The past.
     pub archive: Archive,
+    /// How often programs may ask.
+    pub limits: crate::api::door::Limits,
     /// Turns for exports.
     pub exports: Arc<Semaphore>,
     /// Surveys of coverage and links.
@@ -124,6 +126,7 @@ impl Site {
             backtests: Backtests::default(),
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
+            limits: crate::api::door::Limits::new(state.info.api_per_minute.0, state.info.api_per_minute.1),
             exports: crate::pages::export::turns(),
             surveys: Surveys::default(),
             alone_of_day: AloneOfDay::default(),

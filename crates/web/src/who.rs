@@ -1,6 +1,6 @@
 //! Who asks for a page, and what each address of the site needs. What somebody may see is `visibility.rs`'s subject.
 
-use directory::{GatewayId, PersonName, PersonRole};
+use directory::{ApiScope, GatewayId, PersonName, PersonRole};
 use directory_store::SignedIn;
 
 use crate::visibility::Visitor;
@@ -14,6 +14,8 @@ pub enum Who {
     Owner(GatewayId),
     /// Somebody with a password.
     Person(PersonName, PersonRole),
+    /// A program with a token, which asks the API and nothing else.
+    Program(String, ApiScope),
 }
 
 /// What an address needs, from the least to the most.
@@ -57,7 +59,7 @@ impl Who {
     pub const fn visitor(&self) -> Visitor {
         match self {
             Self::Anyone | Self::Owner(_) => Visitor::Public,
-            Self::Person(..) => Visitor::Operator,
+            Self::Person(..) | Self::Program(..) => Visitor::Operator,
         }
     }
 
@@ -66,8 +68,8 @@ impl Who {
         let has = match self {
             Self::Anyone => Needs::Nothing,
             Self::Owner(_) => Needs::Owner,
-            Self::Person(_, PersonRole::Observer) => Needs::Observer,
-            Self::Person(_, PersonRole::Operator) => Needs::Operator,
+            Self::Person(_, PersonRole::Observer) | Self::Program(_, ApiScope::Read) => Needs::Observer,
+            Self::Person(_, PersonRole::Operator) | Self::Program(_, ApiScope::Operate) => Needs::Operator,
             Self::Person(_, PersonRole::Admin) => Needs::Admin,
         };
         has >= needs
@@ -89,6 +91,7 @@ impl Who {
             Self::Anyone => "public page".to_owned(),
             Self::Owner(gateway) => format!("owner of {gateway}"),
             Self::Person(name, _) => name.to_string(),
+            Self::Program(name, _) => format!("program {name}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value as Json, json};
 
+use super::commands::{COMMANDS, Command};
 use super::{ENDPOINTS, Endpoint, answer};
 
 /// JSON Schemas of the answers, by name.
@@ -17,7 +18,11 @@ pub async fn document(asked: HeaderMap) -> Response {
 /// The whole description.
 pub fn describe() -> Json {
     let schemas: Json = serde_json::from_str(SCHEMAS).expect("a test reads the schemas");
-    let paths: Map<String, Json> = ENDPOINTS.iter().map(|e| (e.path.to_owned(), path(e))).collect();
+    let mut paths: Map<String, Json> = ENDPOINTS.iter().map(|e| (e.path.to_owned(), path(e))).collect();
+    for one in COMMANDS {
+        let entry = paths.entry(one.path).or_insert_with(|| json!({}));
+        entry["post"] = command(one);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -35,10 +40,41 @@ pub fn describe() -> Json {
             "schemas": schemas,
             "securitySchemes": {
                 "session": { "type": "apiKey", "in": "cookie", "name": "backhaul_session" },
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of `/tokens` or `backhaul token new`. It may `read` (everything that is kept) or \
+                        `operate` (the commands, too).",
+                },
             },
         },
-        "security": [{}, { "session": [] }],
+        "security": [{}, { "session": [] }, { "token": [] }],
     })
+}
+
+fn command(command: &Command) -> Json {
+    let number = json!({
+        "name": "number", "in": "path", "required": true, "description": "Its number.", "schema": { "type": "integer" }, "example": 1,
+    });
+    let parameters: Vec<Json> = command.path.contains("{number}").then_some(number).into_iter().collect();
+    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    let content = |name: &str| json!({ "application/json": { "schema": reference(name) } });
+    json!({
+        "operationId": format!("do_{}", name_of(command.path)),
+        "summary": command.summary,
+        "description": "For the role operator, or a token that may `operate`.",
+        "security": [{ "session": [] }, { "token": [] }],
+        "parameters": parameters,
+        "requestBody": { "required": true, "content": content(command.body) },
+        "responses": {
+            "2XX": { "description": "Done.", "content": content("Done") },
+            "4XX": { "description": "Not done, with why.", "content": content("Problem") },
+        },
+    })
+}
+
+fn name_of(path: &str) -> String {
+    path.trim_start_matches("/api/v1/").replace(['/', '.'], "_").replace(['{', '}'], "")
 }
 
 fn path(endpoint: &Endpoint) -> Json {
@@ -73,15 +109,14 @@ fn path(endpoint: &Endpoint) -> Json {
         let schema = json!({ "$ref": "#/components/schemas/Problem" });
         json!({ "description": what, "content": { "application/json": { "schema": schema } } })
     };
-    let operation: String =
-        endpoint.path.trim_start_matches("/api/v1/").replace(['/', '.'], "_").replace(['{', '}'], "");
     json!({ "get": {
-        "operationId": operation,
+        "operationId": name_of(endpoint.path),
         "summary": endpoint.summary,
         "parameters": parameters,
         "responses": {
             "200": { "description": endpoint.summary, "content": content },
             "304": { "description": "Nothing has changed since the answer whose tag came with the question." },
+            "429": refusal("Too many questions at once; `Retry-After` says how long to wait."),
             "4XX": refusal("The question is not understood, or its answer is not for whoever asks."),
             "5XX": refusal("The broker or the history does not answer."),
         },

@@ -7,6 +7,7 @@ use maud::html;
 
 use crate::assets::{MAP, MAPLIBRE, MAPLIBRE_WORKER, OUTLINES};
 use crate::layout::Section;
+use crate::moment;
 use crate::pages::survey_frame::Asked;
 use crate::security;
 use crate::site::Visit;
@@ -31,9 +32,6 @@ impl MapTiles {
     }
 }
 
-/// The hours that the time brush goes back.
-const HOURS_BACK: i32 = 168;
-
 /// `GET /map`
 pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let asked = Asked::parse(&visit, query.as_deref());
@@ -44,7 +42,8 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
         p.soft #map-status role="status" { "Loading the map…" }
         div.map #map role="application" aria-label="Map of nodes, links and coverage"
             data-library=(MAPLIBRE.address()) data-worker=(MAPLIBRE_WORKER.address()) data-outlines=(OUTLINES.address())
-            data-tiles=[tiles.map(|tiles| &tiles.url)] {
+            data-tiles=[tiles.map(|tiles| &tiles.url)]
+            data-since=(moment::iso(asked.window.since_ms)) data-until=(moment::iso(asked.window.until_ms)) {
             div.zoom #map-zoom hidden {
                 button.button.plain type="button" data-zoom="1" aria-label="Closer" { "+" }
                 button.button.plain type="button" data-zoom="-1" aria-label="Further away" { "−" }
@@ -63,10 +62,20 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
                 } }
             }
             div.fields.wide {
-                label { "From" input type="range" name="from" min=(-HOURS_BACK) max="-1" step="1" value="-24"; }
-                label { "To" input type="range" name="to" min=(1 - HOURS_BACK) max="0" step="1" value="0"; }
+                label { "From" input type="range" name="from"; }
+                label { "To" input type="range" name="to"; }
             }
-            p.soft { "Shown: " span #map-span { "the last 24 h" } ". " a href="/log" data-follows="/log" { "The same time in the log" } }
+            div.row {
+                p.soft { "Shown: " span #map-span {} " UTC. " }
+                button.button.plain #map-play type="button" aria-pressed="false" { "Play" }
+                button.button.plain #map-earlier type="button" { "Earlier" }
+                button.button.plain #map-later type="button" { "Later" }
+            }
+        }
+        section #map-log hidden {
+            h2 { "Received in this time" }
+            p.soft { a href="/log" data-follows="/log" { "All of it in the log" } }
+            div #map-rows aria-live="off" {}
         }
         noscript { p { "The map needs JavaScript. " a href=(asked.at("/coverage")) { "Coverage" } ", " a href=(asked.at("/links")) { "links" }
             " and " a href=(asked.at("/topology")) { "topology" } " show the same without." } }

@@ -41,6 +41,7 @@ pub mod settings;
 pub mod setup;
 pub mod status;
 pub mod survey_frame;
+pub mod tokens;
 pub mod topology;
 pub mod traceroutes;
 pub mod trouble;

@@ -74,7 +74,17 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
 
 /// `GET /.well-known/backhaul-retention.json`
 pub async fn json(visit: Visit) -> Response {
-    let Ok(found) = find(&visit).await else { return visit.history_failed() };
+    let Ok(told) = told(&visit).await else { return visit.history_failed() };
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, format!("{told:#}\n")).into_response()
+}
+
+/// What programs are told of it.
+///
+/// # Errors
+/// When the history cannot be read.
+pub async fn told(visit: &Visit) -> Result<serde_json::Value, crate::archive::Unreadable> {
+    let found = find(visit).await?;
     let keep = visit.site.info.keep;
     let classes = Class::ALL.into_iter().zip(&found.of_each).map(|(class, oldest)| {
         json!({
@@ -84,7 +94,7 @@ pub async fn json(visit: Visit) -> Response {
             "last_purged": found.last.as_ref().map(|last| last.purged.of(class)),
         })
     });
-    let told = json!({
+    Ok(json!({
         "v": 1,
         "keep_days": keep.days,
         "keep_connections_days": keep.days_of(Class::Connections),
@@ -95,9 +105,7 @@ pub async fn json(visit: Visit) -> Response {
         "last_purge": found.last.as_ref().map(|last| json!({ "at_ms": last.at_ms, "purged": last.purged })),
         "last_deletion": found.last.as_ref().and_then(|last| last.latest_loss.as_ref())
             .map(|(at_ms, purged)| json!({ "at_ms": at_ms, "purged": purged })),
-    });
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, format!("{told:#}\n")).into_response()
+    }))
 }
 
 struct Found {

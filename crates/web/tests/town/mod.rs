@@ -391,6 +391,7 @@ impl Town {
                 data: self.folder.path().to_owned(),
                 map_tiles: None,
                 preset: None,
+                api_per_minute: (300, 1_200),
                 expected: preflight::expected::Expected {
                     mesh: "Kansas City mesh".to_owned(),
                     region: Some("US".to_owned()),
