@@ -95,8 +95,8 @@ impl Broker {
         self.account(now, seq, settled, key, permit);
     }
 
-    /// 2. Observe and 3. judge: facts, then the decision. A message that is no mesh traffic is judged for rights only, and what
-    /// tells of a node that was erased not at all.
+    /// Steps 2 and 3, observe and judge: facts, then the decision. A message that is no mesh traffic is judged for rights only. One
+    /// that tells of a node that was erased is not judged at all.
     fn judge(
         &mut self,
         now: Now,

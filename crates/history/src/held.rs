@@ -182,6 +182,9 @@ pub(crate) struct Ties {
     judgements: Vec<i64>,
 }
 
+/// Numbers of receptions with why they are the node's, and the last number that was looked at.
+pub(crate) type TiedPage = (Vec<(i64, Tie)>, i64);
+
 impl Ties {
     pub fn find(connection: &Connection, needle: &Needle) -> rusqlite::Result<Self> {
         let words =
@@ -214,7 +217,7 @@ impl Ties {
         needle: &Needle,
         keyring: &Keyring,
         after: i64,
-    ) -> rusqlite::Result<Option<(Vec<(i64, Tie)>, i64)>> {
+    ) -> rusqlite::Result<Option<TiedPage>> {
         let query = format!(
             "SELECT seq, sender IS ?1, recipient IS ?1, source IN ({sources}) OR coalesce(layout IN ({layouts}), FALSE)
              FROM reception WHERE seq > ?2 AND (
