@@ -13,7 +13,7 @@ from test_paho import ALPHA, FIELD, topic_of
 
 ROUTES = pathlib.Path(__file__).resolve().parent.parent / "crates" / "web" / "tests" / "routes.txt"
 # No pages: files, streams, answers for programs.
-OTHER = ("/live", "/api/", "/mqtt", "/healthz", "/metrics", "/robots.txt", "/.well-known", "/assets", "/export")
+OTHER = ("/live", "/api/", "/mqtt", "/healthz", "/metrics", "/robots.txt", "/.well-known", "/assets", "/export", "/feeds")
 VIEWS = [((360, 780), "light"), ((1280, 900), "dark")]
 
 

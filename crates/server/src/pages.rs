@@ -106,7 +106,10 @@ impl Pages {
         let history = history::Reader::open(&settings.data.join("history")).map_err(StartError::History)?;
         let directory = Store::open(&settings.data).map_err(StartError::Directory)?;
         let mode = if pages.is_demo { web::Mode::Demo } else { web::Mode::Normal };
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| StartError::System(std::io::Error::other(error)))?;
         let state = web::WebState {
+            secret,
             info: web::Info {
                 mesh_name: pages.mesh_name,
                 public_url: pages.public_url,

@@ -83,7 +83,7 @@ function remember(changes) {
     else now.delete(name);
   }
   const query = now.toString();
-  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  if (!data.public) history.replaceState(null, "", query ? `?${query}` : location.pathname);
   for (const link of document.querySelectorAll("a[data-follows]")) {
     const target = new URLSearchParams();
     for (const name of ["since", "until"]) target.set(name, data[name]);
@@ -102,7 +102,7 @@ async function load(map) {
   try {
     const [places, links, hexagons] = await Promise.all(
       ["places", "links", "coverage"].map(async (what) => {
-        const answer = await fetch(`/api/v1/${what}?${query}`);
+        const answer = await fetch(`/api/v1/${what}?${query}`, { credentials: data.public ? "omit" : "same-origin" });
         if (!answer.ok) throw new Error(String(answer.status));
         return answer.json();
       }),
@@ -248,6 +248,7 @@ let rowsAsked = 0;
 async function rows() {
   const turn = ++rowsAsked;
   const section = document.getElementById("map-log");
+  if (!section) return;
   try {
     const answer = await fetch(`/log?${new URLSearchParams({ since: data.since, until: data.until })}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");

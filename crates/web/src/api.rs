@@ -204,13 +204,8 @@ fn unreadable() -> Response {
 /// An answer with its tag: who asks again and has it already is told so.
 fn answer(asked: &HeaderMap, status: StatusCode, body: &Json) -> Response {
     let body = body.to_string();
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    hasher.write(body.as_bytes());
-    let tag = format!("\"{:016x}\"", hasher.finish());
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let has_it = status == StatusCode::OK
-        && known
-            .is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag));
+    let tag = tag_of(body.as_bytes());
+    let has_it = status == StatusCode::OK && has_it(asked, &tag);
     let mut response = match has_it {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -223,4 +218,17 @@ fn answer(asked: &HeaderMap, status: StatusCode, body: &Json) -> Response {
         headers.insert(header::ETAG, tag);
     }
     response
+}
+
+/// The tag of an answer.
+pub fn tag_of(body: &[u8]) -> String {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(body);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// Whether who asks has the answer with this tag already.
+pub fn has_it(asked: &HeaderMap, tag: &str) -> bool {
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    known.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
 }

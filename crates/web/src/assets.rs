@@ -47,6 +47,13 @@ pub const BACKTEST: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("../assets/backtest.js"),
 };
+/// Work before a stranger's form is sent.
+pub const WORK: Asset = Asset {
+    stem: "work",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("../assets/work.js"),
+};
 /// Buttons that copy.
 pub const COPY: Asset = Asset {
     stem: "copy",
@@ -97,7 +104,7 @@ pub const ICON: Asset = Asset {
     content: include_str!("../assets/icon.svg"),
 };
 
-const ALL: [&Asset; 12] = [
+const ALL: [&Asset; 13] = [
     &STYLE,
     &LIVE,
     &BYTES,
@@ -105,6 +112,7 @@ const ALL: [&Asset; 12] = [
     &SETUP,
     &BACKTEST,
     &COPY,
+    &WORK,
     &ICON,
     &MAP,
     &MAPLIBRE,

@@ -86,6 +86,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
                 title { (frame.title) @if !frame.mesh_name.is_empty() { " · " (frame.mesh_name) } }
                 link rel="stylesheet" href=(STYLE.address());
                 link rel="icon" type="image/svg+xml" href=(ICON.address());
+                link rel="alternate" type="application/atom+xml" title="What happened" href="/feeds/status.atom";
                 @for script in frame.scripts { script type="module" src=(script.address()) {} }
             }
             body {

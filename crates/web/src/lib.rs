@@ -45,6 +45,7 @@ mod visibility;
 mod who;
 mod window;
 mod words;
+mod work;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -127,6 +128,8 @@ pub type TlsFn = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
 
 /// Everything the pages need.
 pub struct WebState {
+    /// Something random.
+    pub secret: [u8; 32],
     /// What does not change.
     pub info: Info,
     /// Asks the broker what is going on.

@@ -10,9 +10,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
-    erasure, export, gateway, gateway_own, gateways, grants, health, incident, incidents, join, links, log,
-    login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change, reach, replays,
-    requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble, watch, wiki,
+    embed, erasure, export, feeds, gateway, gateway_own, gateways, grants, health, incident, incidents, join,
+    links, log, login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change,
+    reach, replays, requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble,
+    watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -108,6 +109,9 @@ pub fn site_map() -> Vec<Route> {
         get("/retention.md", Nothing, wiki::retention),
         get("/checklist.md", Nothing, wiki::checklist),
         get("/join.md", Nothing, wiki::join),
+        get("/feeds/nodes.geojson", Nothing, feeds::nodes),
+        get("/feeds/status.atom", Nothing, feeds::happened),
+        get("/embed/map", Nothing, embed::page),
         get("/about", Nothing, about::page),
         get("/settings", Observer, settings::page),
         get("/api", Nothing, api_guide::page),

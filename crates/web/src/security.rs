@@ -12,9 +12,19 @@ use crate::pages::trouble;
 pub const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// The same for what other sites may show in a frame.
+pub const FRAMED_CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors *";
+
+/// Marks an answer that other sites may show in a frame: it has nothing to press that changes anything, and shows what
+/// everybody may see.
+#[derive(Debug, Clone, Copy)]
+pub struct Framable;
+
 /// Adds the security headers to a response, and `no-store` unless the page said how long it keeps.
 pub async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let is_framable = response.extensions().get::<Framable>().is_some();
     let headers = response.headers_mut();
     // A page may have said it for itself, as the map does.
     let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
@@ -26,11 +36,13 @@ pub async fn add_headers(request: Request, next: Next) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        if !(is_framable && name == header::X_FRAME_OPTIONS) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     let isolated = [
         ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
+        ("cross-origin-resource-policy", if is_framable { "cross-origin" } else { "same-origin" }),
         ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ];
     for (name, value) in isolated {

@@ -29,6 +29,7 @@ use crate::surveys::{AloneOfDay, ByGateway, Surveys};
 use crate::visibility::{Sight, Visitor};
 use crate::who::Who;
 use crate::words::Nodes;
+use crate::work::Work;
 use crate::{Info, WebState, days};
 
 /// How long what the broker said is good for.
@@ -62,6 +63,8 @@ pub struct Site {
     pub archive: Archive,
     /// How often programs may ask.
     pub limits: crate::api::door::Limits,
+    /// Work that strangers do.
+    pub work: Work,
     /// Turns for exports.
     pub exports: Arc<Semaphore>,
     /// Surveys of coverage and links.
@@ -127,6 +130,7 @@ impl Site {
             archive: Archive::new(state.history.with_keyring(keyring.clone())),
             keyring,
             limits: crate::api::door::Limits::new(state.info.api_per_minute.0, state.info.api_per_minute.1),
+            work: Work::new(state.secret),
             exports: crate::pages::export::turns(),
             surveys: Surveys::default(),
             alone_of_day: AloneOfDay::default(),

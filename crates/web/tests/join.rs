@@ -148,3 +148,17 @@ async fn an_owner_takes_along_what_the_node_itself_sent_and_learns_what_only_it_
         data.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((lines.len(), lines[0]["packet"]["from"].as_str()), (1, Some("!7c5a0a01")), "{}", data.body);
 }
+
+#[tokio::test]
+async fn without_work_few_requests_come_through_and_a_made_up_solution_none() {
+    let town = Town::new();
+    let pages = town.pages().await;
+    let page = get(&pages, "/join").await.body;
+    assert!(page.contains("data-riddle=\"") && page.contains("data-bits=\"18\""), "{page}");
+    let made_up = post(&pages, "/join", &format!("{FORM}&riddle=1.1.00&solution=5")).await;
+    assert_eq!(made_up.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(
+        made_up.body.contains("send it once more") && made_up.body.contains("a valley"),
+        "what was written stays"
+    );
+}

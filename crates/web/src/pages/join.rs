@@ -9,12 +9,13 @@ use directory_store::Fetched;
 use maud::{Markup, html};
 use preflight::make_link::{ChannelToShare, RadioToShare, channel_link};
 
-use crate::assets::{COPY, SETUP};
+use crate::assets::{COPY, SETUP, WORK};
 use crate::layout::Section;
 use crate::moment;
 use crate::pages::login::form_field;
 use crate::qr;
 use crate::site::Visit;
+use crate::work::{self, Unworked};
 
 /// The answers of a form, each byte written as three.
 pub const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -43,6 +44,15 @@ pub async fn ask(visit: Visit, body: Bytes) -> Response {
         return response;
     }
     let now_ms = visit.now_ms;
+    if let Err(why) = visit.site.work.take(&field("riddle"), &field("solution"), now_ms) {
+        let wrong = [match why {
+            Unworked::Wrong => "the page was open for long, or its form was sent before; send it once more".to_owned(),
+            Unworked::TooMany => {
+                "many requests came from browsers that run no scripts; wait an hour, or allow scripts on this page".to_owned()
+            }
+        }];
+        return form(&visit, StatusCode::TOO_MANY_REQUESTS, &wrong, &field);
+    }
     match visit.site.account.at_the_desk(move |store| store.take_request(&request, now_ms)).await {
         Ok((_, code)) => taken(&visit, code.reveal()),
         Err(why) => form(&visit, StatusCode::CONFLICT, &[why], &field),
@@ -132,6 +142,7 @@ fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str)
     let tick = |name: &str, label: &str| {
         html! { div.field { label.check { input type="checkbox" name=(name) checked[!kept(name).is_empty()]; " " (label) } } }
     };
+    let riddle = visit.site.work.riddle(visit.now_ms);
     let more = kept("kind") == RequestKind::Contribution.word();
     let body = html! {
         h1 { "Connect a gateway" }
@@ -141,7 +152,9 @@ fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str)
         @if !wrong.is_empty() {
             div.wrong role="alert" { p { "This was not sent:" } ul { @for one in wrong { li { (one) "." } } } }
         }
-        form.narrow method="post" action="/join" {
+        form.narrow method="post" action="/join" data-riddle=(riddle) data-bits=(work::BITS) {
+            input type="hidden" name="riddle" value="";
+            input type="hidden" name="solution" value="";
             div.field { label {
                 "What for"
                 select name="kind" {
@@ -166,10 +179,11 @@ fn form(visit: &Visit, status: StatusCode, wrong: &[String], kept: &dyn Fn(&str)
             } }
             div.unseen aria-hidden="true" { label { "Leave this empty" input name="website" tabindex="-1" autocomplete="off"; } }
             button.button { "Send the request" }
+            p.small.soft data-work-note role="status" {}
         }
         p.small.soft { "Asked before? " a href="/request" { "See how it stands" } "." }
     };
-    (status, visit.page(Section::None, "Connect a gateway", &[], &body)).into_response()
+    (status, visit.page(Section::None, "Connect a gateway", &[&WORK], &body)).into_response()
 }
 
 fn taken(visit: &Visit, code: &str) -> Response {

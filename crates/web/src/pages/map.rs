@@ -3,7 +3,7 @@
 use axum::extract::RawQuery;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
 use crate::assets::{MAP, MAPLIBRE, MAPLIBRE_WORKER, OUTLINES};
 use crate::layout::Section;
@@ -35,14 +35,31 @@ impl MapTiles {
 /// `GET /map`
 pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let asked = Asked::parse(&visit, query.as_deref());
-    let tiles = visit.site.info.map_tiles.as_ref().filter(|tiles| tiles.origin().is_some());
-    let layers = [("hexagons", "Coverage"), ("links", "Links"), ("nodes", "Nodes"), ("circles", "Precision")];
     let body = html! {
         (asked.head(&visit, "/map", "Map", None))
+        (canvas(&visit, &asked, false))
+        section #map-log hidden {
+            h2 { "Received in this time" }
+            p.soft { a href="/log" data-follows="/log" { "All of it in the log" } }
+            div #map-rows aria-live="off" {}
+        }
+        noscript { p { "The map needs JavaScript. " a href=(asked.at("/coverage")) { "Coverage" } ", " a href=(asked.at("/links")) { "links" }
+            " and " a href=(asked.at("/topology")) { "topology" } " show the same without." } }
+    };
+    let mut response = visit.page(Section::Map, "Map", &[&MAP], &body).into_response();
+    allow_tiles(&visit, &mut response, security::CONTENT_SECURITY_POLICY);
+    response
+}
+
+/// The map with what is chosen on it. `is_public`: for everybody's eyes, whoever is signed in.
+pub fn canvas(visit: &Visit, asked: &Asked, is_public: bool) -> Markup {
+    let tiles = visit.site.info.map_tiles.as_ref().filter(|tiles| tiles.origin().is_some());
+    let layers = [("hexagons", "Coverage"), ("links", "Links"), ("nodes", "Nodes"), ("circles", "Precision")];
+    html! {
         p.soft #map-status role="status" { "Loading the map…" }
         div.map #map role="application" aria-label="Map of nodes, links and coverage"
             data-library=(MAPLIBRE.address()) data-worker=(MAPLIBRE_WORKER.address()) data-outlines=(OUTLINES.address())
-            data-tiles=[tiles.map(|tiles| &tiles.url)]
+            data-tiles=[tiles.map(|tiles| &tiles.url)] data-public=[is_public.then_some("yes")]
             data-since=(moment::iso(asked.window.since_ms)) data-until=(moment::iso(asked.window.until_ms)) {
             div.zoom #map-zoom hidden {
                 button.button.plain type="button" data-zoom="1" aria-label="Closer" { "+" }
@@ -72,26 +89,19 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
                 button.button.plain #map-later type="button" { "Later" }
             }
         }
-        section #map-log hidden {
-            h2 { "Received in this time" }
-            p.soft { a href="/log" data-follows="/log" { "All of it in the log" } }
-            div #map-rows aria-live="off" {}
-        }
-        noscript { p { "The map needs JavaScript. " a href=(asked.at("/coverage")) { "Coverage" } ", " a href=(asked.at("/links")) { "links" }
-            " and " a href=(asked.at("/topology")) { "topology" } " show the same without." } }
-    };
-    let mut response = visit.page(Section::Map, "Map", &[&MAP], &body).into_response();
-    // Only this page may load pictures from elsewhere, and only from there.
-    if let Some(origin) = tiles.and_then(MapTiles::origin) {
-        let policy = format!(
-            "{}; img-src 'self' data: {origin}; connect-src 'self' {origin}",
-            security::CONTENT_SECURITY_POLICY
-        );
-        if let Ok(policy) = HeaderValue::from_str(&policy) {
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-        }
     }
-    response
+}
+
+/// Lets the answer load pictures from where the operator wants them, and from nowhere else.
+pub fn allow_tiles(visit: &Visit, response: &mut Response, policy: &'static str) {
+    let origin = visit.site.info.map_tiles.as_ref().and_then(MapTiles::origin);
+    let policy = match origin {
+        Some(origin) => format!("{policy}; img-src 'self' data: {origin}; connect-src 'self' {origin}"),
+        None => policy.to_owned(),
+    };
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use directory::{Request, RequestDecision, RequestSurroundings, Suggestion, suggest};
+use directory::{GatewayId, Request, RequestDecision, RequestSurroundings, Suggestion, suggest};
 use maud::{Markup, html};
 use policy::memory::movement::Standing;
 
@@ -119,7 +119,7 @@ fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Ma
                 }
                 @if !form.reason.is_empty() { dt { "Says" } dd.asked { (form.reason) } }
             }
-            @if let Some(looked_into) = looked_into { (suggested(visit, looked_into)) }
+            @if let Some(looked_into) = looked_into { (suggested(visit, request.form.node, looked_into)) }
             @if visit.who.may_change() {
                 form method="post" action="/requests" {
                     input type="hidden" name="number" value=(request.number);
@@ -136,7 +136,7 @@ fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Ma
     }
 }
 
-fn suggested(visit: &Visit, looked_into: &LookedInto) -> Markup {
+fn suggested(visit: &Visit, node: GatewayId, looked_into: &LookedInto) -> Markup {
     html! {
         p { "Suggested: " strong { (label_of(looked_into.suggestion.decision)) } }
         ul { @for reason in &looked_into.suggestion.reasons { li { (reason) } } }
@@ -144,7 +144,7 @@ fn suggested(visit: &Visit, looked_into: &LookedInto) -> Markup {
             p { "Heard " (moment::age(heard_ms, visit.now_ms))
                 @for (at, gateway) in looked_into.gateways.iter().take(8).enumerate() {
                     @if at == 0 { " by " } @else { ", " } (visit.with_nodes(|nodes| nodes.link(*gateway)))
-                } "." }
+                } ". " a href=(format!("/map?node={node}&since=7d")) { "On the map, with who hears it" } }
         }
     }
 }

@@ -367,6 +367,7 @@ impl Town {
         let mut keyring = Keyring::default();
         keyring.add(WORKS.0, ChannelKey::from_psk(WORKS.1).unwrap());
         WebState {
+            secret: [7; 32],
             about_node: Arc::new(move |node| Some(about().lock().unwrap().about_node(node))),
             board: Arc::new(move || {
                 Some(board().lock().unwrap().board(Now { mono_ms: 0, unix_ms: START_MS }))
