@@ -304,3 +304,22 @@ def test_a_gateway_that_goes_is_missed_until_it_comes_back_or_is_removed(town):
     town.backhaul.run("gateway", "remove", "!7c5a0a01")
     wait_for(lambda: len(told("gone")) == 4, "the end", 40)
     assert told("gone")[3] == "over", "it was not told anew after the restart"
+
+
+def test_what_is_silenced_is_told_to_nobody_until_the_silence_ends(town):
+    town = town("hook")
+    assert "no rule is called" in town.refused("silence", "hlep")
+    printed = town.alerts("silence", "help", "--hours", "2")
+    assert "silence 1" in printed and "until" in printed
+    assert "help" in town.alerts("silences")
+    town.backhaul.stop()
+    town.backhaul.start()
+    town.connect()
+    town.send(mesh_packets.text("help"))
+    wait_for(lambda: "!11223344" in town.alerts("history"), "what happened, in the history")
+    assert town.web.tries == []
+    town.alerts("unsilence", "1")
+    assert "nothing is silenced" in town.alerts("silences")
+    # It still goes on, so it is told now.
+    wait_for(lambda: town.web.at("/hook"), "the letter")
+    assert "no silence 1" in town.refused("unsilence", "1")

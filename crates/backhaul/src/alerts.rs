@@ -14,6 +14,7 @@ use automation::alert::rule::{Per, Rule, Severity, Trigger};
 use automation::alert::sighting;
 use clap::{Args, Subcommand};
 use config::{ALERTS_BYTES_MAX, Config};
+use directory::GatewayId;
 use history::{Filter, Reader};
 use query::NodeName;
 
@@ -33,6 +34,12 @@ pub enum Command {
     History(Where),
     /// Show what a rule would have said of the past
     Try(Try),
+    /// Tell nobody of a rule, or of one node of it, for a while
+    Silence(Silence),
+    /// Show what is silenced
+    Silences(Where),
+    /// End a silence before its time
+    Unsilence(Unsilence),
     /// Print the alerts' file with every key
     Docs,
     /// Print the rules that come with the program
@@ -81,6 +88,78 @@ pub struct Try {
     installation: Installation,
 }
 
+/// Options of `alerts silence`.
+#[derive(Args, Clone)]
+pub struct Silence {
+    /// Name of the rule
+    #[arg(value_name = "RULE")]
+    rule: String,
+    /// Only what is about this node or gateway
+    #[arg(long, value_name = "ID")]
+    node: Option<GatewayId>,
+    /// For how many hours
+    #[arg(long, default_value = "8", value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..=744))]
+    hours: u16,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+/// Options of `alerts unsilence`.
+#[derive(Args, Clone)]
+pub struct Unsilence {
+    /// Its number
+    #[arg(value_name = "NUMBER")]
+    number: i64,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+/// Who acts, in the audit.
+const ACTOR: &str = "command line";
+
+fn silence(arguments: &Silence) -> Outcome {
+    let (config, known) = of_installation(&arguments.installation)?;
+    if !known.rules.iter().any(|rule| *rule.name == *arguments.rule) {
+        let names: Vec<_> = known.rules.iter().map(|rule| &*rule.name).collect();
+        return Err(format!("no rule is called `{}`; there are {}", arguments.rule, names.join(", ")).into());
+    }
+    let now_ms = clock::unix_ms();
+    let until_ms = now_ms + i64::from(arguments.hours) * 3_600_000;
+    let mut store = arguments.installation.open_present(&config)?;
+    let number = store.silence_alert(&arguments.rule, arguments.node, until_ms, ACTOR, now_ms)?;
+    print(&format!(
+        "silence {number}: nobody is told of `{}` until {} UTC\n",
+        arguments.rule,
+        clock::utc(until_ms)
+    ))
+}
+
+fn show_silences(installation: &Installation) -> Outcome {
+    let silences = installation.open_present(&installation.config()?)?.silences(clock::unix_ms())?;
+    let mut out = std::io::stdout().lock();
+    for one in &silences {
+        let node = one.node.map_or(String::new(), |node| format!(" of {node}"));
+        writeln!(
+            out,
+            "{:>4}  {}{node}  until {} UTC, by {}",
+            one.number,
+            one.rule,
+            clock::utc(one.until_ms),
+            one.by
+        )?;
+    }
+    if silences.is_empty() {
+        writeln!(out, "nothing is silenced")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unsilence(arguments: &Unsilence) -> Outcome {
+    let mut store = arguments.installation.open_present(&arguments.installation.config()?)?;
+    store.end_silence(arguments.number, ACTOR, clock::unix_ms())?;
+    print(&format!("silence {} has ended\n", arguments.number))
+}
+
 /// Runs the subcommand.
 pub fn run(command: Command) -> Outcome {
     match command {
@@ -89,6 +168,9 @@ pub fn run(command: Command) -> Outcome {
         Command::Test(arguments) => test(&arguments),
         Command::History(arguments) => show_history(&arguments.installation),
         Command::Try(arguments) => try_rule(&arguments),
+        Command::Silence(arguments) => silence(&arguments),
+        Command::Silences(arguments) => show_silences(&arguments.installation),
+        Command::Unsilence(arguments) => unsilence(&arguments),
         Command::Docs => print(&config::alerts_document()),
         Command::Packaged => print(alert_settings::PACKAGED),
         Command::Schema => print(&config::alerts_schema()),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use directory::{
     ApiTokenRefused, CommandError, DownlinkRefused, ErasureRefused, GrantRefused, IncidentRefused,
-    OperatorPasswordError, PersonRefused, ReplayRefused, RequestRefused, SendingRefused, WatchRefused,
+    OperatorPasswordError, PersonRefused, ReplayRefused, RequestRefused, SendingRefused, SilenceRefused,
+    WatchRefused,
 };
 use rusqlite::ErrorCode;
 
@@ -85,6 +86,8 @@ pub enum StoreError {
     Incident(IncidentRefused),
     /// What was said to a replay makes no sense.
     Replay(ReplayRefused),
+    /// Nothing was done about a silence of alerts.
+    Silence(SilenceRefused),
     /// Nothing was done about a token of the API.
     ApiToken(ApiTokenRefused),
     /// What was wanted of an erasure is refused.
@@ -163,6 +166,7 @@ impl fmt::Display for StoreError {
             StoreError::Incident(error) => error.fmt(f),
             StoreError::Replay(error) => error.fmt(f),
             StoreError::ApiToken(error) => error.fmt(f),
+            StoreError::Silence(error) => error.fmt(f),
             StoreError::Erasure(error) => error.fmt(f),
             StoreError::Person(error) => error.fmt(f),
             StoreError::Password(error) => error.fmt(f),
@@ -191,6 +195,7 @@ impl Error for StoreError {
             | StoreError::Incident(_)
             | StoreError::Replay(_)
             | StoreError::ApiToken(_)
+            | StoreError::Silence(_)
             | StoreError::Erasure(_)
             | StoreError::Person(_)
             | StoreError::Password(_)

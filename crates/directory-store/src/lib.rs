@@ -17,6 +17,7 @@ mod people;
 mod replays;
 mod requests;
 mod sending;
+mod silences;
 mod watch;
 
 mod error;

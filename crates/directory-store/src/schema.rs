@@ -111,6 +111,9 @@ const STEPS: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS erasure (number INTEGER PRIMARY KEY AUTOINCREMENT, print BLOB NOT NULL, node INTEGER,
        state TEXT NOT NULL, asked_ms INTEGER NOT NULL, asked_by TEXT NOT NULL, found TEXT, problem TEXT, done_ms INTEGER,
        receipt TEXT) STRICT;",
+    // Alerts that nobody is told of for a while.
+    "CREATE TABLE IF NOT EXISTS silence (number INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL, node INTEGER,
+       until_ms INTEGER NOT NULL, made_by TEXT NOT NULL) STRICT;",
 ];
 
 /// Checks the file and makes the tables in an empty one, or brings older ones up to date. A file that is not ours, or is newer, stays untouched.

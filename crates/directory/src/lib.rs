@@ -20,6 +20,7 @@ mod person;
 mod replay;
 mod request;
 mod sending;
+mod silence;
 mod watch;
 
 mod gateway_id;
@@ -63,6 +64,7 @@ pub use sending::{
     SENDING_CHANNELS_MAX, SENDING_PER_HOUR_MAX, Sending, SendingApplied, SendingCommand, SendingRefused,
     Sendings,
 };
+pub use silence::{SILENCE_MS_MAX, SILENCES_MAX, Silence, SilenceRefused};
 pub use snapshot::{AuthRefusal, Directory, InconsistentDirectory};
 pub use token::{TOKEN_CHARS, TOKEN_RANDOM_BYTES, Token, TokenHash, TokenKey};
 pub use watch::{Quarantine, Watch, WatchApplied, WatchCommand, WatchRefused};

@@ -278,6 +278,7 @@ fn why_not(error: Option<StoreError>) -> String {
         Some(StoreError::Incident(refused)) => refused.to_string(),
         Some(StoreError::Replay(refused)) => refused.to_string(),
         Some(StoreError::ApiToken(refused)) => refused.to_string(),
+        Some(StoreError::Silence(refused)) => refused.to_string(),
         Some(StoreError::Erasure(refused)) => refused.to_string(),
         _ => "the directory could not be read or written; the program's log has the reason".to_owned(),
     }

@@ -67,7 +67,7 @@ pub fn site_map() -> Vec<Route> {
         get("/check", Nothing, check::page),
         post("/check", Nothing, check::check).up_to(check::FORM_BYTES_MAX),
         get("/alerts", Observer, alerts::page),
-        post("/alerts", Operator, alerts::try_target),
+        post("/alerts", Operator, alerts::command),
         get("/airtime", Nothing, airtime::page),
         post("/airtime", Operator, airtime::command),
         get("/airtime/live", Nothing, airtime::stream),

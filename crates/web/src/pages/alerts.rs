@@ -5,6 +5,7 @@ use automation::alert::rule::Severity;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use directory::{GatewayId, Silence};
 use maud::{Markup, html};
 
 use crate::layout::Section;
@@ -12,6 +13,11 @@ use crate::moment;
 use crate::pages::login::form_field;
 use crate::site::Visit;
 use crate::words::{count, node_address};
+
+const HOUR_MS: i64 = 3_600_000;
+/// How long an alert may be silenced, in hours and in words.
+const SILENCES: [(u16, &str); 5] =
+    [(1, "for an hour"), (8, "for 8 hours"), (24, "for a day"), (168, "for a week"), (720, "for 30 days")];
 
 /// `GET /alerts`
 pub async fn page(visit: Visit) -> Response {
@@ -25,16 +31,45 @@ pub async fn page(visit: Visit) -> Response {
             "This program runs without alerts. Start it with a data folder to have them.",
         );
     };
-    let body = overview(&desk.board(), visit.now_ms, visit.who.may_change());
+    let now_ms = visit.now_ms;
+    // Without the directory the rest of the page is still right.
+    let silences =
+        visit.site.account.at_the_desk(move |store| store.silences(now_ms)).await.unwrap_or_default();
+    let body = overview(&desk.board(), &silences, now_ms, visit.who.may_change());
     visit.page(Section::Alerts, "Alerts", &[], &body).into_response()
 }
 
-/// `POST /alerts`: a letter that only shows that letters arrive.
-pub async fn try_target(visit: Visit, form: Bytes) -> Response {
-    if !visit.sight.is_operator() {
-        return Redirect::to("/login").into_response();
+/// `POST /alerts`: `do` is `silence` or `unsilence`; else a letter to `target` that only shows that letters arrive.
+pub async fn command(visit: Visit, form: Bytes) -> Response {
+    match form_field(&form, "do").as_deref() {
+        Some("silence" | "unsilence") => silence(&visit, &form).await,
+        _ => try_target(&visit, &form),
     }
-    let (Some(desk), Some(target)) = (visit.site.alerts.clone(), form_field(&form, "target")) else {
+}
+
+async fn silence(visit: &Visit, form: &[u8]) -> Response {
+    let field = |name| form_field(form, name).unwrap_or_default();
+    let (actor, now_ms, desk) = (visit.who.actor(), visit.now_ms, &visit.site.account);
+    let done = if field("do") == "unsilence" {
+        let number = field("number").parse().unwrap_or(0);
+        desk.at_the_desk(move |store| store.end_silence(number, &actor, now_ms)).await
+    } else {
+        let hours: i64 = field("hours").parse().unwrap_or(0);
+        let (rule, node) = (field("rule"), field("node").parse().ok());
+        let until_ms = now_ms.saturating_add(hours.saturating_mul(HOUR_MS));
+        desk.at_the_desk(move |store| store.silence_alert(&rule, node, until_ms, &actor, now_ms).map(drop))
+            .await
+    };
+    match done {
+        Ok(()) => Redirect::to("/alerts").into_response(),
+        Err(why) => {
+            visit.trouble(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was changed", &format!("{why}."))
+        }
+    }
+}
+
+fn try_target(visit: &Visit, form: &[u8]) -> Response {
+    let (Some(desk), Some(target)) = (visit.site.alerts.clone(), form_field(form, "target")) else {
         return visit.not_here("target");
     };
     if !desk.board().targets.iter().any(|known| *known.name == *target) {
@@ -44,7 +79,7 @@ pub async fn try_target(visit: Visit, form: Bytes) -> Response {
     Redirect::to("/alerts#letters").into_response()
 }
 
-fn overview(board: &Board, now_ms: i64, may_change: bool) -> Markup {
+fn overview(board: &Board, silences: &[Silence], now_ms: i64, may_change: bool) -> Markup {
     html! {
         h1 { "Alerts" }
         p.lead {
@@ -54,8 +89,9 @@ fn overview(board: &Board, now_ms: i64, may_change: bool) -> Markup {
             }
         }
         @if let Some(problem) = &board.problem { section.card { h2 { span.chip.bad { "not in force" } " The alerts’ file" } pre { (problem) } } }
-        @if !board.firing.is_empty() { (firing(&board.firing, now_ms)) }
+        @if !board.firing.is_empty() { (firing(&board.firing, silences, now_ms, may_change)) }
         @if board.firing_count > board.firing.len() { p.soft { "Only the first " (board.firing.len()) " are shown." } }
+        @if !silences.is_empty() { (silenced(silences, now_ms, may_change)) }
         h2 #recent { "Lately" }
         @if board.recent.is_empty() { p.soft { "Nothing has happened yet that a rule waits for." } }
         @else { (recent(&board.recent, now_ms)) }
@@ -86,7 +122,7 @@ fn subject(words: &str, node: Option<u32>) -> Markup {
     } }
 }
 
-fn firing(all: &[ShownFiring], now_ms: i64) -> Markup {
+fn firing(all: &[ShownFiring], silences: &[Silence], now_ms: i64, may_change: bool) -> Markup {
     html! {
         div.scroll.stack { table {
             thead { tr {
@@ -94,14 +130,51 @@ fn firing(all: &[ShownFiring], now_ms: i64) -> Markup {
                 th scope="col" { "About" }
                 th scope="col" { "Since" }
                 th scope="col" { "What to do" }
+                th scope="col" { span.unseen { "Silence" } }
             } }
             tbody { @for one in all { tr {
                 th scope="row" { span.cell { (severity(one.severity)) " " (one.rule) } }
                 td data-label="About" { (subject(&one.subject, one.node)) }
                 td data-label="Since" { (moment::age(one.since_ms, now_ms)) }
                 td { (one.about) }
+                td {
+                    @if silences.iter().any(|silence| silence.holds(&one.rule, one.node, now_ms)) { span.chip.off { "silenced" } }
+                    @else if may_change { (silence_form(one)) }
+                }
             } } }
         } }
+    }
+}
+
+fn silence_form(one: &ShownFiring) -> Markup {
+    html! {
+        form.row method="post" action="/alerts" {
+            input type="hidden" name="rule" value=(one.rule);
+            @if let Some(node) = one.node { input type="hidden" name="node" value=(GatewayId(node)); }
+            select name="hours" aria-label={ "How long nobody is told of " (one.rule) ", " (one.subject) } {
+                @for (hours, words) in SILENCES { option value=(hours) { (words) } }
+            }
+            button.button.plain name="do" value="silence" { "Silence" }
+        }
+    }
+}
+
+fn silenced(silences: &[Silence], now_ms: i64, may_change: bool) -> Markup {
+    html! {
+        h2 #silenced { "Silenced" }
+        p.soft { "Nobody is told of these. What goes on beyond the end of its silence is told then." }
+        ul.changes { @for silence in silences { li {
+            form.row method="post" action="/alerts" {
+                span {
+                    strong { (silence.rule) } @if let Some(node) = silence.node { " of " a href=(node_address(node.0)) { (node) } }
+                    ", for another " (moment::duration(silence.until_ms - now_ms)) ", by " bdi { (silence.by) }
+                }
+                @if may_change {
+                    input type="hidden" name="number" value=(silence.number);
+                    button.button.plain name="do" value="unsilence" { "End it" }
+                }
+            }
+        } } }
     }
 }
 
@@ -250,7 +323,7 @@ mod tests {
             problem: Some("alerts.toml:3: unknown key".to_owned()),
             ..Board::default()
         };
-        let text = overview(&board, 0, true).into_string();
+        let text = overview(&board, &[], 0, true).into_string();
         for part in [
             "Nothing fires",
             "fails",
@@ -265,5 +338,33 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn what_fires_can_be_silenced_once() {
+        let firing = |node| ShownFiring {
+            rule: "gateway-silent".into(),
+            severity: Severity::Warning,
+            about: "Look.".into(),
+            subject: format!("gateway {node:?}"),
+            node,
+            since_ms: 0,
+        };
+        let board =
+            Board { firing: vec![firing(Some(7)), firing(Some(8))], firing_count: 2, ..Board::default() };
+        let silence = Silence {
+            number: 3,
+            rule: "gateway-silent".into(),
+            node: Some(GatewayId(7)),
+            until_ms: 3_600_000,
+            by: "ann".into(),
+        };
+        let text = overview(&board, &[silence], 0, true).into_string();
+        assert_eq!(text.matches("value=\"silence\"").count(), 1, "{text}");
+        assert!(
+            text.contains("name=\"node\" value=\"!00000008\"") && text.contains("for another 1 h"),
+            "{text}"
+        );
+        assert!(!overview(&board, &[], 0, false).into_string().contains("value=\"silence\""));
     }
 }
