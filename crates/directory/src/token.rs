@@ -81,6 +81,14 @@ impl TokenKey {
         self.hash(b"api", b"", token)
     }
 
+    /// The code that the owner of a node sends from it on a day (days since 1970) to have it forgotten.
+    pub fn code_of(&self, node: u32, day: i64) -> String {
+        let hash = self.derive(b"forget", &node.to_be_bytes(), &day.to_be_bytes());
+        let mut random = [0; TOKEN_RANDOM_BYTES];
+        random.copy_from_slice(&hash[..TOKEN_RANDOM_BYTES]);
+        format!("BYE-{}", Token::from_random(random).reveal()[..8].to_ascii_uppercase())
+    }
+
     /// The purpose and the lengths go in first, so that a hash for one use never fits another and no two
     /// different (subject, token) pairs feed the same bytes.
     fn hash(&self, purpose: &[u8], subject: &[u8], token: &[u8]) -> TokenHash {

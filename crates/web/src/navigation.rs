@@ -66,6 +66,7 @@ const GROUPS: [(&str, &[Entry]); 5] = [
             open(Section::Check, "/check", "Check a node’s settings"),
             open(Section::Reach, "/reach", "Who hears me?"),
             open(Section::None, "/request", "State of a request"),
+            open(Section::None, "/forget", "Forget my node"),
         ],
     ),
     (

@@ -10,10 +10,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::pages::{
     about, airtime, alerts, api_guide, bridges, channels, chat, check, compare, consent, coverage, downlink,
-    embed, erasure, export, feeds, gateway, gateway_own, gateways, grants, health, incident, incidents, join,
-    links, log, login, map, metrics, misconfigured, node, nodes, packet, people, policy, policy_change,
-    reach, replays, requests, retention, settings, setup, status, tokens, topology, traceroutes, trouble,
-    watch, wiki,
+    embed, erasure, export, feeds, forget, gateway, gateway_own, gateways, grants, health, incident,
+    incidents, join, links, log, login, map, metrics, misconfigured, node, nodes, packet, people, policy,
+    policy_change, reach, replays, requests, retention, settings, setup, status, tokens, topology,
+    traceroutes, trouble, watch, wiki,
 };
 use crate::route::{Route, get, post};
 use crate::site::Site;
@@ -73,6 +73,8 @@ pub fn site_map() -> Vec<Route> {
         get("/airtime/live", Nothing, airtime::stream),
         get("/grants", Observer, grants::page),
         post("/grants", Operator, grants::command),
+        get("/forget", Nothing, forget::page),
+        post("/forget", Nothing, forget::ask),
         get("/erasure", Operator, erasure::page),
         post("/erasure", Operator, erasure::command),
         get("/erasure/{number}", Operator, erasure::receipt),

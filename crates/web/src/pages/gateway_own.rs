@@ -116,6 +116,7 @@ pub async fn mine(visit: Visit) -> Response {
         div.row {
             a.button.plain href="/mine/data.jsonl" download { "Download it" }
             a.button.plain href="/retention" { "How long it is kept" }
+            a.button.plain href={ "/forget?node=" (gateway) } { "Have it deleted" }
         }
         h2 { "Password" }
         form.card method="post" action="/mine" {

@@ -16,6 +16,7 @@ pub mod embed;
 pub mod erasure;
 pub mod export;
 pub mod feeds;
+pub mod forget;
 pub mod gateway;
 pub mod gateway_own;
 pub mod gateways;

@@ -64,7 +64,7 @@ pub async fn page(visit: Visit, RawQuery(query): RawQuery) -> Response {
             "Days that an incident pins are kept as long as it does, but for who connected from where." }
         p { "What everybody may see of it: packets whose senders agreed to MQTT, on channels that anyone can read, with places cut to about 1.5 km. "
             "Private keys and passwords are never recorded." }
-        p { "Whoever operates a node may ask to see or to have deleted everything that is held of it: ask the operators of this broker." }
+        p { "Whoever operates a node may ask to see or to have deleted everything that is held of it: " a href="/forget" { "forget my node" } ", or ask the operators of this broker." }
         @if visit.who.may(Needs::Observer) { (form(keep, tried.as_ref())) }
         p { "For programs: " a href="/.well-known/backhaul-retention.json" { "backhaul-retention.json" } "." }
         (super::wiki::link("/retention.md"))
