@@ -21,13 +21,13 @@ use automation::alert::quiet::Moment;
 use automation::alert::rule::{Attribute, Rule, Subject, Trigger};
 use automation::alert::sighting::{self, Sighting};
 use broker::OwnMessage;
-use directory::Silence;
 use history::{Filter, Reader};
 use jiff::tz::TimeZone;
 use mesh::keyring::Keyring;
 use record::{Reception, Record};
 
 use crate::alert_samples::{Sampled, Sampler};
+use crate::alert_silences::Silences;
 use crate::core_loop::{Command, CoreHandle, RecordSink};
 use crate::pages::unix_ms;
 
@@ -54,9 +54,6 @@ const NAMES_SINCE_MS: i64 = 30 * 86_400_000;
 const SHOWN_FIRING_MAX: usize = 200;
 /// Rows on the page.
 const SHOWN: u32 = 50;
-
-/// What began while it was silenced and is told when that is over; more is on the page only.
-const HUSHED_MAX: usize = 1_000;
 
 /// Turns the alerts' file into settings, or says everything that is wrong with it.
 pub type ReadAlerts = Arc<dyn Fn(&str) -> Result<AlertSettings, String> + Send + Sync>;
@@ -212,11 +209,7 @@ struct Desk {
     health: BTreeMap<Box<str>, (Option<i64>, Option<String>)>,
     names: BTreeMap<u32, String>,
     happened: Vec<(Happening, bool)>,
-    directory: directory_store::Store,
-    directory_version: Option<i64>,
-    silences: Vec<Silence>,
-    /// What began while it was silenced and is not over: told when the silence is.
-    hushed: Vec<Happening>,
+    silences: Silences,
     problem: Option<String>,
     store_problem: Option<String>,
     board: Arc<Mutex<Board>>,
@@ -232,7 +225,7 @@ impl Desk {
     ) -> Result<Self, String> {
         let now_ms = unix_ms();
         let store = Store::open(&means.data).map_err(|error| error.to_string())?;
-        let directory = directory_store::Store::open(&means.data).map_err(|error| error.to_string())?;
+        let silences = Silences::open(&means.data, now_ms)?;
         let stamp = source.stamp();
         let (settings, problem) = match source.load() {
             Ok(settings) => (settings, None),
@@ -257,10 +250,7 @@ impl Desk {
             health: BTreeMap::new(),
             names: BTreeMap::new(),
             happened: Vec::new(),
-            directory,
-            directory_version: None,
-            silences: Vec::new(),
-            hushed: Vec::new(),
+            silences,
             problem,
             store_problem: None,
             source,
@@ -268,7 +258,6 @@ impl Desk {
             store,
             board,
         };
-        desk.look_at_silences(now_ms);
         desk.take_over(settings, now_ms)?;
         Ok(desk)
     }
@@ -413,7 +402,9 @@ impl Desk {
                 self.forget(now_ms);
             }
             self.look_at_file(now_ms);
-            self.look_at_silences(now_ms);
+            for happening in self.silences.look(now_ms) {
+                self.outlet.take(&happening);
+            }
             let letters = self.write_letters(now_ms);
             self.keep(now_ms, &letters);
             self.send(now_ms);
@@ -433,7 +424,7 @@ impl Desk {
         self.names.remove(&node);
         self.engine.forget_node(node);
         self.outlet.forget_node(node);
-        self.hushed.retain(|happening| happening.subject.node() != Some(node));
+        self.silences.forget_node(node);
         self.happened.retain(|(happening, _)| happening.subject.node() != Some(node));
     }
 
@@ -456,43 +447,8 @@ impl Desk {
 
     fn note(&mut self, happened: Vec<Happening>) {
         for happening in happened {
-            let told = if happening.is_end {
-                self.hushed
-                    .retain(|one| one.rule.name != happening.rule.name || one.subject != happening.subject);
-                self.outlet.take(&happening)
-            } else if self.is_silenced(&happening, happening.at_ms) {
-                if self.hushed.len() < HUSHED_MAX {
-                    self.hushed.push(happening.clone());
-                }
-                false
-            } else {
-                self.outlet.take(&happening)
-            };
+            let told = !self.silences.hush(&happening) && self.outlet.take(&happening);
             self.happened.push((happening, told));
-        }
-    }
-
-    fn is_silenced(&self, happening: &Happening, now_ms: i64) -> bool {
-        let node = happening.subject.node();
-        self.silences.iter().any(|silence| silence.holds(&happening.rule.name, node, now_ms))
-    }
-
-    /// Takes over what the operator silenced or does no longer, and tells what goes on beyond its silence.
-    fn look_at_silences(&mut self, now_ms: i64) {
-        // A directory that is busy is asked again a second later.
-        let version = self.directory.data_version().ok();
-        if version.is_some()
-            && version != self.directory_version
-            && let Ok(silences) = self.directory.silences(now_ms)
-        {
-            self.silences = silences;
-            self.directory_version = version;
-        }
-        let (still, over): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.hushed).into_iter().partition(|one| self.is_silenced(one, now_ms));
-        self.hushed = still;
-        for happening in over {
-            self.outlet.take(&happening);
         }
     }
 

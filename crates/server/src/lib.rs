@@ -6,6 +6,7 @@
 
 mod acme;
 mod alert_samples;
+mod alert_silences;
 mod alerting_desk;
 mod bridge_wire;
 mod bridging;

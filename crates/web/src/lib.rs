@@ -33,6 +33,7 @@ mod qr;
 mod reading;
 mod roster;
 mod route;
+mod route_picture;
 mod routes;
 mod search;
 mod security;

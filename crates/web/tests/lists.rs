@@ -220,3 +220,25 @@ async fn the_operator_makes_a_channel_whose_key_is_shown_once() {
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(post_as(&pages, "", "/channels", "name=Hill").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_packets_way_is_drawn_where_places_are_known() {
+    let mut town = Town::new();
+    let one = town.gateway(ROUTER_1, "o", "c1", IpAddr::from([198, 51, 100, 1]));
+    let two = town.gateway(ROUTER_2, "o", "c2", IpAddr::from([198, 51, 100, 2]));
+    let unplaced = Copy::text(ANA, 3, "where am I?");
+    town.hear(one, &unplaced);
+    for (node, id, latitude_i) in [(ROUTER_1, 10, 392_400_000), (ROUTER_2, 11, 393_500_000)] {
+        town.hear(one, &position(node, id, latitude_i, -944_200_000, 14));
+    }
+    let pages = town.pages().await;
+    assert!(!get(&pages, "/packet/!4f2100aa/3").await.body.contains("figure class=\"way\""));
+    town.hear(one, &position(ANA, 12, 392_900_000, -943_000_000, 14));
+    town.hear(two, &position(ANA, 12, 392_900_000, -943_000_000, 14).after(1, -110, -5.0, 1));
+    let page = get(&pages, "/packet/!4f2100aa/12").await.body;
+    assert!(page.contains("figure class=\"way\"") && page.contains("2 gateways that heard it"), "{page}");
+    assert_eq!(
+        (page.matches("<circle class=\"gateway\"").count(), page.matches("class=\"far\"").count()),
+        (2, 1)
+    );
+}

@@ -1,8 +1,11 @@
 //! `/packet/{from}/{id}`: why a packet did or did not arrive: who heard it, what policy said, who got it, what is in it.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use insight::Place;
 use maud::{Markup, html};
 use mesh::node::NodeNum;
 use mesh::observe::Flags;
@@ -15,6 +18,8 @@ use record::{PacketSummary, ReceiverKind, Reception, Release, ReleasedCopy};
 
 use crate::assets::BYTES;
 use crate::layout::Section;
+use crate::reading::look;
+use crate::route_picture::{self, Hearer};
 use crate::site::Visit;
 use crate::words::{self, Nodes, count};
 use crate::{log_row, moment, payload, reading};
@@ -23,6 +28,11 @@ use crate::{log_row, moment, payload, reading};
 const RECEPTIONS_MAX: usize = 64;
 
 type Heard = (Reception, Option<Release>);
+
+/// Gateways on the picture of the packet's way.
+const HEARERS_MAX: usize = 12;
+/// Places told earlier are not drawn.
+const PLACES_SINCE_MS: i64 = 7 * 86_400_000;
 
 /// `GET /packet/{from}/{id}`
 pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Response {
@@ -44,12 +54,14 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
     let Ok(deleted_ms) = visit.site.archive.ask(move |reader| reader.bytes_deleted_ms(&asked)).await else {
         return visit.history_failed();
     };
+    let way = way(&visit, from.0, &heard).await;
     let title = format!("Packet {id} from {from}");
     let body = visit.with_nodes(|nodes| {
         html! {
             (header(&visit, nodes, first, &packet))
             @if total > heard.len() { p.soft { "The first " (heard.len()) " of " (total) " receptions." } }
             (receptions(&visit, nodes, &heard))
+            (way)
             @match deleted_ms { Some(at_ms) => (bytes_deleted(&visit, at_ms)), None => (contents(&visit, nodes, &heard)) }
             (decisions(nodes, &heard, packet))
             (deliveries(&visit, nodes, &heard))
@@ -57,6 +69,34 @@ pub async fn page(visit: Visit, Path((from, id)): Path<(String, String)>) -> Res
         }
     });
     visit.page(Section::Log, &title, &[&BYTES], &body).into_response()
+}
+
+/// The packet's way on a picture, as far as places are known to the visitor.
+async fn way(visit: &Visit, from: u32, heard: &[Heard]) -> Markup {
+    let mut hearers: BTreeMap<u32, bool> = BTreeMap::new();
+    for (reception, _) in heard {
+        let Some(gateway) = reception.gateway.filter(|gateway| *gateway != from) else { continue };
+        let is_direct = reception.packet.is_some_and(|packet| packet.hops_away == Some(0));
+        *hearers.entry(gateway).or_default() |= is_direct;
+    }
+    let Some(place) = place_of(visit, from).await.filter(|_| !hearers.is_empty()) else { return html! {} };
+    let mut placed = Vec::new();
+    for (gateway, is_direct) in hearers.into_iter().take(HEARERS_MAX) {
+        if let Some(place) = place_of(visit, gateway).await {
+            let name = visit.with_nodes(|nodes| nodes.short(gateway));
+            placed.push(Hearer { name, place, is_direct });
+        }
+    }
+    route_picture::picture(&visit.with_nodes(|nodes| nodes.short(from)), Some(place), &placed)
+}
+
+/// Where a node said last that it is, as exactly as the visitor may know.
+async fn place_of(visit: &Visit, node: u32) -> Option<Place> {
+    let since_ms = visit.now_ms - PLACES_SINCE_MS;
+    let told = visit.site.archive.latest_from(node, PortNum::POSITION, since_ms, visit.sight.clone(), 1);
+    let told = told.await.ok()?.into_iter().next()?;
+    let position = look(&told, &visit.site.keyring, |facts| facts.position)?;
+    Place::of(&visit.sight.position(position))
 }
 
 /// An id as decimal, as in our links, or as hexadecimal with `0x`, as firmware logs it.
