@@ -1,5 +1,6 @@
 """Bridges to other brokers: between two Backhauls, over TLS, and with mosquitto as the other side."""
 
+import json
 import re
 import socket
 import subprocess
@@ -101,6 +102,11 @@ def test_two_cities_exchange_texts_and_nothing_else(serve, client, tmp_path):
     counts = metrics(kc)
     assert counts['backhaul_bridge_messages_total{bridge="topeka",direction="in"}'] == 1
     assert counts['backhaul_bridge_held_total{bridge="topeka",direction="out",reason="port"}'] == 1
+    # The command line says the same of the running server, and of one that has stopped how it was.
+    status = wait_for(lambda: (told := kc.run("bridge", "status")) and "out  1 crossed" in told and told, "the file")
+    assert "topeka" in status and " up" in status and "in   1 crossed" in status and "1 port" in status
+    assert json.loads(kc.run("bridge", "status", "--json"))["bridges"][0]["state"] == "up"
+    assert "there is no bridge" in ks.run("bridge", "status")
     # What crossed is in the history of both, with who brought it.
     explained = ks.run("explain", f"!{FIELD:08x}", "3")
     assert "kansas-city" in explained, explained

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value as Json, json};
+
 /// Why a message did not cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {
@@ -159,4 +161,24 @@ pub struct Status {
     pub outward: LaneStatus,
     /// From the other broker to here.
     pub inward: LaneStatus,
+}
+impl Status {
+    /// It for programs: `crossed`, `waiting` and `held` are messages since the start, airtime is of the last hour.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "name": self.name, "state": self.there.word(), "trouble": self.trouble,
+            "out": self.outward.to_json(), "in": self.inward.to_json(),
+        })
+    }
+}
+
+impl LaneStatus {
+    fn to_json(&self) -> Json {
+        let held: Map<String, Json> =
+            self.held.iter().map(|(why, count)| (why.word().to_owned(), (*count).into())).collect();
+        json!({
+            "is_open": self.is_open, "crossed": self.crossed, "waiting": self.waiting, "held": held,
+            "airtime_last_hour_ms": self.airtime_ms,
+        })
+    }
 }

@@ -8,6 +8,7 @@ mod acme;
 mod alert_samples;
 mod alert_silences;
 mod alerting_desk;
+mod bridge_board_keeper;
 mod bridge_wire;
 mod bridging;
 mod entrances;
@@ -44,6 +45,7 @@ mod service_manager;
 
 pub use acme::{AcmeSettings, Proof};
 pub use alerting_desk::{AlertSource, ReadAlerts};
+pub use bridge_board_keeper::BRIDGES_FILE;
 pub use bridge_wire::Peer;
 pub use bridging::{BridgeBoard, BridgeSettings};
 pub use core_loop::{Arrival, Command, CoreHandle};

@@ -17,6 +17,7 @@ use session_store::Keeper;
 use crate::acme::{AcmeKeeper, AcmeSettings};
 use crate::alert_samples::Sampler;
 use crate::alerting_desk::{self, AlertSource, Alerting, Means};
+use crate::bridge_board_keeper::BridgeBoardKeeper;
 use crate::bridging::{BridgeBoard, BridgeSettings, Bridging};
 use crate::certificate_keeper::CertificateKeeper;
 use crate::clock::Clock;
@@ -161,6 +162,7 @@ pub struct Running {
     telling: Option<Telling>,
     alerting: Option<Alerting>,
     bridging: Option<Bridging>,
+    bridge_board: Option<BridgeBoardKeeper>,
     replaying: Option<Replaying>,
     erasing: Option<Erasing>,
     /// Last, so that another server may start when everything is stored.
@@ -261,6 +263,8 @@ pub fn start(mut settings: Settings) -> Result<Running, StartError> {
     bridges.iter_mut().for_each(|bridge| bridge.introduce_as(own_node));
     let bridging = Bridging::start(bridges, &handle, &board).map_err(StartError::System)?;
     running.bridging = Some(bridging);
+    let keeper = BridgeBoardKeeper::start(&settings.data, board.clone()).map_err(StartError::System)?;
+    running.bridge_board = Some(keeper);
     if let Some((source, prepared)) = alerting {
         let means = Means {
             data: settings.data.clone(),
@@ -317,6 +321,7 @@ fn run(
         telling: None,
         alerting: None,
         bridging: None,
+        bridge_board: None,
         replaying: None,
         erasing: None,
         lock: None,
@@ -475,6 +480,7 @@ impl Drop for Running {
         self.pages = None;
         self.keeper = None;
         self.policy = None;
+        self.bridge_board = None;
         self.bridging = None;
         self.replaying = None;
         self.erasing = None;

@@ -27,6 +27,8 @@ const MINUTE_MS: i64 = 60_000;
 enum Asker {
     From(IpAddr),
     Named(String),
+    /// Who sent tokens that do not work.
+    Guessing(IpAddr),
 }
 
 /// How often each may ask: so many a minute on average, and as many at once.
@@ -54,10 +56,17 @@ impl Limits {
         Self { per_address, per_name, due: Mutex::default() }
     }
 
+    /// Whether somebody has nothing left at this moment.
+    fn is_exhausted(&self, asker: &Asker, now_ms: i64) -> bool {
+        let due = self.due.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let each = MINUTE_MS * 1_000 / i64::from(self.per_address.max(1));
+        due.get(asker).is_some_and(|at| at + each - now_ms * 1_000 > MINUTE_MS * 1_000)
+    }
+
     /// Counts a question, unless it comes too early.
     fn count(&self, asker: &Asker, now_ms: i64) -> Left {
         let limit = match asker {
-            Asker::From(_) => self.per_address,
+            Asker::From(_) | Asker::Guessing(_) => self.per_address,
             Asker::Named(_) => self.per_name,
         };
         let (now, each) = (now_ms * 1_000, MINUTE_MS * 1_000 / i64::from(limit.max(1)));
@@ -89,14 +98,18 @@ pub async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) 
     let (mut parts, body) = request.into_parts();
     let Ok(mut visit) = Visit::from_request_parts(&mut parts, &site).await;
     if let Some(offered) = bearer(&parts.headers) {
+        // Whoever guesses too often is not looked up at all.
+        let guessing = Asker::Guessing(network(visit.address));
+        if site.limits.is_exhausted(&guessing, visit.now_ms) {
+            return too_often();
+        }
         match site.account.by_token(offered, visit.now_ms).await {
             Some(who) => {
                 visit.sight = site.sight(who.visitor());
                 visit.who = who;
             }
             None => {
-                // Guessing is counted as asking.
-                let left = site.limits.count(&Asker::From(network(visit.address)), visit.now_ms);
+                let left = site.limits.count(&guessing, visit.now_ms);
                 let mut refused = match left.wait_s {
                     0 => wrong(
                         StatusCode::UNAUTHORIZED,
@@ -160,6 +173,17 @@ mod tests {
         assert_eq!(limits.count(&asker, 0), Left { limit: 60, remaining: 0, wait_s: 1 });
         assert_eq!(limits.count(&other, 0), Left { limit: 600, remaining: 599, wait_s: 0 });
         assert_eq!((let_in(1_000), let_in(11_000), let_in(10 * MINUTE_MS)), (1, 10, 60));
+    }
+
+    #[test]
+    fn who_guesses_runs_out_without_taking_from_who_asks() {
+        let limits = Limits::new(60, 600);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let guessing = Asker::Guessing(address);
+        assert!(!limits.is_exhausted(&guessing, 0));
+        (0..60).for_each(|_| drop(limits.count(&guessing, 0)));
+        assert!(limits.is_exhausted(&guessing, 0) && !limits.is_exhausted(&guessing, 1_000));
+        assert_eq!(limits.count(&Asker::From(address), 0).wait_s, 0);
     }
 
     #[test]

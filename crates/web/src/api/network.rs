@@ -4,7 +4,7 @@ use automation::alert::board::{ShownFiring, ShownTarget};
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use bridge::{LaneStatus, Status};
+use bridge::Status;
 use mesh::node::NodeNum;
 use mesh::portnum::PortNum;
 use policy::decision::Verdict;
@@ -164,23 +164,8 @@ pub async fn bridges(visit: Visit, asked: HeaderMap) -> Response {
     if !visit.sight.is_operator() {
         return wrong(StatusCode::FORBIDDEN, "this is for the operator; sign in first");
     }
-    let told: Vec<Json> = (visit.site.bridges)().iter().map(bridge_to_json).collect();
+    let told: Vec<Json> = (visit.site.bridges)().iter().map(Status::to_json).collect();
     answer(&asked, StatusCode::OK, &json!({ "v": 1, "bridges": told }))
-}
-
-fn bridge_to_json(status: &Status) -> Json {
-    let lane = |lane: &LaneStatus| {
-        let held: Map<String, Json> =
-            lane.held.iter().map(|(why, count)| (why.word().to_owned(), (*count).into())).collect();
-        json!({
-            "is_open": lane.is_open, "crossed": lane.crossed, "waiting": lane.waiting, "held": held,
-            "airtime_last_hour_ms": lane.airtime_ms,
-        })
-    };
-    json!({
-        "name": status.name, "state": status.there.word(), "trouble": status.trouble,
-        "out": lane(&status.outward), "in": lane(&status.inward),
-    })
 }
 
 /// `GET /api/v1/alerts`
