@@ -154,17 +154,20 @@ pub async fn result(visit: Visit, Path(id): Path<String>) -> Response {
         );
     };
     let title = "Had this been on";
+    // Looked at once: it may come between two looks, and the page would be half of each.
+    let result = job.result();
+    let report = result.and_then(|result| result.as_ref().ok());
     let body = html! {
         h1 tabindex="-1" { (title) }
         p.soft { "From " (moment::clock(job.question.since_ms, visit.now_ms)) " to " (moment::clock(job.question.until_ms, visit.now_ms)) " today." }
         (changes_of(&job.question.differences))
-        @match job.result() {
+        @match result {
             None => (progress(&job)),
             Some(Err(why)) => { div.banner.bad role="status" { p { (why) } } },
             Some(Ok(report)) => (story(report)),
         }
-        (decide(&job, &*desk, visit.who.may_change()))
-        @if let Some(Ok(report)) = job.result() { (visit.with_nodes(|nodes| told(&visit, nodes, report))) }
+        (decide(&job, report.is_some(), &*desk, visit.who.may_change()))
+        @if let Some(report) = report { (visit.with_nodes(|nodes| told(&visit, nodes, report))) }
     };
     visit.page(Section::Policy, title, &[&BACKTEST], &body).into_response()
 }
@@ -331,9 +334,8 @@ fn progress(job: &Job) -> Markup {
     }
 }
 
-fn decide(job: &Job, desk: &dyn PolicyDesk, may_change: bool) -> Markup {
+fn decide(job: &Job, is_done: bool, desk: &dyn PolicyDesk, may_change: bool) -> Markup {
     let is_current = desk.text().1 == job.question.number;
-    let is_done = job.result().is_some_and(Result::is_ok);
     html! {
         @if is_done && !is_current {
             div.banner { p { "The policy has been changed since this was asked. Ask again before you change it further." } }
