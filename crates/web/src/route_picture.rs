@@ -1,4 +1,4 @@
-//! The way of a packet on the ground: its sender, the gateways that heard it, as far as their places are known to whoever looks. A
+//! A node on the ground and the gateways that heard it, as far as their places are known to whoever looks. A
 //! picture of the server's, to the scale that holds them all, north up; the map has the rest.
 
 use insight::Place;
@@ -15,19 +15,19 @@ const DEGREE_M: f64 = 111_195.0;
 /// Less than this across is drawn as this, m: a room is no map.
 const SPAN_MIN_M: f64 = 500.0;
 
-/// A gateway that heard the packet.
+/// A gateway that heard the node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hearer {
     /// What it is called.
     pub name: String,
     /// Where it said it is.
     pub place: Place,
-    /// Whether no hop was between.
-    pub is_direct: bool,
+    /// Whether its line is dashed; the caption says what that means.
+    pub is_dashed: bool,
 }
 
-/// The picture; nothing when the sender's place is not known, or nobody's else.
-pub fn picture(sender: &str, from: Option<Place>, hearers: &[Hearer]) -> Markup {
+/// The picture with what its lines mean; nothing when the sender's place is not known, or nobody's else.
+pub fn picture(sender: &str, from: Option<Place>, hearers: &[Hearer], caption: &str) -> Markup {
     let Some(from) = from.filter(|_| !hearers.is_empty()) else { return html! {} };
     let ground = Ground::of(from, hearers);
     let farthest = hearers.iter().map(|hearer| hearer.place.distance_m(&from)).fold(0.0, f64::max);
@@ -38,7 +38,7 @@ pub fn picture(sender: &str, from: Option<Place>, hearers: &[Hearer]) -> Markup 
                 aria-label=(format!("Where {sender} is and the {} gateways that heard it, up to {} away", hearers.len(), kilometres(farthest))) {
                 @for hearer in hearers {
                     @let (to_x, to_y) = ground.at(&hearer.place);
-                    line.far[!hearer.is_direct] x1=(short(x)) y1=(short(y)) x2=(short(to_x)) y2=(short(to_y)) {}
+                    line.far[hearer.is_dashed] x1=(short(x)) y1=(short(y)) x2=(short(to_x)) y2=(short(to_y)) {}
                 }
                 @for hearer in hearers {
                     @let (to_x, to_y) = ground.at(&hearer.place);
@@ -49,7 +49,7 @@ pub fn picture(sender: &str, from: Option<Place>, hearers: &[Hearer]) -> Markup 
                 (name(sender, x, y))
                 (ground.scale())
             }
-            figcaption.soft.small { "From the sender to who heard it: a line without a hop between, dashes over others. Places as they were told last within a week." }
+            figcaption.soft.small { (caption) " Places as they were told last within a week." }
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         let from = at(39.1, -94.6);
         let far = [at(39.4, -94.4), at(39.05, -94.9), at(39.1, -94.6)];
         let hearers: Vec<Hearer> =
-            far.into_iter().map(|place| Hearer { name: "KC".into(), place, is_direct: true }).collect();
+            far.into_iter().map(|place| Hearer { name: "KC".into(), place, is_dashed: false }).collect();
         let ground = Ground::of(from, &hearers);
         for hearer in &hearers {
             let (x, y) = ground.at(&hearer.place);
@@ -138,16 +138,17 @@ mod tests {
         let ((x1, y1), (x2, y2)) = (ground.at(&from), ground.at(&hearers[0].place));
         let drawn_m = (x2 - x1).hypot(y2 - y1) / ground.units_per_m;
         assert!((drawn_m / from.distance_m(&hearers[0].place) - 1.0).abs() < 0.01, "{drawn_m}");
-        let text = picture("<b>", Some(from), &hearers).into_string();
+        let text = picture("<b>", Some(from), &hearers, "Who heard it.").into_string();
         assert!(text.contains("20.0 km") && text.contains("&lt;b&gt;"), "{text}");
+        assert!(text.contains("Who heard it. Places as"), "{text}");
     }
 
     #[test]
     fn without_places_there_is_no_picture_and_one_room_is_no_division_by_zero() {
-        let hearer = Hearer { name: "KC".into(), place: at(39.1, -94.6), is_direct: true };
-        assert_eq!(picture("a", None, std::slice::from_ref(&hearer)).into_string(), "");
-        assert_eq!(picture("a", Some(at(39.1, -94.6)), &[]).into_string(), "");
-        let text = picture("a", Some(at(39.1, -94.6)), &[hearer]).into_string();
+        let hearer = Hearer { name: "KC".into(), place: at(39.1, -94.6), is_dashed: false };
+        assert_eq!(picture("a", None, std::slice::from_ref(&hearer), "").into_string(), "");
+        assert_eq!(picture("a", Some(at(39.1, -94.6)), &[], "").into_string(), "");
+        let text = picture("a", Some(at(39.1, -94.6)), &[hearer], "").into_string();
         assert!(text.contains("320.0") && !text.contains("NaN"), "{text}");
     }
 }

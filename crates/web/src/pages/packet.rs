@@ -31,6 +31,8 @@ type Heard = (Reception, Option<Release>);
 
 /// Gateways on the picture of the packet's way.
 const HEARERS_MAX: usize = 12;
+/// What the lines of that picture mean.
+const WAY: &str = "From the sender to who heard it: a line without a hop between, dashes over others.";
 /// Places told earlier are not drawn.
 const PLACES_SINCE_MS: i64 = 7 * 86_400_000;
 
@@ -84,14 +86,14 @@ async fn way(visit: &Visit, from: u32, heard: &[Heard]) -> Markup {
     for (gateway, is_direct) in hearers.into_iter().take(HEARERS_MAX) {
         if let Some(place) = place_of(visit, gateway).await {
             let name = visit.with_nodes(|nodes| nodes.short(gateway));
-            placed.push(Hearer { name, place, is_direct });
+            placed.push(Hearer { name, place, is_dashed: !is_direct });
         }
     }
-    route_picture::picture(&visit.with_nodes(|nodes| nodes.short(from)), Some(place), &placed)
+    route_picture::picture(&visit.with_nodes(|nodes| nodes.short(from)), Some(place), &placed, WAY)
 }
 
 /// Where a node said last that it is, as exactly as the visitor may know.
-async fn place_of(visit: &Visit, node: u32) -> Option<Place> {
+pub(super) async fn place_of(visit: &Visit, node: u32) -> Option<Place> {
     let since_ms = visit.now_ms - PLACES_SINCE_MS;
     let told = visit.site.archive.latest_from(node, PortNum::POSITION, since_ms, visit.sight.clone(), 1);
     let told = told.await.ok()?.into_iter().next()?;

@@ -10,12 +10,16 @@ use policy::memory::movement::Standing;
 use crate::layout::Section;
 use crate::moment;
 use crate::pages::login::form_field;
+use crate::pages::packet::place_of;
+use crate::route_picture::{self, Hearer};
 use crate::site::Visit;
 
 /// How far back it is asked who heard a node.
 const HEARD_SINCE_MS: i64 = 7 * 24 * 3_600_000;
 /// Most open requests that are looked into for one page; each costs a look into the history.
 const LOOKED_INTO_MAX: usize = 20;
+/// Most gateways on the picture of a request; each costs a look into the history.
+const PICTURED_MAX: usize = 8;
 /// Most decided requests that are listed.
 const DECIDED_MAX: usize = 50;
 
@@ -46,6 +50,7 @@ struct LookedInto {
     around: RequestSurroundings,
     gateways: Vec<u32>,
     suggestion: Suggestion,
+    picture: Markup,
 }
 
 async fn show(visit: &Visit, status: StatusCode, wrong: Option<&str>) -> Response {
@@ -93,7 +98,23 @@ async fn look_into(visit: &Visit, directory: &directory::Directory, request: &Re
         marks: about.and_then(|about| about.known).map_or(0, |known| known.evidence().count()),
     };
     let suggestion = suggest(&request.form, &around);
-    LookedInto { around, gateways, suggestion }
+    let picture = picture(visit, node, &gateways).await;
+    LookedInto { around, gateways, suggestion, picture }
+}
+
+/// Where the node says it is and where those are that heard it, as exactly as the visitor may know.
+async fn picture(visit: &Visit, node: GatewayId, gateways: &[u32]) -> Markup {
+    let Some(place) = place_of(visit, node.0).await else { return html! {} };
+    let mut hearers = Vec::new();
+    for gateway in gateways.iter().take(PICTURED_MAX) {
+        if let Some(place) = place_of(visit, *gateway).await {
+            let name = visit.with_nodes(|nodes| nodes.short(*gateway));
+            hearers.push(Hearer { name, place, is_dashed: false });
+        }
+    }
+    let name = visit.with_nodes(|nodes| nodes.short(node.0));
+    let caption = "The node and gateways that heard it, over any number of hops.";
+    route_picture::picture(&name, Some(place), &hearers, caption)
 }
 
 fn one(visit: &Visit, request: &Request, looked_into: Option<&LookedInto>) -> Markup {
@@ -146,6 +167,7 @@ fn suggested(visit: &Visit, node: GatewayId, looked_into: &LookedInto) -> Markup
                     @if at == 0 { " by " } @else { ", " } (visit.with_nodes(|nodes| nodes.link(*gateway)))
                 } ". " a href=(format!("/map?node={node}&since=7d")) { "On the map, with who hears it" } }
         }
+        (looked_into.picture)
     }
 }
 
