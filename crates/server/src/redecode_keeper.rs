@@ -63,7 +63,7 @@ fn read_on(
         if !begun.is_done() {
             tracing::info!(
                 days = begun.days_left(),
-                "the channel keys have changed: the history is read again with them"
+                "the history is read with the channel keys that are configured now"
             );
         }
         let is_more = !begun.is_done();
